@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything the core can ask for: one frozen dataclass each, imperative."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from domains.model import NodeId, ServiceName
+from rgmgr.core.messages import Message
+from rgmgr.core.model import ClusterState
+from rgmgr.core.spec import FenceDevice, FenceStep, FenceVerb, ResourceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Multicast:
+    """Send to every member, oneself included, in agreed order."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartResource:
+    """Bring one resource up; answered by ResourceStarted or ResourceStartFailed with `op`.
+
+    Starting what is already up and verified is a success. `after` names the resources of the
+    same service that must stop later than this one (its parent and elder siblings).
+    """
+
+    service: ServiceName
+    resource: ResourceSpec
+    op: int
+    after: tuple[ResourceSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopResource:
+    """Take one resource down; answered by ResourceStopped or ResourceStopFailed with `op`.
+
+    Stopping what is not there is a success.
+    """
+
+    service: ServiceName
+    resource: ResourceSpec
+    op: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceNode:
+    """Run the node's fence methods in order until one is confirmed; answered by FenceEnded.
+
+    A method is confirmed when every step's agent exits 0 for `off`. With `REBOOT` the devices
+    are switched on again afterwards, which decides nothing.
+    """
+
+    node: NodeId
+    node_name: str
+    victim: int
+    attempt: int
+    verb: FenceVerb
+    methods: tuple[tuple[FenceStep, ...], ...]
+    devices: dict[str, FenceDevice] = field(default_factory=dict)
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Set or move a timer; answered by TimerFired."""
+
+    key: str
+    after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    """Forget a timer; one that is not set is fine."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveState:
+    """Make this durable (atomic, fsynced); answered by StateSaved with its epoch."""
+
+    state: ClusterState
+
+
+class Answer(Enum):
+    """How a request ended; the values are rgmanager's result codes."""
+
+    DONE = 0
+    FAILED = -1
+    ABORTED = -2
+    UNKNOWN_SERVICE = -4
+    TRY_AGAIN = -6
+    NOT_ALLOWED = -7
+    INVALID = -8
+    NO_QUORUM = -9
+    ALREADY_RUNNING = -10
+    FROZEN = -11
+    NODE_OFFLINE = -12
+    ON_ORIGINAL_OWNER = -17
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """Answer the operator's request of this number."""
+
+    number: int
+    answer: Answer
+    text: str  # one sentence: what happened or why not
+    owner: NodeId | None  # where the service runs now
+
+
+class Severity(Enum):
+    """How much an operator should care."""
+
+    DEBUG = "debug"
+    INFO = "info"  # something changed
+    WARNING = "warning"  # an operator may need to act
+    ERROR = "error"  # protection or a service was lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One line of the journal: `noun.past_participle` and plain values."""
+
+    event: str
+    severity: Severity = Severity.INFO
+    fields: dict[str, str | int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """End the daemon: leave the group first, then end the process with this status."""
+
+    status: int
+    reason: str
+
+
+Action = (
+    Multicast
+    | StartResource
+    | StopResource
+    | FenceNode
+    | SetTimer
+    | CancelTimer
+    | SaveState
+    | Reply
+    | Record
+    | Exit
+)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that can reach the core: one frozen dataclass each, past tense.
+
+`Delivered` carries agreed messages; all others are local events, which change only local state
+and may ask for a message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from domains.model import NodeId, ServiceName
+from rgmgr.core.messages import Message, Request
+from rgmgr.core.model import RingId
+from rgmgr.core.spec import ClusterSpec, ResourceName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewChanged:
+    """CPG told a new membership. `members` are daemons in the group, `ring_nodes` live nodes."""
+
+    ring: RingId
+    ring_nodes: tuple[NodeId, ...]
+    members: tuple[NodeId, ...]
+    left: tuple[NodeId, ...] = ()
+    joined: tuple[NodeId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QuorumChanged:
+    """votequorum's verdict for one ring."""
+
+    ring: RingId
+    is_quorate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CorosyncLost:
+    """The connection to corosync broke: membership and quorum are unknown."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A message of the group, in agreed order. `sender` comes from corosync, not from the text."""
+
+    sender: NodeId
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer that the core set has expired."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceProbed:
+    """What really runs of one service here: at start, and after systemd was out of reach.
+
+    A service that is no longer configured is told too, with what is active of it.
+    """
+
+    service: ServiceName
+    active: tuple[ResourceName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFinished:
+    """Every service was probed once; only now may this node say hello."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceStarted:
+    """The unit is up and verified."""
+
+    service: ServiceName
+    resource: ResourceName
+    op: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceStartFailed:
+    """The unit did not come up."""
+
+    service: ServiceName
+    resource: ResourceName
+    op: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceStopped:
+    """The unit is down and nothing is left of it."""
+
+    service: ServiceName
+    resource: ResourceName
+    op: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceStopFailed:
+    """The unit may still hold something."""
+
+    service: ServiceName
+    resource: ResourceName
+    op: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceFailed:
+    """A unit that was up went down without being asked."""
+
+    service: ServiceName
+    resource: ResourceName
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceEnded:
+    """All devices of one method, or none, confirmed that the node is off."""
+
+    node: NodeId
+    victim: int
+    attempt: int
+    is_confirmed: bool
+    detail: str  # the method that succeeded, or why each failed
+
+
+@dataclass(frozen=True, slots=True)
+class StateSaved:
+    """The durable state that the core asked to save is on disk."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """An operator of this node asked; answered by `Reply` with the same number."""
+
+    request: Request
+
+
+class Shutdown(Enum):
+    """Why the daemon ends."""
+
+    STOP = "stop"  # give the services away, then go
+    RESTART = "restart"  # leave the services alone: we are back in a moment
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownRequested:
+    """SIGTERM, with what systemd is doing with our unit."""
+
+    kind: Shutdown
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigLoaded:
+    """cluster.toml of this node was read again and is free of problems."""
+
+    spec: ClusterSpec
+
+
+Event = (
+    ViewChanged
+    | QuorumChanged
+    | CorosyncLost
+    | Delivered
+    | TimerFired
+    | ServiceProbed
+    | ProbeFinished
+    | ResourceStarted
+    | ResourceStartFailed
+    | ResourceStopped
+    | ResourceStopFailed
+    | ResourceFailed
+    | FenceEnded
+    | StateSaved
+    | Requested
+    | ShutdownRequested
+    | ConfigLoaded
+)

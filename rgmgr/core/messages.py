@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What members tell each other, in the total order of one CPG group.
+
+`Hello` and `Install` make an epoch (see `sync.py`); an `Operation` changes the agreed state and
+is valid in its own epoch only; `Ack` and `Tick` change nothing agreed. Bytes: `rgmgr.wire`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from domains.model import NodeId, ServiceName
+from rgmgr.core.model import ClusterState, Proof, RingId
+from rgmgr.core.spec import ClusterSpec
+
+PROTOCOL_MIN = 1
+PROTOCOL_MAX = 1
+
+
+class Health(Enum):
+    """How much of a service really runs on a node, as systemd reports it."""
+
+    NONE = "none"
+    PARTIAL = "partial"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What one node says of one service on itself; services with nothing there are left out."""
+
+    service: ServiceName
+    health: Health
+    op: int  # the transition its executor works on or has just ended; 0: none
+    is_busy: bool  # a start or stop is going on, so `health` may change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """Sent by each member at each view; counts only for exactly that view."""
+
+    ring: RingId
+    members: tuple[NodeId, ...]
+    incarnation: int
+    boot_id: str
+    epoch: int
+    applied: int
+    digest: str
+    config_version: int  # of the file on this node
+    config_digest: str
+    claims: tuple[Claim, ...]
+    protocol_min: int = PROTOCOL_MIN
+    protocol_max: int = PROTOCOL_MAX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """One member of a new epoch: who it is and what really runs there."""
+
+    node: NodeId
+    incarnation: int
+    boot_id: str
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Install:
+    """Begins an epoch. This message is the cut: the same place for every member."""
+
+    ring: RingId
+    ring_nodes: tuple[NodeId, ...]
+    view: tuple[NodeId, ...]  # the members of the view it was made for
+    enrolments: tuple[Enrolment, ...]  # who is in: those that said hello
+    epoch: int
+    at_ms: int  # cluster time
+    digest: str  # of the state it builds on
+    state: ClusterState | None  # carried when some member's digest differs
+    protocol: int = PROTOCOL_MAX
+
+
+class Verb(Enum):
+    """What an operator can ask of a service."""
+
+    ENABLE = "enable"
+    DISABLE = "disable"
+    STOP = "stop"
+    RESTART = "restart"
+    RELOCATE = "relocate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An operator asked. `number` is the asking member's own."""
+
+    number: int
+    verb: Verb
+    service: ServiceName
+    target: NodeId | None = None  # None: let the failover domain choose
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStarted:
+    """The owner brought the whole tree up."""
+
+    service: ServiceName
+    op: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStartFailed:
+    """A start stopped at its first failing resource."""
+
+    service: ServiceName
+    op: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStopped:
+    """The node holds nothing of the service any more. Also ends a clean-up."""
+
+    service: ServiceName
+    op: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStopFailed:
+    """Something of the service may still be there."""
+
+    service: ServiceName
+    op: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceFailed:
+    """A running resource failed by itself."""
+
+    service: ServiceName
+    op: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FenceDue:
+    """The delay before fencing a lost node is over."""
+
+    node: NodeId
+    victim: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFenced:
+    """Proof that a lost node is down."""
+
+    node: NodeId
+    victim: int
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceFailed:
+    """One attempt brought no proof."""
+
+    node: NodeId
+    victim: int
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FenceRetry:
+    """The back-off after a failed attempt is over."""
+
+    node: NodeId
+    victim: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class GraceExpired:
+    """A detached node's daemon did not come back in time."""
+
+    node: NodeId
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class JoinDelayOver:
+    """Nodes not seen by now are fenced."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The sender will go: give its services away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """The sender runs nothing any more and goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProposed:
+    """The sender's cluster.toml is newer than the agreed configuration."""
+
+    spec: ClusterSpec
+
+
+Body = (
+    Request
+    | ServiceStarted
+    | ServiceStartFailed
+    | ServiceStopped
+    | ServiceStopFailed
+    | ServiceFailed
+    | FenceDue
+    | NodeFenced
+    | FenceFailed
+    | FenceRetry
+    | GraceExpired
+    | JoinDelayOver
+    | Leaving
+    | Goodbye
+    | ConfigProposed
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A change of the agreed state; applied once, in its epoch or, sent again, in a later one."""
+
+    epoch: int
+    incarnation: int
+    sequence: int  # per incarnation, from 1
+    first_epoch: int  # the epoch in which it was first sent
+    at_ms: int  # cluster time
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The sender has made this epoch durable."""
+
+    epoch: int
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Proves to its own sender that the ring turns, and to the others that it is not stuck."""
+
+    incarnation: int
+    count: int
+
+
+Message = Hello | Install | Operation | Ack | Tick
+

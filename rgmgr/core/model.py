@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Agreed state: what every member of an installed epoch knows alike.
+
+`ClusterState` changes only by agreed messages (`messages.py`), so two members with the same
+epoch and `applied` count have the same digest. What one member alone knows is in `local.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from domains.model import NodeId, ServiceName
+from rgmgr.core.spec import ClusterSpec, ServiceSpec
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RingId:
+    """One totem membership. Source: `struct cpg_ring_id`."""
+
+    node: NodeId
+    seq: int
+
+
+class NodeStatus(Enum):
+    """What the cluster knows of a configured node."""
+
+    UNSEEN = "unseen"  # not seen since the cluster formed: may run anything
+    ONLINE = "online"
+    LEAVING = "leaving"  # asked to go: gives its services away, gets none
+    LEFT = "offline"  # said goodbye: runs nothing
+    DETACHED = "detached"  # its daemon is gone, the node is not: services go on
+    UNCLEAN = "unclean"  # left without proof that it is down
+    FENCED = "fenced"  # proven down
+
+
+class ServiceState(Enum):
+    """States with rgmanager's words. Source: rgmanager `RG_STATE_*`."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    STARTED = "started"
+    STOPPING = "stopping"
+    FAILED = "failed"
+    RECOVERABLE = "recoverable"
+    RECOVERING = "recovering"
+    DISABLED = "disabled"
+
+    @property
+    def code(self) -> int:
+        """rgmanager's number, as clustat shows and returns it."""
+        return _STATE_CODES[self]
+
+
+_STATE_CODES = {
+    ServiceState.STOPPED: 110,
+    ServiceState.STARTING: 111,
+    ServiceState.STARTED: 112,
+    ServiceState.STOPPING: 113,
+    ServiceState.FAILED: 114,
+    ServiceState.RECOVERABLE: 117,
+    ServiceState.RECOVERING: 118,
+    ServiceState.DISABLED: 119,
+}
+
+
+class After(Enum):
+    """What a stop is for: where the service goes once it is stopped."""
+
+    STOP = "stop"
+    DISABLE = "disable"
+    RESTART = "restart"  # start again on the same node
+    RELOCATE = "relocate"  # start on `target`, or on the best other node
+    RECOVER = "recover"  # apply the recovery policy
+    SETTLE = "settle"  # start wherever the domain says
+
+
+class ProofKind(Enum):
+    """Why a node is believed to be down, strongest first."""
+
+    FENCED = "proven"  # an agent's device said: off
+    REBOOTED = "rebooted"  # it came back with another boot id
+    HUMAN = "human"
+    NONE = "none"  # fencing is switched off by configuration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """Why a lost node counts as down."""
+
+    kind: ProofKind
+    at_ms: int  # cluster time
+    by: NodeId
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One configured node in the agreed state."""
+
+    status: NodeStatus = NodeStatus.UNSEEN
+    incarnation: int = 0  # of its daemon; 0: never seen
+    boot_id: str = ""
+    sequence: int = 0  # last operation applied from this incarnation
+    lost_epoch: int = 0  # the epoch that first lacked it
+    victim: int = 0  # number of the present fencing case; 0: none
+    fencer: NodeId | None = None  # set: fencing has begun
+    attempt: int = 0
+    last_fault: str = ""  # of the latest failed attempt
+    proof: Proof | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """The record of one service. `op` numbers its transitions; results with another are stale."""
+
+    spec: ServiceSpec
+    state: ServiceState = ServiceState.STOPPED
+    op: int = 0
+    owner: NodeId | None = None
+    last_owner: NodeId | None = None
+    since_ms: int = 0  # cluster time of the last transition
+    after: After = After.STOP  # of a stop in progress
+    target: NodeId | None = None  # where an operator wants it next
+    failed_on: tuple[NodeId, ...] = ()  # tried in vain since the last success
+    restart_stamps: tuple[int, ...] = ()  # cluster times of counted restarts
+    restarts: int = 0
+    is_held: bool = False  # an operator's `stop`, until the membership changes
+    is_new: bool = True  # autostart not yet considered
+    frozen: bool = False
+    freed_epoch: int = 0  # epoch in which its owner reported it stopped
+    cleanup: tuple[NodeId, ...] = ()  # nodes that must first stop left-overs
+    fault: str = ""  # the latest failure in words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterState:
+    """Everything the members agree on."""
+
+    spec: ClusterSpec
+    epoch: int = 0
+    applied: int = 0
+    next_op: int = 1
+    now_ms: int = 0  # cluster time: the largest stamp seen
+    nodes: dict[NodeId, Node] = field(default_factory=dict)
+    services: dict[ServiceName, Service] = field(default_factory=dict)
+    has_formed: bool = False  # quorum was reached since this state began
+
+    def members(self) -> tuple[NodeId, ...]:
+        """Nodes that take part now, lowest id first."""
+        taking_part = (NodeStatus.ONLINE, NodeStatus.LEAVING)
+        return tuple(sorted(n for n, node in self.nodes.items() if node.status in taking_part))
+
+    def owned_by(self, node: NodeId) -> tuple[ServiceName, ...]:
+        """Services whose record names `node` as owner, in configuration order."""
+        return tuple(name for name, service in self.services.items() if service.owner == node)

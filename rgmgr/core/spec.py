@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the administrator asked for: the checked configuration as the core sees it.
+
+Built by `rgmgr.config.schema` from cluster.toml, carried inside the agreed state. Times are
+milliseconds. Secrets never appear here: a fence option holds a reference such as `secret:ipmi1`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NewType
+
+from domains.model import FailoverDomain, NodeId, ServiceName
+
+ResourceName = NewType("ResourceName", str)
+
+
+class RecoveryPolicy(Enum):
+    """What happens when a running service fails. Source: rgmanager `recovery`."""
+
+    RESTART = "restart"
+    RELOCATE = "relocate"
+    DISABLE = "disable"
+    RESTART_DISABLE = "restart-disable"
+
+
+class NoQuorumPolicy(Enum):
+    """What a node does with its services when it has no quorum."""
+
+    STOP = "stop"
+    FREEZE = "freeze"
+    IGNORE = "ignore"
+    SUICIDE = "suicide"
+
+
+class FenceVerb(Enum):
+    """How a lost node is treated: powered off, or powered off and on again."""
+
+    OFF = "off"
+    REBOOT = "reboot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceSpec:
+    """One place in a service tree. Its name is unique in the service.
+
+    `parameters` are those of the type (`unit`, `address`, `device` ...), already checked.
+    """
+
+    name: ResourceName
+    type: str
+    parameters: dict[str, str]
+    children: tuple[ResourceSpec, ...] = ()
+    start_timeout_ms: int = 60_000
+    stop_timeout_ms: int = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSpec:
+    """A service: what moves between nodes as a whole."""
+
+    name: ServiceName
+    resources: tuple[ResourceSpec, ...]
+    domain: str | None = None
+    autostart: bool = True
+    recovery: RecoveryPolicy = RecoveryPolicy.RESTART
+    max_restarts: int = 0  # 0: unlimited
+    restart_expire_ms: int = 0  # 0: entries never expire
+    no_quorum_policy: NoQuorumPolicy | None = None  # None: the cluster's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceStep:
+    """One configured use of a device for one node."""
+
+    device: str
+    options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceDevice:
+    """A fence device: the agent that drives it and the options all its uses share."""
+
+    name: str
+    agent: str
+    options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSpec:
+    """A configured node; `fence` holds its methods in order, each a tuple of steps."""
+
+    name: str
+    fence: tuple[tuple[FenceStep, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FencingSpec:
+    """Cluster-wide fencing settings. Source: fenced(8)."""
+
+    devices: dict[str, FenceDevice] = field(default_factory=dict)
+    verb: FenceVerb = FenceVerb.REBOOT
+    post_fail_delay_ms: int = 0
+    post_join_delay_ms: int = 6_000
+    timeout_ms: int = 60_000  # of one agent run
+    clean_start: bool = False
+    unsafe_disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSpec:
+    """The whole configuration. `digest` is a hash of its text: equal version, equal digest."""
+
+    name: str
+    version: int
+    digest: str
+    nodes: dict[NodeId, NodeSpec]
+    services: tuple[ServiceSpec, ...]  # in document order, which is the order of placement
+    domains: dict[str, FailoverDomain] = field(default_factory=dict)
+    fencing: FencingSpec = field(default_factory=FencingSpec)
+    no_quorum_policy: NoQuorumPolicy = NoQuorumPolicy.STOP
+    rejoin_grace_ms: int = 30_000
+    sync_timeout_ms: int = 10_000
+
+    def node_name(self, node: NodeId) -> str:
+        """Return the name of a node, or `node ID` for one that is not configured."""
+        spec = self.nodes.get(node)
+        return spec.name if spec else f"node {node}"
+
+    def domain_of(self, service: ServiceSpec) -> FailoverDomain | None:
+        """Return the failover domain of a service; None when it may run anywhere alike."""
+        return self.domains.get(service.domain) if service.domain else None
