@@ -133,9 +133,10 @@ class FenceEnded:
 
 @dataclass(frozen=True, slots=True)
 class StateSaved:
-    """The durable state that the core asked to save is on disk."""
+    """The durable state that the core asked to save is on disk; numbers of that state."""
 
     epoch: int
+    applied: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class Hello:
     boot_id: str
     epoch: int
     applied: int
+    is_live: bool  # the state was agreed in this life of the daemon, not read from disk
     digest: str
     config_version: int  # of the file on this node
     config_digest: str
@@ -142,12 +143,13 @@ class ServiceFailed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FenceDue:
-    """The delay before fencing a lost node is over."""
+    """The delay before the next attempt at fencing a lost node is over."""
 
     node: NodeId
     victim: int
+    attempt: int  # those made so far
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,15 +169,6 @@ class FenceFailed:
     victim: int
     attempt: int
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class FenceRetry:
-    """The back-off after a failed attempt is over."""
-
-    node: NodeId
-    victim: int
-    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +213,6 @@ Body = (
     | FenceDue
     | NodeFenced
     | FenceFailed
-    | FenceRetry
     | GraceExpired
     | JoinDelayOver
     | Leaving
@@ -243,19 +235,20 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """The sender has made this epoch durable."""
+    """The sender has made the durable part of the state up to here safe on its disk."""
 
     epoch: int
-    incarnation: int
+    applied: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """Proves to its own sender that the ring turns, and to the others that it is not stuck."""
 
     incarnation: int
     count: int
+    epoch: int
+    applied: int  # what every member has applied need not be sent again
 
 
 Message = Hello | Install | Operation | Ack | Tick
-

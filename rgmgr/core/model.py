@@ -104,7 +104,8 @@ class Node:
     sequence: int = 0  # last operation applied from this incarnation
     lost_epoch: int = 0  # the epoch that first lacked it
     victim: int = 0  # number of the present fencing case; 0: none
-    fencer: NodeId | None = None  # set: fencing has begun
+    is_due: bool = False  # the delay before the next attempt is over
+    fencer: NodeId | None = None  # set: an attempt is going on
     attempt: int = 0
     last_fault: str = ""  # of the latest failed attempt
     proof: Proof | None = None
@@ -128,7 +129,8 @@ class Service:
     is_held: bool = False  # an operator's `stop`, until the membership changes
     is_new: bool = True  # autostart not yet considered
     frozen: bool = False
-    freed_epoch: int = 0  # epoch in which its owner reported it stopped
+    freed_epoch: int = 0  # in which it was told to be free; 0: only known from a claim
+    freed_loss: int = 0  # `lost_epoch` of the owner whose proof freed it; 0: the owner told
     cleanup: tuple[NodeId, ...] = ()  # nodes that must first stop left-overs
     fault: str = ""  # the latest failure in words
 

@@ -29,9 +29,7 @@ class NoQuorumPolicy(Enum):
     """What a node does with its services when it has no quorum."""
 
     STOP = "stop"
-    FREEZE = "freeze"
-    IGNORE = "ignore"
-    SUICIDE = "suicide"
+    FREEZE = "freeze"  # leave them running, touch nothing; the others fence this node
 
 
 class FenceVerb(Enum):

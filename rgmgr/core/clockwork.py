@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which timers should run, as a function of the state: set and cancelled after every event.
+
+A key names all that its timer is about, so one that fires late is about something past and is
+recognised as such. For agreed matters the first online member keeps the time.
+"""
+
+from __future__ import annotations
+
+from rgmgr.core.actions import CancelTimer, SetTimer
+from rgmgr.core.fencing import backoff_ms
+from rgmgr.core.lease import TICK_MS
+from rgmgr.core.local import Turn
+from rgmgr.core.messages import FenceDue, GraceExpired
+from rgmgr.core.model import NodeStatus
+from rgmgr.core.placement import online
+
+QUORUM_WAIT_MS = 5_000
+GOODBYE_WAIT_MS = 3_000
+
+
+def wind(turn: Turn) -> None:
+    """Set the timers that are wanted and not running; cancel the others."""
+    wanted = {} if turn.local.is_over else {**_own(turn), **_agreed(turn)}
+    stale = [key for key in turn.local.timers if key not in wanted]
+    fresh = {key: ms for key, ms in wanted.items() if key not in turn.local.timers}
+    if stale or fresh:
+        turn.update(timers=wanted)
+    turn.do(*(CancelTimer(key) for key in stale))
+    turn.do(*(SetTimer(key, after_ms) for key, after_ms in fresh.items()))
+
+
+def fired(turn: Turn, key: str) -> bool:
+    """Forget a timer that fired; False when it was not wanted any more."""
+    if key not in turn.local.timers:
+        return False
+    turn.update(timers={k: ms for k, ms in turn.local.timers.items() if k != key})
+    return True
+
+
+def fence_due(turn: Turn, key: str) -> FenceDue | None:
+    """Return what a `fence:` timer stands for; None when its case is closed."""
+    for node_id, node in turn.cluster.nodes.items():
+        if key == f"fence:{node_id}:{node.victim}:{node.attempt}":
+            return FenceDue(node=node_id, victim=node.victim, attempt=node.attempt)
+    return None
+
+
+def grace_expired(turn: Turn, key: str) -> GraceExpired | None:
+    """Return what a `grace:` timer stands for; None when the daemon is back."""
+    for node_id, node in turn.cluster.nodes.items():
+        if key == f"grace:{node_id}:{node.incarnation}":
+            return GraceExpired(node_id, node.incarnation)
+    return None
+
+
+def _own(turn: Turn) -> dict[str, int]:
+    local = turn.local
+    wanted: dict[str, int] = {}
+    if local.view is not None:
+        wanted["tick"] = TICK_MS
+        ring = f"{local.view.ring.node}.{local.view.ring.seq}"
+        if not local.is_installed and local.is_probed and not local.is_sync_overdue:
+            wanted[f"sync:{ring}"] = turn.cluster.spec.sync_timeout_ms
+        if local.quorum_ring != local.view.ring and not local.is_overdue:
+            wanted[f"quorum:{ring}"] = QUORUM_WAIT_MS
+    if "goodbye" in local.said:
+        wanted["goodbye"] = GOODBYE_WAIT_MS
+    return wanted
+
+
+def _agreed(turn: Turn) -> dict[str, int]:
+    able = online(turn.cluster)
+    if not turn.local.is_installed or not able or able[0] != turn.local.me:
+        return {}
+    wanted: dict[str, int] = {}
+    spec = turn.cluster.spec
+    for node_id, node in turn.cluster.nodes.items():
+        if node.status is NodeStatus.UNCLEAN and not node.is_due and node.fencer is None:
+            first_ms = spec.fencing.post_fail_delay_ms
+            after_ms = backoff_ms(node.attempt) if node.attempt else first_ms
+            wanted[f"fence:{node_id}:{node.victim}:{node.attempt}"] = after_ms
+        elif node.status is NodeStatus.DETACHED:
+            wanted[f"grace:{node_id}:{node.incarnation}"] = spec.rejoin_grace_ms
+        elif node.status is NodeStatus.UNSEEN:
+            wanted["join"] = spec.fencing.post_join_delay_ms
+    return wanted

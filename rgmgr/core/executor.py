@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This node's share of the services: one resource at a time, in tree order.
+
+Driven by levels, not edges: after every event the record says what this node has to do with a
+service (`_duty`), and the job follows. A stop always goes on; a start goes on only while the gate
+is open. Results go to all members through the outbox.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from domains.model import ServiceName
+from rgmgr.core import outbox
+from rgmgr.core.actions import StartResource, StopResource
+from rgmgr.core.events import (
+    ResourceFailed,
+    ResourceStarted,
+    ResourceStartFailed,
+    ResourceStopFailed,
+    ResourceStopped,
+    ServiceProbed,
+)
+from rgmgr.core.local import EMERGENCY_OP, Job, JobKind, Turn
+from rgmgr.core.messages import (
+    Claim,
+    Health,
+    ServiceFailed,
+    ServiceStarted,
+    ServiceStartFailed,
+    ServiceStopFailed,
+    ServiceStopped,
+)
+from rgmgr.core.model import Service, ServiceState
+from rgmgr.core.spec import NoQuorumPolicy, ResourceName
+from rgmgr.core.tree import start_order, stop_order
+
+StepEnded = ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed
+
+
+@dataclass(frozen=True, slots=True)
+class _Duty:
+    kind: JobKind
+    op: int
+
+
+def probed(turn: Turn, event: ServiceProbed) -> None:
+    """Systemd told what really runs of one service here."""
+    if event.service not in turn.local.jobs:
+        _set_active(turn, event.service, event.active)
+
+
+def step_ended(turn: Turn, event: StepEnded) -> None:
+    """A resource came up, or went down, or did not."""
+    _note_activity(turn, event)
+    job = turn.local.jobs.get(event.service)
+    if job is None or not _is_answer(job, event):
+        return
+    step, rest = job.steps[0], job.steps[1:]
+    match event:
+        case ResourceStarted():
+            job = replace(job, steps=rest, done=(*job.done, step), is_waiting=False)
+        case ResourceStopped():
+            job = replace(job, steps=rest, is_waiting=False)
+        case ResourceStopFailed(reason=reason):
+            faults = (*job.faults, f"{step.name}: {reason}")
+            job = replace(job, steps=rest, is_waiting=False, faults=faults)
+        case ResourceStartFailed(reason=reason):
+            job = replace(job, is_waiting=False, faults=(f"{step.name}: {reason}",))
+    _set_job(turn, event.service, job)
+
+
+def resource_failed(turn: Turn, event: ResourceFailed) -> None:
+    """A resource that was up went down by itself."""
+    still = tuple(r for r in turn.local.active.get(event.service, ()) if r != event.resource)
+    _set_active(turn, event.service, still)
+    fault = f"{event.resource}: {event.reason}"
+    turn.update(faults={**turn.local.faults, event.service: fault})
+    job = turn.local.jobs.get(event.service)
+    if job is not None and job.kind is JobKind.START:
+        _set_job(turn, event.service, replace(job, faults=(*job.faults, fault)))
+
+
+def drive(turn: Turn, *, may_start: bool) -> None:
+    """Bring every service here closer to what its record asks of this node."""
+    for name in sorted({*turn.cluster.services, *turn.local.jobs}):
+        service = turn.cluster.services.get(name)
+        if service is None:
+            continue
+        duty = _duty(turn, name, service)
+        _align(turn, name, service, duty)
+        if duty is not None:
+            _advance(turn, name, may_start=may_start)
+        if duty is None:
+            _watch(turn, name, service)
+
+
+def claims(turn: Turn) -> tuple[Claim, ...]:
+    """Say what really runs here, for HELLO."""
+    found = []
+    for name in sorted(turn.cluster.services):
+        service = turn.cluster.services[name]
+        job = turn.local.jobs.get(name)
+        ended = turn.local.reported.get(name, (0, False))[0]
+        op = job.op if job else ended
+        health = _health(turn, service)
+        if job or health is not Health.NONE or (ended and ended == service.op):
+            claim = Claim(service=name, health=health, op=op, is_busy=job is not None)
+            found.append(claim)
+    return tuple(found)
+
+
+def holds_anything(turn: Turn) -> bool:
+    """Tell whether anything of any service is or may be active here."""
+    return bool(turn.local.jobs) or any(turn.local.active.values())
+
+
+def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
+    if turn.local.emergency and _must_stop(turn, service):
+        is_there = bool(turn.local.active.get(name)) or name in turn.local.jobs
+        is_done = turn.local.reported.get(name, (0, False))[0] == EMERGENCY_OP
+        return _Duty(JobKind.STOP, EMERGENCY_OP) if is_there and not is_done else None
+    is_cleaning = turn.local.me in service.cleanup
+    if service.owner != turn.local.me:
+        return _Duty(JobKind.STOP, service.op) if is_cleaning else None
+    match service.state:
+        case ServiceState.STARTING:
+            return _Duty(JobKind.START, service.op)
+        case ServiceState.STOPPING | ServiceState.RECOVERABLE:
+            return _Duty(JobKind.STOP, service.op)
+        case _:
+            return None
+
+
+def _must_stop(turn: Turn, service: Service) -> bool:
+    policy = service.spec.no_quorum_policy or turn.cluster.spec.no_quorum_policy
+    return policy is NoQuorumPolicy.STOP
+
+
+def _align(turn: Turn, name: ServiceName, service: Service, duty: _Duty | None) -> None:
+    """Replace a job that is not the duty's, once its present step has been answered."""
+    job = turn.local.jobs.get(name)
+    is_meant = job is not None and duty == _Duty(job.kind, job.op)
+    if is_meant or (job is not None and job.is_waiting):
+        return
+    has_ended = duty is not None and turn.local.reported.get(name, (0, False))[0] == duty.op
+    if duty is None or has_ended:
+        _set_job(turn, name, None)
+        return
+    order = start_order if duty.kind is JobKind.START else stop_order
+    _set_job(turn, name, Job(kind=duty.kind, op=duty.op, steps=order(service.spec)))
+
+
+def _advance(turn: Turn, name: ServiceName, *, may_start: bool) -> None:
+    job = turn.local.jobs.get(name)
+    if job is None or job.is_waiting:
+        return
+    if not job.steps or (job.kind is JobKind.START and job.faults):
+        _report(turn, name, job)
+        return
+    if job.kind is JobKind.START and not may_start:
+        return
+    step = job.steps[0]
+    _set_job(turn, name, replace(job, is_waiting=True))
+    if job.kind is JobKind.START:
+        turn.do(StartResource(service=name, resource=step, op=job.op, after=job.done))
+    else:
+        turn.do(StopResource(service=name, resource=step, op=job.op))
+
+
+def _report(turn: Turn, name: ServiceName, job: Job) -> None:
+    """A job is at its end: tell everybody, unless it was our own emergency."""
+    reason = "; ".join(job.faults)
+    is_running = job.kind is JobKind.START and not job.faults
+    turn.update(reported={**turn.local.reported, name: (job.op, is_running)})
+    _set_job(turn, name, None)
+    if job.op == EMERGENCY_OP:
+        return
+    if job.kind is JobKind.START and job.faults:
+        outbox.send(turn, ServiceStartFailed(service=name, op=job.op, reason=reason))
+    elif job.kind is JobKind.START:
+        outbox.send(turn, ServiceStarted(name, job.op))
+    elif job.faults:
+        outbox.send(turn, ServiceStopFailed(service=name, op=job.op, reason=reason))
+    else:
+        outbox.send(turn, ServiceStopped(name, job.op))
+
+
+def _watch(turn: Turn, name: ServiceName, service: Service) -> None:
+    """A service that should be up here and is not, has failed."""
+    local = turn.local
+    if service.owner != local.me or service.state is not ServiceState.STARTED or local.emergency:
+        return
+    has_said = local.reported.get(name) == (service.op, False)
+    if has_said or _health(turn, service) is Health.RUNNING:
+        return
+    turn.update(reported={**local.reported, name: (service.op, False)})
+    reason = local.faults.get(name, "found not running")
+    outbox.send(turn, ServiceFailed(service=name, op=service.op, reason=reason))
+
+
+def _health(turn: Turn, service: Service) -> Health:
+    active = turn.local.active.get(service.spec.name, ())
+    if not active:
+        return Health.NONE
+    is_whole = all(r.name in active for r in start_order(service.spec))
+    return Health.RUNNING if is_whole else Health.PARTIAL
+
+
+def _note_activity(turn: Turn, event: StepEnded) -> None:
+    active = turn.local.active.get(event.service, ())
+    others = tuple(r for r in active if r != event.resource)
+    match event:
+        case ResourceStopped():
+            _set_active(turn, event.service, others)
+        case ResourceStarted() | ResourceStartFailed() | ResourceStopFailed():
+            # safety: a failed start may have left something, so it counts until it is stopped
+            _set_active(turn, event.service, (*others, event.resource))
+
+
+def _is_answer(job: Job, event: StepEnded) -> bool:
+    is_start = isinstance(event, ResourceStarted | ResourceStartFailed)
+    return (
+        job.is_waiting
+        and job.op == event.op
+        and bool(job.steps)
+        and job.steps[0].name == event.resource
+        and is_start == (job.kind is JobKind.START)
+    )
+
+
+def _set_job(turn: Turn, name: ServiceName, job: Job | None) -> None:
+    jobs = {n: j for n, j in turn.local.jobs.items() if n != name}
+    if job is not None:
+        jobs[name] = job
+    if jobs != turn.local.jobs:
+        turn.update(jobs=jobs)
+
+
+def _set_active(turn: Turn, name: ServiceName, active: tuple[ResourceName, ...]) -> None:
+    rest = {n: a for n, a in turn.local.active.items() if n != name}
+    turn.update(active={**rest, name: active} if active else rest)

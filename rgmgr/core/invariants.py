@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must always be true of the agreed state, as predicates that say what is wrong.
+
+Cheap enough to be asked after every agreed event, in the simulator and in production. Each
+returns sentences; none means that all is well. Never repairs anything.
+"""
+
+from __future__ import annotations
+
+from domains.model import NodeId
+from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
+
+OWNED = (
+    ServiceState.STARTING,
+    ServiceState.STARTED,
+    ServiceState.STOPPING,
+    ServiceState.RECOVERABLE,
+)
+"""States in which a service has an owner; in all others it has none."""
+
+GONE = (NodeStatus.LEFT, NodeStatus.FENCED)
+"""A node that runs nothing, and so owns nothing."""
+
+IN_GOOD_STANDING = (NodeStatus.ONLINE, NodeStatus.LEAVING, NodeStatus.LEFT)
+
+
+def check_cluster(cluster: ClusterState) -> tuple[str, ...]:
+    """Return what is wrong with an agreed state."""
+    problems: list[str] = []
+    for node_id, node in cluster.nodes.items():
+        problems += _check_node(cluster, node_id, node)
+    for service in cluster.services.values():
+        problems += _check_service(cluster, service)
+    return tuple(problems)
+
+
+def check_fence(cluster: ClusterState, by: NodeId, victim: NodeId) -> tuple[str, ...]:
+    """Return why this node must not fence that one, in the state it acts on (I5)."""
+    name = cluster.spec.node_name(victim)
+    if by == victim:
+        return (f"{name} would fence itself",)
+    node = cluster.nodes.get(victim)
+    if node is None:
+        return (f"{name} is fenced and is not part of the cluster",)
+    if node.status in IN_GOOD_STANDING:
+        return (f"{name} is fenced although it is {node.status.value}",)
+    return ()
+
+
+def _check_node(cluster: ClusterState, node_id: NodeId, node: Node) -> list[str]:
+    name = cluster.spec.node_name(node_id)
+    problems = []
+    is_unclean = node.status is NodeStatus.UNCLEAN
+    if node.fencer is not None and not is_unclean:
+        problems.append(f"{name} is being fenced although it is {node.status.value}")
+    if node.fencer == node_id:
+        problems.append(f"{name} is to fence itself")
+    if is_unclean and not node.victim:
+        problems.append(f"{name} is unclean without a fencing case")
+    if node.status is NodeStatus.FENCED and node.proof is None:
+        problems.append(f"{name} counts as fenced without proof")
+    if node.status in (NodeStatus.ONLINE, NodeStatus.LEAVING) and not node.incarnation:
+        problems.append(f"{name} is a member that nobody has heard of")
+    return problems
+
+
+def _check_service(cluster: ClusterState, service: Service) -> list[str]:
+    name = service.spec.name
+    problems = []
+    if (service.owner is not None) is not (service.state in OWNED):
+        owner = "no owner" if service.owner is None else "an owner"
+        problems.append(f"{name} is {service.state.value} and has {owner}")
+    if service.op >= cluster.next_op:
+        problems.append(f"{name} has number {service.op}, which was never given out")
+    if service.owner is not None:
+        problems += _check_owner(cluster, service, service.owner)
+    return problems
+
+
+def _check_owner(cluster: ClusterState, service: Service, owner: NodeId) -> list[str]:
+    name = service.spec.name
+    node = cluster.nodes.get(owner)
+    if node is None:
+        return [f"{name} belongs to node {owner}, which is not configured"]
+    problems = []
+    if node.status in GONE:
+        where = cluster.spec.node_name(owner)
+        problems.append(f"{name} is {service.state.value} on {where}, which is {node.status.value}")
+    domain = cluster.spec.domain_of(service.spec)
+    is_allowed = domain is None or not domain.restricted or owner in domain.priorities
+    if service.state is ServiceState.STARTING and not is_allowed:
+        where = cluster.spec.node_name(owner)
+        problems.append(f"{name} starts on {where}, outside its restricted domain")
+    return problems

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agreed state while one agreed event changes it.
+
+Every function that changes agreed state takes a `Ledger`; none may look at local state, so all
+members write the same. Collects the journal lines that the change deserves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from domains.model import NodeId, ServiceName
+from rgmgr.core.actions import Record, Severity
+from rgmgr.core.model import ClusterState, Node, Service, ServiceState
+
+WORKING = (ServiceState.STARTING, ServiceState.STOPPING, ServiceState.RECOVERABLE)
+"""States in which the owner has something to do."""
+
+
+class Ledger:
+    """A `ClusterState` under change; read `state` when done."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self.state = state
+        self.records: list[Record] = []
+
+    def note(
+        self, event: str, severity: Severity = Severity.INFO, **fields: str | int | None
+    ) -> None:
+        """Add a journal line."""
+        self.records.append(Record(event=event, severity=severity, fields=fields))
+
+    def name(self, node: NodeId | None) -> str | None:
+        """Return a node's name for a journal line."""
+        return None if node is None else self.state.spec.node_name(node)
+
+    def take_op(self) -> int:
+        """Return a fresh number for a transition or a fencing case."""
+        number = self.state.next_op
+        self.state = replace(self.state, next_op=number + 1)
+        return number
+
+    def put_node(self, node_id: NodeId, node: Node) -> None:
+        """Write a node's record."""
+        self.state = replace(self.state, nodes={**self.state.nodes, node_id: node})
+
+    def put(self, service: Service) -> None:
+        """Write a service's record as it is."""
+        services = {**self.state.services, service.spec.name: service}
+        self.state = replace(self.state, services=services)
+
+    def move(self, service: Service, to: ServiceState) -> Service:
+        """Write a record in its new state, with a fresh number where the owner has to act."""
+        op = self.take_op() if to in WORKING else service.op
+        moved = replace(service, state=to, op=op, since_ms=self.state.now_ms)
+        self.put(moved)
+        return moved
+
+    def drop(self, name: ServiceName) -> None:
+        """Forget a service that is no longer configured."""
+        services = {n: s for n, s in self.state.services.items() if n != name}
+        self.state = replace(self.state, services=services)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one member alone knows: its view, its units, its own unfinished work.
+
+Local state never enters a decision about agreed state; it may only hold this member's own share
+of the actions back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from domains.model import NodeId, ServiceName
+from rgmgr.core.actions import Action, Record, Severity
+from rgmgr.core.events import Shutdown, ViewChanged
+from rgmgr.core.messages import Hello, Operation, Request
+from rgmgr.core.model import ClusterState, RingId
+from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec
+
+
+class JobKind(Enum):
+    """What the executor does with a service here."""
+
+    START = "start"
+    STOP = "stop"
+
+
+EMERGENCY_OP = -1
+"""Number of a stop that no agreed record asks for: this node lost its right to run services."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One service being started or stopped here, a resource at a time."""
+
+    kind: JobKind
+    op: int
+    steps: tuple[ResourceSpec, ...]  # still to do, the present one first
+    done: tuple[ResourceSpec, ...] = ()  # started so far, in order
+    is_waiting: bool = False  # for the answer to the present step
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An operation of ours that may have to be sent again."""
+
+    operation: Operation
+    applied_at: int = 0  # where it was applied in this epoch; 0: not yet
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An operator's request that this member has to answer."""
+
+    request: Request
+    accepted_op: int | None = None  # None: not yet delivered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalState:
+    """See the module; every field has a safe default for a daemon that has just begun."""
+
+    me: NodeId
+    incarnation: int
+    boot_id: str
+    own_spec: ClusterSpec  # of the file on this node
+
+    view: ViewChanged | None = None
+    quorum_ring: RingId | None = None
+    is_quorate: bool = False
+
+    is_probed: bool = False
+    hellos: dict[NodeId, Hello] = field(default_factory=dict)
+    has_sent_install: bool = False
+    is_sync_overdue: bool = False  # somebody's HELLO did not come in time
+    is_installed: bool = False
+    is_live: bool = False  # an epoch was installed in this life
+    acks: dict[NodeId, int] = field(default_factory=dict)  # applied, in the present epoch
+    applied_by: dict[NodeId, int] = field(default_factory=dict)  # from ticks, likewise
+    saved: ClusterState | None = None  # durable part last asked to be saved
+    saved_at: int = 0  # `applied` when the durable part last changed in this epoch
+
+    sequence: int = 0
+    sent: tuple[Sent, ...] = ()
+    clock_offset_ms: int = 0
+
+    tick_count: int = 0
+    tick_sent_ms: int = 0
+    tick_seen_ms: int | None = None  # when the latest tick that came back was sent
+
+    jobs: dict[ServiceName, Job] = field(default_factory=dict)
+    active: dict[ServiceName, tuple[ResourceName, ...]] = field(default_factory=dict)
+    faults: dict[ServiceName, str] = field(default_factory=dict)
+    reported: dict[ServiceName, tuple[int, bool]] = field(default_factory=dict)  # op, was running
+    fencing: dict[NodeId, tuple[int, int]] = field(default_factory=dict)  # case, attempt
+    emergency: str = ""  # why services must stop at once; empty: they need not
+    is_overdue: bool = False  # quorum's verdict for the present ring did not come in time
+
+    waiting: dict[int, Waiting] = field(default_factory=dict)
+    shutdown: Shutdown | None = None
+    said: tuple[str, ...] = ()  # one-time messages already sent in this life
+    is_over: bool = False
+    timers: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All a member knows."""
+
+    cluster: ClusterState
+    local: LocalState
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The outcome of one event: the next state, and this member's share of the work in order."""
+
+    state: State
+    actions: tuple[Action, ...]
+
+
+class Turn:
+    """One event being handled: the state as it changes and the actions so far."""
+
+    def __init__(self, state: State, now_ms: int) -> None:
+        self.cluster = state.cluster
+        self.local = state.local
+        self.now_ms = now_ms
+        self.actions: list[Action] = []
+
+    def do(self, *actions: Action) -> None:
+        """Ask for actions, in this order."""
+        self.actions.extend(actions)
+
+    def note(
+        self, event: str, severity: Severity = Severity.INFO, **fields: str | int | None
+    ) -> None:
+        """Write a journal line."""
+        self.do(Record(event=event, severity=severity, fields=fields))
+
+    def update(self, **changes: object) -> None:
+        """Change fields of the local state."""
+        self.local = replace(self.local, **changes)  # type: ignore[arg-type]  # names are checked at run time
+
+    @property
+    def cluster_ms(self) -> int:
+        """Cluster time, as far as this member knows."""
+        return self.now_ms + self.local.clock_offset_ms
+
+    def step(self) -> Step:
+        """Return the outcome."""
+        return Step(State(self.cluster, self.local), tuple(self.actions))

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The core: one event in, the next state and this member's share of the work out.
+
+Start reading here. `step` is a pure function; agreed messages alone change `State.cluster`, and
+after every event the rest follows from the state: jobs, fencing, timers, saving (`_follow_up`).
+"""
+
+from __future__ import annotations
+
+from domains.model import NodeId
+from rgmgr.core import (
+    clockwork,
+    departure,
+    desk,
+    durable,
+    executor,
+    lease,
+    operations,
+    outbox,
+    sync,
+)
+from rgmgr.core.actions import FenceNode, Severity
+from rgmgr.core.events import (
+    ConfigLoaded,
+    CorosyncLost,
+    Delivered,
+    Event,
+    FenceEnded,
+    ProbeFinished,
+    QuorumChanged,
+    Requested,
+    ResourceFailed,
+    ResourceStarted,
+    ResourceStartFailed,
+    ResourceStopFailed,
+    ResourceStopped,
+    ServiceProbed,
+    ShutdownRequested,
+    StateSaved,
+    TimerFired,
+    ViewChanged,
+)
+from rgmgr.core.invariants import check_cluster
+from rgmgr.core.local import LocalState, State, Step, Turn
+from rgmgr.core.membership import with_spec
+from rgmgr.core.messages import (
+    Ack,
+    Body,
+    ConfigProposed,
+    FenceFailed,
+    Hello,
+    Install,
+    JoinDelayOver,
+    NodeFenced,
+    Operation,
+    Tick,
+)
+from rgmgr.core.model import ClusterState, NodeStatus, Proof, ProofKind
+from rgmgr.core.spec import ClusterSpec
+from rgmgr.errors import InvariantViolation
+
+
+def begin(
+    *, me: NodeId, incarnation: int, boot_id: str, spec: ClusterSpec, saved: ClusterState | None
+) -> State:
+    """Return the state of a daemon that has just begun.
+
+    `incarnation` is random, above 0, new at each start. `saved` is what its disk holds, None when
+    it holds nothing; the newer of its configuration and `spec` counts.
+    """
+    base = saved or ClusterState(spec=spec)
+    is_newer = spec.version >= base.spec.version
+    cluster = with_spec(base, spec if is_newer else base.spec)
+    local = LocalState(me=me, incarnation=incarnation, boot_id=boot_id, own_spec=spec)
+    return State(cluster, local)
+
+
+def step(state: State, event: Event, now_ms: int) -> Step:
+    """Return the next state and the actions, in order, that this member takes.
+
+    `now_ms` is this node's monotonic clock. Raises InvariantViolation for a state that must not
+    be: the caller logs it, acts no more and ends the process.
+    """
+    if state.local.is_over:
+        return Step(state, ())
+    turn = Turn(state, now_ms)
+    _handle(turn, event)
+    _follow_up(turn)
+    if turn.cluster is not state.cluster and (broken := check_cluster(turn.cluster)):
+        raise InvariantViolation("; ".join(broken))
+    return turn.step()
+
+
+def _handle(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one arm per kind
+    match event:
+        case Delivered():
+            _delivered(turn, event)
+        case ViewChanged():
+            sync.view_changed(turn, event)
+            lease.send_tick(turn)
+        case QuorumChanged(ring=ring, is_quorate=is_quorate):
+            sync.quorum_changed(turn, ring, is_quorate=is_quorate)
+        case CorosyncLost(reason=reason):
+            sync.corosync_lost(turn, reason)
+        case TimerFired(key=key):
+            _timer_fired(turn, key)
+        case ServiceProbed():
+            executor.probed(turn, event)
+        case ProbeFinished():
+            sync.probed(turn)
+        case ResourceStarted() | ResourceStartFailed() | ResourceStopped() | ResourceStopFailed():
+            executor.step_ended(turn, event)
+        case ResourceFailed():
+            executor.resource_failed(turn, event)
+        case FenceEnded():
+            _fence_ended(turn, event)
+        case StateSaved(epoch=epoch, applied=applied):
+            durable.saved(turn, epoch, applied)
+        case Requested(request=request):
+            desk.requested(turn, request)
+        case ShutdownRequested(kind=kind):
+            departure.begin(turn, kind)
+        case ConfigLoaded(spec=spec):
+            turn.update(own_spec=spec)
+
+
+def _delivered(turn: Turn, event: Delivered) -> None:
+    match event.message:
+        case Hello() as hello:
+            sync.heard_hello(turn, event.sender, hello)
+        case Install() as install:
+            sync.heard_install(turn, install)
+        case Operation() as operation:
+            operations.heard(turn, event.sender, operation)
+        case Ack() as ack:
+            sync.heard_ack(turn, event.sender, ack)
+        case Tick() as tick:
+            lease.heard_tick(turn, event.sender, tick)
+
+
+def _timer_fired(turn: Turn, key: str) -> None:
+    if not clockwork.fired(turn, key):
+        return
+    kind = key.partition(":")[0]
+    body: Body | None = None
+    if kind == "tick":
+        lease.send_tick(turn)
+    elif kind == "sync":
+        sync.overdue(turn)
+    elif kind == "quorum":
+        turn.update(is_overdue=True)
+        sync.declare_emergency(turn, "no quorum verdict came for the present ring")
+    elif kind == "goodbye":
+        departure.proceed(turn, is_late=True)
+    elif kind == "join":
+        outbox.send(turn, JoinDelayOver(turn.cluster.epoch))
+    elif kind == "fence":
+        body = clockwork.fence_due(turn, key)
+    elif kind == "grace":
+        body = clockwork.grace_expired(turn, key)
+    if body is not None:
+        outbox.send(turn, body)
+
+
+def _fence_ended(turn: Turn, event: FenceEnded) -> None:
+    """Our attempt is over: everybody must know."""
+    if event.is_confirmed:
+        proof = Proof(
+            kind=ProofKind.FENCED, at_ms=turn.cluster_ms, by=turn.local.me, detail=event.detail
+        )
+        outbox.send(turn, NodeFenced(node=event.node, victim=event.victim, proof=proof))
+    else:
+        failed = FenceFailed(
+            node=event.node, victim=event.victim, attempt=event.attempt, reason=event.detail
+        )
+        outbox.send(turn, failed)
+
+
+def _follow_up(turn: Turn) -> None:
+    """Do what follows from the state, whatever the event was."""
+    if turn.local.emergency and turn.local.waiting and not turn.local.is_installed:
+        desk.give_up(turn, turn.local.emergency)
+    departure.proceed(turn)
+    may_act = lease.gate_is_open(turn)
+    executor.drive(turn, may_start=may_act)
+    if may_act:
+        _fence(turn)
+        _propose_config(turn)
+    desk.settle_requests(turn)
+    departure.proceed(turn)
+    clockwork.wind(turn)
+
+
+def _fence(turn: Turn) -> None:
+    """Begin the attempts that are ours."""
+    for node_id, node in sorted(turn.cluster.nodes.items()):
+        attempt = (node.victim, node.attempt)
+        is_ours = node.status is NodeStatus.UNCLEAN and node.fencer == turn.local.me
+        if not is_ours or turn.local.fencing.get(node_id) == attempt:
+            continue
+        turn.update(fencing={**turn.local.fencing, node_id: attempt})
+        spec = turn.cluster.spec
+        turn.do(
+            FenceNode(
+                node=node_id,
+                node_name=spec.node_name(node_id),
+                victim=node.victim,
+                attempt=node.attempt,
+                verb=spec.fencing.verb,
+                methods=spec.nodes[node_id].fence,
+                devices=spec.fencing.devices,
+                timeout_ms=spec.fencing.timeout_ms,
+            )
+        )
+
+
+def _propose_config(turn: Turn) -> None:
+    """Tell everybody when our file is newer than the agreed configuration."""
+    own, agreed = turn.local.own_spec, turn.cluster.spec
+    word = f"config {own.version}"
+    if own.version > agreed.version and word not in turn.local.said:
+        turn.update(said=(*turn.local.said, word))
+        outbox.send(turn, ConfigProposed(own))
+    mismatch = f"config mismatch {own.version} {own.digest}"
+    is_other = own.version == agreed.version and own.digest != agreed.digest
+    if is_other and mismatch not in turn.local.said:
+        turn.update(said=(*turn.local.said, mismatch))
+        turn.note(
+            "config.mismatched",
+            Severity.WARNING,
+            version=own.version,
+            reason="cluster.toml here differs from the agreed one of the same version; the agreed"
+            " one counts until a file with a higher version is loaded",
+        )

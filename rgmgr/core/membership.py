@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an INSTALL does to the agreed state: who is in, who is lost, what really runs where.
+
+The state it builds on is the same for all members, and so is the message, so the result is too.
+A node that is back is judged by its boot id and by what was done about it meanwhile; a service
+is judged by what its owner's systemd reports, never by memory alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from domains.model import NodeId, ServiceName
+from rgmgr.core.actions import Severity
+from rgmgr.core.fencing import open_case, prove
+from rgmgr.core.ledger import Ledger
+from rgmgr.core.messages import Claim, Enrolment, Health, Install
+from rgmgr.core.model import (
+    After,
+    ClusterState,
+    Node,
+    NodeStatus,
+    Proof,
+    ProofKind,
+    Service,
+    ServiceState,
+)
+from rgmgr.core.placement import may_run, offer_to_joiners
+from rgmgr.core.recovery import begin_stop, finish_stop
+from rgmgr.core.spec import ClusterSpec
+
+TAKING_PART = (NodeStatus.ONLINE, NodeStatus.LEAVING)
+Claims = dict[NodeId, Claim]
+
+
+def with_spec(state: ClusterState, spec: ClusterSpec) -> ClusterState:
+    """Return the state under another configuration; running services keep their trees.
+
+    A node that is new in the configuration of a formed cluster has never run anything.
+    """
+    new_node = Node(status=NodeStatus.LEFT if state.has_formed else NodeStatus.UNSEEN)
+    nodes = {n: state.nodes.get(n, new_node) for n in sorted(spec.nodes)}
+    services: dict[ServiceName, Service] = {}
+    for service_spec in spec.services:
+        known = state.services.get(service_spec.name)
+        if known is None:
+            services[service_spec.name] = Service(spec=service_spec)
+        else:
+            services[service_spec.name] = replace(
+                known, spec=service_spec if known.owner is None else known.spec
+            )
+    gone = {name: s for name, s in state.services.items() if name not in services}
+    return replace(state, spec=spec, nodes=nodes, services={**services, **gone})
+
+
+def install(ledger: Ledger, message: Install) -> None:
+    """Begin the epoch of this message."""
+    was_formed = ledger.state.has_formed
+    ledger.state = replace(
+        ledger.state,
+        epoch=message.epoch,
+        applied=0,
+        now_ms=max(ledger.state.now_ms, message.at_ms),
+        has_formed=True,
+    )
+    before = ledger.state.nodes
+    enrolled = {enrolment.node: enrolment for enrolment in message.enrolments}
+    for node_id in sorted(before):
+        if node_id in enrolled:
+            _enrol(ledger, node_id, enrolled[node_id])
+        else:
+            _lose(ledger, node_id, message, is_cold=not was_formed)
+    joined = _arrivals(ledger, before)
+    if joined or _departures(ledger, before):
+        _new_chance(ledger)
+    _reconcile(ledger, enrolled)
+    offer_to_joiners(ledger, joined)
+
+
+def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
+    node = ledger.state.nodes[node_id]
+    has_rebooted = bool(node.boot_id) and node.boot_id != enrolment.boot_id
+    if node.status is NodeStatus.UNCLEAN and node.attempt > 0:
+        if not has_rebooted:
+            return  # a device may switch it off at any moment: it stays out until one did
+        proof = Proof(kind=ProofKind.REBOOTED, at_ms=ledger.state.now_ms, by=node_id)
+        prove(ledger, node_id, proof, ledger.state.epoch - 1)
+    elif node.status is NodeStatus.UNCLEAN:
+        ledger.note("fence.called_off", node=ledger.name(node_id))
+    elif node.status is NodeStatus.FENCED and not has_rebooted and _claims_power_off(node):
+        ledger.note(
+            "fence.disproved",
+            Severity.ERROR,
+            node=ledger.name(node_id),
+            reason="it was proven off but runs with the same boot id: the device lies",
+        )
+        open_case(ledger, node_id, ledger.state.epoch, delay_ms=0)
+        return
+    is_same = node.incarnation == enrolment.incarnation
+    is_going = is_same and node.status is NodeStatus.LEAVING
+    welcome = Node(
+        status=NodeStatus.LEAVING if is_going else NodeStatus.ONLINE,
+        incarnation=enrolment.incarnation,
+        boot_id=enrolment.boot_id,
+        sequence=node.sequence if is_same else 0,
+        proof=ledger.state.nodes[node_id].proof,
+    )
+    ledger.put_node(node_id, welcome)
+    if node.status not in TAKING_PART:
+        ledger.note("member.joined", node=ledger.name(node_id), was=node.status.value)
+
+
+def _claims_power_off(node: Node) -> bool:
+    return bool(node.boot_id) and node.proof is not None and node.proof.kind is ProofKind.FENCED
+
+
+def _lose(ledger: Ledger, node_id: NodeId, message: Install, *, is_cold: bool) -> None:
+    node = ledger.state.nodes[node_id]
+    is_in_ring = node_id in message.ring_nodes
+    fencing = ledger.state.spec.fencing
+    match node.status:
+        case NodeStatus.ONLINE | NodeStatus.LEAVING if is_in_ring:
+            gone = replace(node, status=NodeStatus.DETACHED, lost_epoch=message.epoch)
+            ledger.put_node(node_id, gone)
+            ledger.note("member.detached", Severity.WARNING, node=ledger.name(node_id))
+        case NodeStatus.ONLINE | NodeStatus.LEAVING:
+            ledger.note("member.left", Severity.WARNING, node=ledger.name(node_id))
+            open_case(ledger, node_id, message.epoch, delay_ms=fencing.post_fail_delay_ms)
+        case NodeStatus.DETACHED if not is_in_ring:
+            open_case(ledger, node_id, node.lost_epoch, delay_ms=fencing.post_fail_delay_ms)
+        case NodeStatus.UNSEEN:
+            status = NodeStatus.LEFT if is_cold and fencing.clean_start else node.status
+            seen = replace(node, status=status, lost_epoch=node.lost_epoch or message.epoch)
+            ledger.put_node(node_id, seen)
+        case _:
+            pass
+
+
+def _arrivals(ledger: Ledger, before: dict[NodeId, Node]) -> tuple[NodeId, ...]:
+    """Nodes that came from outside; the return of a mere daemon is not an arrival."""
+    stays = (*TAKING_PART, NodeStatus.DETACHED)
+    return tuple(
+        n
+        for n, node in sorted(ledger.state.nodes.items())
+        if node.status in TAKING_PART and before[n].status not in stays
+    )
+
+
+def _departures(ledger: Ledger, before: dict[NodeId, Node]) -> bool:
+    lost = NodeStatus.UNCLEAN
+    return any(
+        node.status is lost and before[n].status is not lost
+        for n, node in ledger.state.nodes.items()
+    )
+
+
+def _new_chance(ledger: Ledger) -> None:
+    """A changed membership ends an operator's `stop` and forgives failed starts."""
+    for service in tuple(ledger.state.services.values()):
+        if service.is_held or service.failed_on:
+            ledger.put(replace(service, is_held=False, failed_on=()))
+
+
+def _reconcile(ledger: Ledger, enrolled: dict[NodeId, Enrolment]) -> None:
+    taking_part = [n for n in sorted(enrolled) if _takes_part(ledger, n)]
+    for service in tuple(ledger.state.services.values()):
+        name = service.spec.name
+        claims = {
+            n: claim for n in taking_part for claim in enrolled[n].claims if claim.service == name
+        }
+        if service.owner in taking_part:
+            _judge_owner(ledger, service, claims.get(service.owner))
+        elif service.owner is None and service.state is not ServiceState.FAILED:
+            _adopt(ledger, service, claims)
+        _order_cleanup(ledger, name, claims, taking_part)
+
+
+def _takes_part(ledger: Ledger, node_id: NodeId) -> bool:
+    node = ledger.state.nodes.get(node_id)
+    return node is not None and node.status in TAKING_PART
+
+
+def _judge_owner(ledger: Ledger, service: Service, claim: Claim | None) -> None:
+    """Compare the record with what its owner's systemd says."""
+    if claim and claim.is_busy and claim.op == service.op:
+        return  # still at it: the result will come
+    health = claim.health if claim else Health.NONE
+    is_up = claim is not None and health is Health.RUNNING and not claim.is_busy
+    match service.state:
+        case ServiceState.STARTING if is_up:
+            ledger.move(replace(service, failed_on=(), fault=""), ServiceState.STARTED)
+        case ServiceState.STARTING if claim and (claim.is_busy or claim.op == service.op):
+            begin_stop(ledger, _faulty(service, "its start was interrupted"), After.SETTLE)
+        case ServiceState.STARTED if not is_up:
+            begin_stop(ledger, _faulty(service, "found not running"), After.RECOVER)
+        case ServiceState.STOPPING | ServiceState.RECOVERABLE:
+            if claim is None or (health is Health.NONE and not claim.is_busy):
+                finish_stop(ledger, replace(service, freed_epoch=0))
+            else:
+                ledger.move(service, service.state)  # a fresh number: stop what is left
+        case _:
+            pass
+
+
+def _faulty(service: Service, fault: str) -> Service:
+    return replace(service, fault=fault)
+
+
+def _adopt(ledger: Ledger, service: Service, claims: Claims) -> None:
+    """A service nobody owns runs somewhere: that node owns it, if it should run at all."""
+    runners = [
+        n
+        for n, claim in claims.items()
+        if claim.health is Health.RUNNING
+        and not claim.is_busy
+        and may_run(ledger.state, service, n)
+    ]
+    if not runners or service.state is ServiceState.DISABLED or service.is_held:
+        return
+    owner = service.last_owner if service.last_owner in runners else runners[0]
+    adopted = replace(service, owner=owner, is_new=False, failed_on=(), fault="", target=None)
+    ledger.move(adopted, ServiceState.STARTED)
+    ledger.note("service.adopted", service=service.spec.name, owner=ledger.name(owner))
+
+
+def _order_cleanup(
+    ledger: Ledger, name: ServiceName, claims: Claims, taking_part: list[NodeId]
+) -> None:
+    """Whoever holds something of a service that is not its own must let go of it."""
+    service = ledger.state.services[name]
+    if service.state is ServiceState.FAILED:
+        return
+    holders = [
+        n
+        for n, claim in claims.items()
+        if n != service.owner and (claim.is_busy or claim.health is not Health.NONE)
+    ]
+    absent = [n for n in service.cleanup if n not in taking_part]
+    cleanup = tuple(sorted({*holders, *absent}))
+    if cleanup == service.cleanup and not holders:
+        return
+    if holders:
+        ledger.note(
+            "service.cleanup_ordered",
+            Severity.ERROR,
+            service=name,
+            nodes=", ".join(ledger.state.spec.node_name(n) for n in holders),
+            owner=ledger.name(service.owner),
+        )
+    ledger.put(replace(service, cleanup=cleanup))

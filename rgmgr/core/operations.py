@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Applying an operation: the one place where agreed state changes within an epoch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from domains.model import NodeId
+from rgmgr.core import fencing, outbox, recovery, requests
+from rgmgr.core.actions import Severity
+from rgmgr.core.desk import settle_requests, verdict_given
+from rgmgr.core.durable import save_if_changed
+from rgmgr.core.ledger import Ledger
+from rgmgr.core.local import Turn
+from rgmgr.core.membership import TAKING_PART, with_spec
+from rgmgr.core.messages import (
+    ConfigProposed,
+    FenceDue,
+    FenceFailed,
+    Goodbye,
+    GraceExpired,
+    JoinDelayOver,
+    Leaving,
+    NodeFenced,
+    Operation,
+    Request,
+    ServiceFailed,
+    ServiceStarted,
+    ServiceStartFailed,
+    ServiceStopFailed,
+    ServiceStopped,
+)
+from rgmgr.core.model import NodeStatus
+from rgmgr.core.settle import settle
+
+
+def heard(turn: Turn, sender: NodeId, operation: Operation) -> None:
+    """Apply an operation of the present epoch, once; drop any other."""
+    node = turn.cluster.nodes.get(sender)
+    if not turn.local.is_installed or operation.epoch != turn.cluster.epoch:
+        return
+    if node is None or node.status not in TAKING_PART:
+        return
+    if operation.incarnation != node.incarnation or operation.sequence <= node.sequence:
+        return
+    ledger = Ledger(
+        replace(
+            turn.cluster,
+            applied=turn.cluster.applied + 1,
+            now_ms=max(turn.cluster.now_ms, operation.at_ms),
+        )
+    )
+    ledger.put_node(sender, replace(node, sequence=operation.sequence))
+    _apply(turn, ledger, sender, operation)
+    settle(ledger)
+    turn.cluster = ledger.state
+    turn.do(*ledger.records)
+    if sender == turn.local.me:
+        outbox.applied(turn, operation)
+    save_if_changed(turn)
+    settle_requests(turn)
+
+
+def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> None:  # noqa: C901, PLR0912  # one arm per kind
+    first_epoch = operation.first_epoch
+    match operation.body:
+        case Request() as request:
+            verdict = requests.apply(ledger, request)
+            service = ledger.state.services.get(request.service)
+            if sender == turn.local.me:
+                verdict_given(turn, request, verdict, service.op if service else 0)
+        case ServiceStarted() as body:
+            recovery.started(ledger, sender, body)
+        case ServiceStartFailed() as body:
+            recovery.start_failed(ledger, sender, body)
+        case ServiceStopped() as body:
+            recovery.stopped(ledger, sender, body, first_epoch)
+        case ServiceStopFailed() as body:
+            recovery.stop_failed(ledger, sender, body)
+        case ServiceFailed() as body:
+            recovery.failed(ledger, sender, body)
+        case FenceDue() as body:
+            fencing.due(ledger, body)
+        case NodeFenced() as body:
+            fencing.fenced(ledger, body, first_epoch)
+        case FenceFailed() as body:
+            fencing.attempt_failed(ledger, body)
+        case GraceExpired() as body:
+            fencing.grace_expired(ledger, body)
+        case JoinDelayOver():
+            fencing.join_delay_over(ledger)
+        case Leaving():
+            _leaving(ledger, sender)
+        case Goodbye():
+            _goodbye(ledger, sender)
+        case ConfigProposed(spec=spec):
+            if spec.version > ledger.state.spec.version:
+                ledger.state = with_spec(ledger.state, spec)
+                ledger.note("config.adopted", version=spec.version, by=ledger.name(sender))
+
+
+def _leaving(ledger: Ledger, sender: NodeId) -> None:
+    node = ledger.state.nodes[sender]
+    ledger.put_node(sender, replace(node, status=NodeStatus.LEAVING))
+    ledger.note("member.leaving", node=ledger.name(sender))
+
+
+def _goodbye(ledger: Ledger, sender: NodeId) -> None:
+    """The sender runs nothing; taken at its word only if the records agree."""
+    node = ledger.state.nodes[sender]
+    kept = ledger.state.owned_by(sender)
+    if kept:
+        ledger.note(
+            "goodbye.refused", Severity.ERROR, node=ledger.name(sender), services=", ".join(kept)
+        )
+        return
+    ledger.put_node(sender, replace(node, status=NodeStatus.LEFT))
+    ledger.note("member.left_cleanly", node=ledger.name(sender))

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of a service: results of its owner, failures, and the loss of its owner.
+
+A service is worked on by its owner alone, under the number in `Service.op`; a result with
+another number is stale and changes nothing. Every way to run elsewhere leads through the owner's
+word that it holds nothing any more, or through proof that the owner is down.
+
+Source: rgmanager `svc_start`, `svc_stop`, `handle_recover_req`; departures in docs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from domains.model import NodeId
+from rgmgr.core.actions import Severity
+from rgmgr.core.ledger import Ledger
+from rgmgr.core.messages import (
+    ServiceFailed,
+    ServiceStarted,
+    ServiceStartFailed,
+    ServiceStopFailed,
+    ServiceStopped,
+)
+from rgmgr.core.model import After, Service, ServiceState
+from rgmgr.core.spec import RecoveryPolicy
+
+Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped
+STOPPING_STATES = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
+
+
+def begin_stop(
+    ledger: Ledger, service: Service, after: After, target: NodeId | None = None
+) -> Service:
+    """Have the owner stop the service; `after` says what for."""
+    recovers = after in (After.RECOVER, After.SETTLE)
+    state = ServiceState.RECOVERABLE if recovers else ServiceState.STOPPING
+    return ledger.move(replace(service, after=after, target=target), state)
+
+
+def started(ledger: Ledger, sender: NodeId, body: ServiceStarted) -> None:
+    """The owner brought the whole tree up."""
+    service = _current(ledger, sender, body)
+    if service is None or service.state is not ServiceState.STARTING:
+        return
+    ledger.move(replace(service, failed_on=(), fault="", target=None), ServiceState.STARTED)
+    ledger.note("service.started", service=service.spec.name, owner=ledger.name(sender))
+
+
+def start_failed(ledger: Ledger, sender: NodeId, body: ServiceStartFailed) -> None:
+    """The owner could not start it: clean up there, then try the next node."""
+    service = _current(ledger, sender, body)
+    if service is None or service.state is not ServiceState.STARTING:
+        return
+    failed = replace(service, fault=body.reason, failed_on=_add(service.failed_on, sender))
+    begin_stop(ledger, failed, After.SETTLE)
+    _note_failure(ledger, "service.start_failed", failed, sender, body.reason)
+
+
+def failed(ledger: Ledger, sender: NodeId, body: ServiceFailed) -> None:
+    """A running service failed on its owner: stop what is left, then apply the policy."""
+    service = _current(ledger, sender, body)
+    if service is None or service.state is not ServiceState.STARTED:
+        return
+    begin_stop(ledger, replace(service, fault=body.reason), After.RECOVER)
+    _note_failure(ledger, "service.failed", service, sender, body.reason)
+
+
+def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: int) -> None:
+    """The owner, or a node with left-overs, holds nothing of the service any more."""
+    service = _current(ledger, sender, body)
+    if service is not None and service.state in STOPPING_STATES:
+        finish_stop(ledger, replace(service, freed_epoch=first_epoch, freed_loss=0))
+        return
+    service = ledger.state.services.get(body.service)
+    if service and sender in service.cleanup and body.op == service.op:
+        rest = tuple(n for n in service.cleanup if n != sender)
+        ledger.put(replace(service, cleanup=rest))
+
+
+def stop_failed(ledger: Ledger, sender: NodeId, body: ServiceStopFailed) -> None:
+    """Something may still be held: only a human, or the proof that the node is down, helps."""
+    service = ledger.state.services.get(body.service)
+    if service is None or body.op != service.op:
+        return
+    if service.owner == sender and service.state in STOPPING_STATES:
+        lost = replace(service, owner=None, last_owner=sender, fault=body.reason, target=None)
+        ledger.move(lost, ServiceState.FAILED)
+    if sender == service.owner or sender in service.cleanup:
+        _note_failure(ledger, "service.stop_failed", service, sender, body.reason)
+
+
+def finish_stop(ledger: Ledger, service: Service) -> None:
+    """The owner holds nothing any more: go where the stop was meant to lead."""
+    owner = service.owner
+    freed = replace(service, owner=None, last_owner=owner, target=None)
+    ledger.note("service.stopped", service=service.spec.name, last_owner=ledger.name(owner))
+    match service.after:
+        case After.STOP:
+            ledger.move(replace(freed, is_held=True), ServiceState.STOPPED)
+        case After.DISABLE:
+            ledger.move(freed, ServiceState.DISABLED)
+        case After.RESTART:
+            ledger.move(replace(freed, target=owner), ServiceState.RECOVERING)
+        case After.RELOCATE:
+            ledger.move(replace(freed, target=service.target), ServiceState.RECOVERING)
+        case After.SETTLE:
+            ledger.move(freed, ServiceState.RECOVERING)
+        case After.RECOVER:
+            _apply_policy(ledger, freed)
+
+
+def release(ledger: Ledger, node: NodeId, freed_epoch: int, freed_loss: int) -> None:
+    """A node is proven down: whatever it owned or was to start is free again."""
+    for service in tuple(ledger.state.services.values()):
+        rest = tuple(n for n in service.cleanup if n != node)
+        if service.owner != node:
+            if rest != service.cleanup:
+                ledger.put(replace(service, cleanup=rest))
+            continue
+        is_stopping = service.state is ServiceState.STOPPING
+        after = service.after if is_stopping else After.SETTLE
+        free = replace(
+            service, cleanup=rest, after=after, freed_epoch=freed_epoch, freed_loss=freed_loss
+        )
+        finish_stop(ledger, free)
+
+
+def _current(ledger: Ledger, sender: NodeId, body: Result) -> Service | None:
+    """Return the record if the result is its owner's and of its present number."""
+    service = ledger.state.services.get(body.service)
+    if service is None or service.owner != sender or service.op != body.op:
+        return None
+    return service
+
+
+def _apply_policy(ledger: Ledger, service: Service) -> None:
+    policy = service.spec.recovery
+    if policy is RecoveryPolicy.DISABLE:
+        _give_up(ledger, service)
+        return
+    if policy is RecoveryPolicy.RELOCATE:
+        _elsewhere(ledger, service)
+        return
+    stamps = recent_restarts(service, ledger.state.now_ms)
+    if service.spec.max_restarts and len(stamps) >= service.spec.max_restarts:
+        exhausted = replace(service, restart_stamps=())
+        ledger.note(
+            "service.restarts_exhausted",
+            Severity.WARNING,
+            service=service.spec.name,
+            restarts=len(stamps),
+        )
+        is_last = policy is RecoveryPolicy.RESTART_DISABLE
+        (_give_up if is_last else _elsewhere)(ledger, exhausted)
+        return
+    bound = service.spec.max_restarts or 1  # unlimited restarts need no history
+    counted = (*stamps, ledger.state.now_ms)[-bound:]
+    again = replace(service, restart_stamps=counted, target=service.last_owner)
+    ledger.move(again, ServiceState.RECOVERING)
+
+
+def recent_restarts(service: Service, now_ms: int) -> tuple[int, ...]:
+    """Return the counted restarts that have not expired: a sliding window."""
+    expire_ms = service.spec.restart_expire_ms
+    return tuple(s for s in service.restart_stamps if not expire_ms or now_ms - s < expire_ms)
+
+
+def _give_up(ledger: Ledger, service: Service) -> None:
+    ledger.move(service, ServiceState.DISABLED)
+    ledger.note("service.disabled", Severity.ERROR, service=service.spec.name, reason=service.fault)
+
+
+def _elsewhere(ledger: Ledger, service: Service) -> None:
+    tried = (
+        service.failed_on
+        if service.last_owner is None
+        else _add(service.failed_on, service.last_owner)
+    )
+    ledger.move(replace(service, failed_on=tried), ServiceState.RECOVERING)
+
+
+def _add(nodes: tuple[NodeId, ...], node: NodeId) -> tuple[NodeId, ...]:
+    return tuple(sorted({*nodes, node}))
+
+
+def _note_failure(ledger: Ledger, event: str, service: Service, node: NodeId, reason: str) -> None:
+    ledger.note(
+        event, Severity.ERROR, service=service.spec.name, node=ledger.name(node), reason=reason
+    )

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What operators ask: accepted or refused alike by every member, answered by the one asked.
+
+`apply` changes the agreed state. `outcome` watches the record until the request is done; only
+the asking member calls it. Source: rgmanager, operations against states; departures in docs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from domains.model import NodeId
+from domains.rank import rank_nodes
+from rgmgr.core.actions import Answer
+from rgmgr.core.ledger import Ledger
+from rgmgr.core.messages import Request, Verb
+from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
+from rgmgr.core.placement import because, load_by_node, may_run, online, targets
+from rgmgr.core.recovery import begin_stop
+
+PROVEN_DOWN = (NodeStatus.LEFT, NodeStatus.FENCED)
+MOVING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
+UP = (ServiceState.STARTING, ServiceState.STARTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a request stands; `answer` is None while it is accepted and not done."""
+
+    answer: Answer | None
+    text: str = ""
+
+
+ACCEPTED = Verdict(None)
+
+
+def apply(ledger: Ledger, request: Request) -> Verdict:
+    """Accept the request, changing the agreed state, or refuse it and change nothing."""
+    service = ledger.state.services.get(request.service)
+    if service is None:
+        return Verdict(Answer.UNKNOWN_SERVICE, f"service {request.service!r} is not configured")
+    if service.frozen:
+        return Verdict(Answer.FROZEN, f"{request.service} is frozen; unfreeze it first")
+    refusal = _refuse_target(ledger.state, service, request.target)
+    if refusal is not None and request.verb in (Verb.ENABLE, Verb.RELOCATE, Verb.RESTART):
+        return refusal
+    return _APPLY[request.verb](ledger, service, request.target)
+
+
+def outcome(cluster: ClusterState, request: Request, accepted_op: int) -> Verdict:
+    """Tell how an accepted request stands. `accepted_op`: the record's number at acceptance."""
+    service = cluster.services.get(request.service)
+    if service is None:
+        return Verdict(Answer.FAILED, f"{request.service} was removed from the configuration")
+    if service.state is ServiceState.FAILED:
+        return Verdict(Answer.ABORTED, because(cluster, request.service) or "")
+    if request.verb in (Verb.DISABLE, Verb.STOP):
+        return _outcome_of_stop(service, request.verb)
+    return _outcome_of_start(cluster, service, request, accepted_op)
+
+
+def _enable(ledger: Ledger, service: Service, target: NodeId | None) -> Verdict:
+    match service.state:
+        case ServiceState.STARTED | ServiceState.STARTING:
+            where = ledger.name(service.owner)
+            return Verdict(Answer.ALREADY_RUNNING, f"{service.spec.name} runs on {where}")
+        case ServiceState.FAILED:
+            text = because(ledger.state, service.spec.name) or ""
+            return Verdict(Answer.ABORTED, text)
+        case ServiceState.STOPPING:
+            return Verdict(Answer.TRY_AGAIN, f"{service.spec.name} is being stopped; try again")
+        case ServiceState.STOPPED | ServiceState.DISABLED:
+            return _make_startable(ledger, service, target)
+        case ServiceState.RECOVERABLE | ServiceState.RECOVERING:
+            return ACCEPTED
+
+
+def _make_startable(ledger: Ledger, service: Service, target: NodeId | None) -> Verdict:
+    ready = replace(service, target=target, is_held=False, is_new=False, failed_on=(), fault="")
+    if not targets(ledger.state, ready):
+        domain = service.spec.domain
+        return Verdict(Answer.NOT_ALLOWED, f"no node that may run it is online (domain {domain!r})")
+    ledger.move(ready, ServiceState.STOPPED)
+    return ACCEPTED
+
+
+def _disable(ledger: Ledger, service: Service, _target: NodeId | None) -> Verdict:
+    match service.state:
+        case ServiceState.STARTED | ServiceState.STARTING:
+            begin_stop(ledger, service, After.DISABLE)
+        case ServiceState.STOPPING | ServiceState.RECOVERABLE:
+            ledger.put(replace(service, after=After.DISABLE, state=ServiceState.STOPPING))
+        case ServiceState.FAILED:
+            return _disable_failed(ledger, service)
+        case ServiceState.STOPPED | ServiceState.RECOVERING | ServiceState.DISABLED:
+            done = replace(service, is_held=False, is_new=False, fault="", target=None)
+            ledger.move(done, ServiceState.DISABLED)
+    return ACCEPTED
+
+
+def _disable_failed(ledger: Ledger, service: Service) -> Verdict:
+    """The only way out of `failed`: stop once more where it failed, or rely on proof."""
+    holder = service.last_owner
+    if holder is None or ledger.state.nodes[holder].status in PROVEN_DOWN:
+        ledger.move(replace(service, fault=""), ServiceState.DISABLED)
+        return ACCEPTED
+    if holder not in online(ledger.state):
+        where = ledger.name(holder)
+        return Verdict(Answer.TRY_AGAIN, f"{where} may hold it and is neither online nor fenced")
+    begin_stop(ledger, replace(service, owner=holder), After.DISABLE)
+    return ACCEPTED
+
+
+def _stop(ledger: Ledger, service: Service, _target: NodeId | None) -> Verdict:
+    match service.state:
+        case ServiceState.STARTED | ServiceState.STARTING:
+            begin_stop(ledger, service, After.STOP)
+        case ServiceState.STOPPING if service.after is After.DISABLE:
+            pass
+        case ServiceState.STOPPING | ServiceState.RECOVERABLE:
+            ledger.put(replace(service, after=After.STOP, state=ServiceState.STOPPING))
+        case ServiceState.STOPPED | ServiceState.RECOVERING:
+            ledger.move(replace(service, is_held=True, target=None), ServiceState.STOPPED)
+        case ServiceState.DISABLED:
+            pass
+        case ServiceState.FAILED:
+            text = because(ledger.state, service.spec.name) or ""
+            return Verdict(Answer.FAILED, text)
+    return ACCEPTED
+
+
+def _restart(ledger: Ledger, service: Service, _target: NodeId | None) -> Verdict:
+    return _stop_and_start(ledger, service, After.RESTART, None)
+
+
+def _relocate(ledger: Ledger, service: Service, target: NodeId | None) -> Verdict:
+    if service.state is not ServiceState.STARTED:
+        return _stop_and_start(ledger, service, After.RELOCATE, target)
+    goal = target or _best_other(ledger.state, service)
+    if goal is None:
+        text = f"no other node may run {service.spec.name} now; it stays where it is"
+        return Verdict(Answer.NOT_ALLOWED, text)
+    after = After.RESTART if goal == service.owner else After.RELOCATE
+    return _stop_and_start(ledger, service, after, goal)
+
+
+def _stop_and_start(
+    ledger: Ledger, service: Service, after: After, target: NodeId | None
+) -> Verdict:
+    name = service.spec.name
+    match service.state:
+        case ServiceState.STARTED:
+            if service.owner not in ledger.state.members():
+                where = ledger.name(service.owner)
+                return Verdict(Answer.TRY_AGAIN, f"{name} runs on {where}, which cannot be asked")
+            begin_stop(ledger, service, after, target)
+            return ACCEPTED
+        case ServiceState.STOPPED:
+            return _make_startable(ledger, service, target)
+        case ServiceState.DISABLED:
+            return Verdict(Answer.INVALID, f"{name} is disabled; enable it first")
+        case ServiceState.FAILED:
+            return Verdict(Answer.FAILED, because(ledger.state, name) or "")
+        case _:
+            return Verdict(Answer.TRY_AGAIN, f"{name} is {service.state.value}; try again")
+
+
+_APPLY: dict[Verb, Callable[[Ledger, Service, NodeId | None], Verdict]] = {
+    Verb.ENABLE: _enable,
+    Verb.DISABLE: _disable,
+    Verb.STOP: _stop,
+    Verb.RESTART: _restart,
+    Verb.RELOCATE: _relocate,
+}
+
+
+def _refuse_target(
+    cluster: ClusterState, service: Service, target: NodeId | None
+) -> Verdict | None:
+    if target is None:
+        return None
+    name = cluster.spec.node_name(target)
+    if target not in online(cluster):
+        return Verdict(Answer.NODE_OFFLINE, f"{name} is not online")
+    if not may_run(cluster, service, target):
+        domain = service.spec.domain
+        return Verdict(Answer.NOT_ALLOWED, f"restricted domain {domain!r} does not have {name}")
+    return None
+
+
+def _best_other(cluster: ClusterState, service: Service) -> NodeId | None:
+    others = [n for n in online(cluster) if n != service.owner]
+    ranked = rank_nodes(cluster.spec.domain_of(service.spec), others, load_by_node(cluster))
+    return ranked[0] if ranked else None
+
+
+def _outcome_of_stop(service: Service, verb: Verb) -> Verdict:
+    goal = ServiceState.DISABLED if verb is Verb.DISABLE else ServiceState.STOPPED
+    if service.state in (goal, ServiceState.DISABLED):
+        return Verdict(Answer.DONE, f"{service.spec.name} is {service.state.value}")
+    if service.state in MOVING:
+        return ACCEPTED
+    return Verdict(Answer.FAILED, f"overtaken: {service.spec.name} is {service.state.value}")
+
+
+def _outcome_of_start(
+    cluster: ClusterState, service: Service, request: Request, accepted_op: int
+) -> Verdict:
+    name = service.spec.name
+    if service.state is ServiceState.STARTED and service.op != accepted_op:
+        where = cluster.spec.node_name(service.owner) if service.owner else ""
+        if request.target not in (None, service.owner):
+            wanted = cluster.spec.node_name(request.target) if request.target else ""
+            return Verdict(Answer.DONE, f"{name} is now running on {where}, not on {wanted}")
+        return Verdict(Answer.DONE, f"{name} is now running on {where}")
+    if service.state is ServiceState.DISABLED or service.is_held:
+        return Verdict(Answer.FAILED, f"{name} is {service.state.value}: {service.fault}")
+    if service.state is ServiceState.STOPPED and not targets(cluster, service):
+        return Verdict(Answer.FAILED, because(cluster, name) or "")
+    return ACCEPTED

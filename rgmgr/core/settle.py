@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What follows from the agreed state by itself: asked after every agreed event."""
+
+from __future__ import annotations
+
+from rgmgr.core import fencing, placement
+from rgmgr.core.ledger import Ledger
+
+
+def settle(ledger: Ledger) -> None:
+    """Fence what must be fenced, then start and move what can be."""
+    fencing.settle(ledger)
+    placement.settle(ledger)

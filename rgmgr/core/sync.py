@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Epochs: how members that see the same view come to the same state.
+
+Every view ends the epoch. Each member says HELLO for exactly that view; with one from everybody
+and quorum for this very ring, the one with the most recent state sends INSTALL. That message is
+the cut: what came before it is the same for all, and operations of other epochs are dropped. Cold
+start, join, restart of a daemon and the merge of partitions are this one path.
+
+Why it is right: a minority never installs; a majority that went on has the greater epoch, so it
+wins every merge; INSTALLs of one ring are in total order, so the second of two is void.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from domains.model import NodeId
+from rgmgr.core import outbox
+from rgmgr.core.actions import Multicast, Severity
+from rgmgr.core.digest import digest
+from rgmgr.core.durable import save_if_changed
+from rgmgr.core.events import ViewChanged
+from rgmgr.core.executor import claims
+from rgmgr.core.ledger import Ledger
+from rgmgr.core.local import Turn
+from rgmgr.core.membership import install
+from rgmgr.core.messages import Ack, Enrolment, Hello, Install
+from rgmgr.core.model import ClusterState, NodeStatus, RingId
+from rgmgr.core.settle import settle
+
+OPS_PER_EPOCH = 1 << 24
+"""Transition numbers are unique across epochs, so a result of a lost branch is never taken."""
+
+
+def view_changed(turn: Turn, event: ViewChanged) -> None:
+    """The membership changed: block, and say hello."""
+    turn.update(view=event, is_sync_overdue=False, is_overdue=False)
+    _begin(turn)
+
+
+def quorum_changed(turn: Turn, ring: RingId, *, is_quorate: bool) -> None:
+    """votequorum's verdict; it counts for its own ring only."""
+    turn.update(quorum_ring=ring, is_quorate=is_quorate)
+    view = turn.local.view
+    if view is not None and view.ring == ring:
+        turn.update(is_overdue=False)
+        if not is_quorate:
+            declare_emergency(turn, "this node has no quorum")
+    try_install(turn)
+
+
+def corosync_lost(turn: Turn, reason: str) -> None:
+    """Membership and quorum are unknown: that is no quorum."""
+    turn.update(
+        view=None,
+        quorum_ring=None,
+        is_quorate=False,
+        is_installed=False,
+        hellos={},
+        tick_sent_ms=0,
+        tick_seen_ms=None,
+    )
+    declare_emergency(turn, f"corosync is not reachable: {reason}")
+
+
+def declare_emergency(turn: Turn, reason: str) -> None:
+    """This node may run nothing: stop what the policy names, now."""
+    if not turn.local.emergency:
+        turn.note("services.forbidden", Severity.ERROR, reason=reason)
+    turn.update(emergency=reason)
+
+
+def has_quorum(turn: Turn) -> bool:
+    """Tell whether the latest verdict is for the present ring, and says yes."""
+    view = turn.local.view
+    return view is not None and turn.local.quorum_ring == view.ring and turn.local.is_quorate
+
+
+def probed(turn: Turn) -> None:
+    """We know what runs here, so we may say hello."""
+    turn.update(is_probed=True)
+    if not turn.local.is_installed:
+        _say_hello(turn)
+
+
+def heard_hello(turn: Turn, sender: NodeId, hello: Hello) -> None:
+    """Somebody said hello; in an installed epoch it asks for a new one."""
+    view = turn.local.view
+    if view is None or hello.ring != view.ring or hello.members != view.members:
+        return
+    if turn.local.is_installed:
+        _begin(turn, but_not=sender)
+    turn.update(hellos={**turn.local.hellos, sender: hello})
+    try_install(turn)
+
+
+def overdue(turn: Turn) -> None:
+    """Go on without those that did not say hello in time."""
+    turn.update(is_sync_overdue=True)
+    silent = [n for n in _view_members(turn) if n not in turn.local.hellos]
+    names = ", ".join(map(turn.cluster.spec.node_name, silent))
+    turn.note("sync.overdue", Severity.WARNING, silent=names)
+    try_install(turn)
+
+
+def try_install(turn: Turn) -> None:
+    """Send INSTALL if the epoch is ours to begin."""
+    local = turn.local
+    if local.is_installed or local.has_sent_install or not has_quorum(turn):
+        return
+    if not _is_complete(turn) or local.me not in local.hellos:
+        return
+    if max(local.hellos, key=lambda n: _recency(n, local.hellos[n])) == local.me:
+        turn.update(has_sent_install=True)
+        turn.do(Multicast(_make_install(turn)))
+
+
+def heard_install(turn: Turn, message: Install) -> None:
+    """Begin the epoch, if the message is for our view and newer than what we have."""
+    view = turn.local.view
+    if view is None or message.ring != view.ring or message.view != view.members:
+        return
+    if turn.local.is_installed or message.epoch <= turn.cluster.epoch:
+        return
+    me = next((e for e in message.enrolments if e.node == turn.local.me), None)
+    if me is None or me.incarnation != turn.local.incarnation:
+        turn.note("sync.left_out", Severity.WARNING, epoch=message.epoch)
+        _say_hello(turn)
+        return
+    base = message.state or turn.cluster
+    if message.state is None and digest(base) != message.digest:
+        turn.note("sync.diverged", Severity.ERROR, epoch=message.epoch)
+        _say_hello(turn)
+        return
+    _take_over(turn, base, message)
+
+
+def heard_ack(turn: Turn, sender: NodeId, ack: Ack) -> None:
+    """A member has made the durable part of this epoch safe."""
+    if turn.local.is_installed and ack.epoch == turn.cluster.epoch:
+        known = turn.local.acks.get(sender, -1)
+        turn.update(acks={**turn.local.acks, sender: max(known, ack.applied)})
+
+
+def _begin(turn: Turn, *, but_not: NodeId | None = None) -> None:
+    """Leave the epoch; say hello unless the hello that caused it was our own."""
+    turn.update(is_installed=False, hellos={}, has_sent_install=False)
+    if but_not != turn.local.me:
+        _say_hello(turn)
+
+
+def _say_hello(turn: Turn) -> None:
+    local = turn.local
+    if not local.is_probed or local.view is None or local.me not in local.view.members:
+        return
+    hello = Hello(
+        ring=local.view.ring,
+        members=local.view.members,
+        incarnation=local.incarnation,
+        boot_id=local.boot_id,
+        epoch=turn.cluster.epoch,
+        applied=turn.cluster.applied,
+        is_live=local.is_live,
+        digest=digest(turn.cluster),
+        config_version=local.own_spec.version,
+        config_digest=local.own_spec.digest,
+        claims=claims(turn),
+    )
+    turn.do(Multicast(hello))
+
+
+def _view_members(turn: Turn) -> tuple[NodeId, ...]:
+    return turn.local.view.members if turn.local.view else ()
+
+
+def _is_complete(turn: Turn) -> bool:
+    silent = [n for n in _view_members(turn) if n not in turn.local.hellos]
+    if not silent:
+        return True
+    is_enough = 2 * len(turn.local.hellos) >= len(turn.cluster.spec.nodes)
+    return turn.local.is_sync_overdue and is_enough
+
+
+def _recency(node: NodeId, hello: Hello) -> tuple[int, int, bool, int, int]:
+    return (hello.epoch, hello.applied, hello.is_live, hello.config_version, -node)
+
+
+def _make_install(turn: Turn) -> Install:
+    local, view = turn.local, turn.local.view
+    assert view is not None  # noqa: S101  # the caller has quorum for it
+    ours = digest(turn.cluster)
+    is_alike = all(hello.digest == ours for hello in local.hellos.values())
+    return Install(
+        ring=view.ring,
+        ring_nodes=view.ring_nodes,
+        view=view.members,
+        enrolments=tuple(
+            Enrolment(node=n, incarnation=h.incarnation, boot_id=h.boot_id, claims=h.claims)
+            for n, h in sorted(local.hellos.items())
+        ),
+        epoch=turn.cluster.epoch + 1,
+        at_ms=turn.cluster_ms,
+        digest=ours,
+        state=None if is_alike else turn.cluster,
+    )
+
+
+def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
+    ledger = Ledger(replace(base, next_op=message.epoch * OPS_PER_EPOCH))
+    install(ledger, message)
+    settle(ledger)
+    turn.cluster = ledger.state
+    turn.update(
+        is_installed=True,
+        is_live=True,
+        hellos={},
+        has_sent_install=False,
+        acks={},
+        applied_by={},
+        clock_offset_ms=message.at_ms - turn.now_ms,
+        emergency="",
+        reported={n: r for n, r in turn.local.reported.items() if r[0] > 0},
+    )
+    members = ", ".join(map(turn.cluster.spec.node_name, turn.cluster.members()))
+    turn.note("epoch.installed", epoch=message.epoch, members=members)
+    turn.do(*ledger.records)
+    me = turn.cluster.nodes.get(turn.local.me)
+    if me is None or me.status in (NodeStatus.UNCLEAN, NodeStatus.FENCED):
+        declare_emergency(turn, "the cluster is fencing this node" if me else "not configured")
+    outbox.resend(turn)
+    turn.update(saved=None)
+    save_if_changed(turn)

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The service tree: parents start before children, in document order; stopping reverses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rgmgr.core.spec import ResourceSpec, ServiceSpec
+
+
+def start_order(service: ServiceSpec) -> tuple[ResourceSpec, ...]:
+    """Return every resource of the tree, each after its parent and elder siblings."""
+    return tuple(_walk(service.resources))
+
+
+def stop_order(service: ServiceSpec) -> tuple[ResourceSpec, ...]:
+    """Return every resource of the tree in the order in which it is stopped."""
+    return start_order(service)[::-1]
+
+
+def _walk(resources: Iterable[ResourceSpec]) -> Iterable[ResourceSpec]:
+    for resource in resources:
+        yield resource
+        yield from _walk(resource.children)
