@@ -17,6 +17,8 @@ from rgmgr.core.placement import online
 
 QUORUM_WAIT_MS = 5_000
 GOODBYE_WAIT_MS = 3_000
+REJOIN_MS = 5_000
+"""A node that is proven off and lives: long enough for a true switch-off to take effect."""
 
 
 def wind(turn: Turn) -> None:
@@ -64,6 +66,9 @@ def _own(turn: Turn) -> dict[str, int]:
             wanted[f"sync:{ring}"] = turn.cluster.spec.sync_timeout_ms
         if local.quorum_ring != local.view.ring and not local.is_overdue:
             wanted[f"quorum:{ring}"] = QUORUM_WAIT_MS
+    me = turn.cluster.nodes.get(local.me)
+    if local.is_installed and me is not None and me.status is NodeStatus.FENCED:
+        wanted[f"rejoin:{turn.cluster.epoch}"] = REJOIN_MS
     if "goodbye" in local.said:
         wanted["goodbye"] = GOODBYE_WAIT_MS
     return wanted

@@ -55,7 +55,7 @@ def is_committed(turn: Turn, applied: int) -> bool:
 
 def _node(node: Node) -> Node:
     if node.status not in KEPT_NODES:
-        return Node()
+        return Node(boot_id=node.boot_id)
     return replace(node, sequence=0, lost_epoch=0, victim=0, attempt=0, last_fault="")
 
 

@@ -152,6 +152,8 @@ def _timer_fired(turn: Turn, key: str) -> None:
         sync.declare_emergency(turn, "no quorum verdict came for the present ring")
     elif kind == "goodbye":
         departure.proceed(turn, is_late=True)
+    elif kind == "rejoin":
+        sync.rejoin(turn)
     elif kind == "join":
         outbox.send(turn, JoinDelayOver(turn.cluster.epoch))
     elif kind == "fence":

@@ -22,7 +22,7 @@ from rgmgr.core.durable import save_if_changed
 from rgmgr.core.events import ViewChanged
 from rgmgr.core.executor import claims
 from rgmgr.core.ledger import Ledger
-from rgmgr.core.local import Turn
+from rgmgr.core.local import LocalState, Turn
 from rgmgr.core.membership import install
 from rgmgr.core.messages import Ack, Enrolment, Hello, Install
 from rgmgr.core.model import ClusterState, NodeStatus, RingId
@@ -70,10 +70,15 @@ def declare_emergency(turn: Turn, reason: str) -> None:
     turn.update(emergency=reason)
 
 
-def has_quorum(turn: Turn) -> bool:
+def has_quorum_of(local: LocalState) -> bool:
     """Tell whether the latest verdict is for the present ring, and says yes."""
-    view = turn.local.view
-    return view is not None and turn.local.quorum_ring == view.ring and turn.local.is_quorate
+    view = local.view
+    return view is not None and local.quorum_ring == view.ring and local.is_quorate
+
+
+def has_quorum(turn: Turn) -> bool:
+    """Tell whether this member has quorum for the ring it is in."""
+    return has_quorum_of(turn.local)
 
 
 def probed(turn: Turn) -> None:
@@ -81,6 +86,12 @@ def probed(turn: Turn) -> None:
     turn.update(is_probed=True)
     if not turn.local.is_installed:
         _say_hello(turn)
+
+
+def rejoin(turn: Turn) -> None:
+    """Ask for a new epoch: this node counts as down and is not."""
+    turn.note("sync.rejoining", Severity.WARNING, reason="proven off, but alive")
+    _say_hello(turn)
 
 
 def heard_hello(turn: Turn, sender: NodeId, hello: Hello) -> None:

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""rgmgrd: wiring by hand, signals, and the end.
+
+Order of life: configuration, lock, bus, corosync; once corosync has told who we are the core
+begins and the pump runs. Corosync may come late and go at any time; systemd's bus likewise. A
+task that fails ends the daemon, and systemd starts it again: services are not touched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from domains.model import NodeId
+from rgmgr import __version__
+from rgmgr.adapters import corosync, journal
+from rgmgr.adapters.corosync import Corosync
+from rgmgr.adapters.fencing import FenceRunner
+from rgmgr.adapters.notify import Notifier
+from rgmgr.adapters.store import Store, hold_lock
+from rgmgr.adapters.systemd import Systemd
+from rgmgr.adapters.timers import Timers
+from rgmgr.config.load import load
+from rgmgr.core.actions import Exit
+from rgmgr.core.events import ConfigLoaded, Event, ShutdownRequested
+from rgmgr.core.local import State
+from rgmgr.core.machine import begin
+from rgmgr.core.spec import ClusterSpec
+from rgmgr.errors import ConfigError, RgmgrError
+from rgmgr.runtime.dispatch import Desk, Dispatcher
+from rgmgr.runtime.office import Office
+from rgmgr.runtime.pump import Pump
+from rgmgr.runtime.reporting import status_line, status_of
+from rgmgr.runtime.translate import to_core
+from rgmgr.view import Status
+from rgmgr.wire.codec import WireError
+
+log = structlog.get_logger("rgmgrd")
+
+GROUP = "rgmgr/1"
+EX_CONFIG = 78
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Where things are."""
+
+    config: Path
+    state_dir: Path
+    runtime_dir: Path
+    secrets_dir: Path
+
+
+class Daemon:
+    """One life of rgmgrd. `run` returns the exit status."""
+
+    def __init__(self, options: Options, spec: ClusterSpec) -> None:
+        self._options = options
+        self._spec = spec
+        self._note = "waiting for corosync"
+        self._pump: Pump | None = None
+        self._exit: Exit | None = None
+        self._is_over = asyncio.Event()
+        self._desk = Desk()
+        self._notifier = Notifier()
+        self._store = Store(options.state_dir, self._emit)
+        self._timers = Timers(self._emit)
+        self._systemd = Systemd(self._emit)
+        self._fences = FenceRunner(self._emit, secrets_dir=options.secrets_dir)
+        self._group = Corosync(GROUP, self._heard, on_garbage=self._on_garbage)
+        self._office = Office(self._desk, self._current, self._emit)
+        self._line = ""
+
+    async def run(self) -> int:
+        """Run until the core says it is over."""
+        self._watch_signals()
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(self._systemd.run(), name="systemd"),
+                tasks.create_task(self._office.run(), name="bus"),
+                tasks.create_task(self._group.run(), name="corosync"),
+                tasks.create_task(self._feed_watchdog(), name="watchdog"),
+            ]
+            self._tasks = tasks
+            self._notifier.ready()
+            self._say(self._note)
+            await self._is_over.wait()
+            self._notifier.stopping()
+            await self._group.leave()
+            await self._store.close()
+            self._timers.close()
+            for task in (*running, *self._pump_tasks):
+                task.cancel()
+        return self._exit.status if self._exit else 0
+
+    _tasks: asyncio.TaskGroup
+    _pump_tasks: tuple[asyncio.Task[None], ...] = ()
+
+    def _emit(self, event: Event) -> None:
+        if self._pump is not None:
+            self._pump.put(event)
+
+    def _heard(self, event: corosync.CorosyncEvent) -> None:
+        """Take an event of corosync; the first connection tells who we are."""
+        match event:
+            case corosync.CorosyncConnected():
+                self._connected(event)
+            case corosync.CorosyncUnavailable(reason=reason):
+                log.warning("corosync.unavailable", reason=reason)
+                self._say(f"waiting for corosync: {reason}")
+            case corosync.DuplicateDaemon(pid=pid):
+                self._end(Exit(1, f"process {pid} of this node is in the group already"))
+            case corosync.RingNodesChanged():
+                pass  # the view has the ring's nodes
+            case corosync.ShutdownRequested(urgency=urgency):
+                self._corosync_stops(urgency)
+            case _:
+                try:
+                    self._emit(to_core(event))
+                except WireError as error:
+                    log.warning("message.dropped", reason=str(error))
+
+    def _connected(self, event: corosync.CorosyncConnected) -> None:
+        log.info(
+            "corosync.connected",
+            node=event.node_names.get(event.local.node, event.local.node),
+            cluster=event.cluster_name,
+            token_ms=event.token_ms,
+        )
+        if not event.has_quorum_provider:
+            self._end(
+                Exit(
+                    EX_CONFIG,
+                    "corosync.conf names no quorum provider, so corosync would always say quorate;"
+                    " add 'provider: corosync_votequorum' to its quorum section",
+                )
+            )
+        elif self._pump is None:
+            self._begin(NodeId(event.local.node), event.node_names)
+
+    def _begin(self, me: NodeId, node_names: dict[int, str]) -> None:
+        """Start the core: we know who we are."""
+        node_ids = {name: NodeId(number) for number, name in node_names.items()}
+        try:
+            spec = load(self._options.config, node_ids)
+        except ConfigError as error:
+            self._end(Exit(EX_CONFIG, str(error)))
+            return
+        self._node_ids = node_ids
+        self._spec = spec
+        state = begin(
+            me=me,
+            incarnation=secrets.randbits(62) + 1,
+            boot_id=BOOT_ID.read_text(encoding="ascii").strip(),
+            spec=spec,
+            saved=self._store.load(),
+        )
+        dispatcher = Dispatcher(
+            group=self._group,
+            systemd=self._systemd,
+            fences=self._fences,
+            store=self._store,
+            timers=self._timers,
+            desk=self._desk,
+            end=self._end,
+        )
+        self._pump = Pump(state, dispatcher, self._after)
+        self._pump_tasks = (
+            self._tasks.create_task(self._pump.run(), name="pump"),
+            self._tasks.create_task(self._systemd.probe(state.cluster.spec), name="probe"),
+        )
+
+    _node_ids: dict[str, NodeId] | None = None
+
+    def _after(self, state: State) -> None:
+        self._say(status_line(state))
+        self._office.publish()
+
+    def _say(self, line: str) -> None:
+        if line != self._line:
+            self._line = line
+            self._notifier.status(line)
+
+    def _current(self) -> Status:
+        return status_of(self._pump.state if self._pump else None, self._spec, self._line)
+
+    def _end(self, action: Exit) -> None:
+        severity = log.info if action.status == 0 else log.error
+        severity("daemon.ending", status=action.status, reason=action.reason)
+        self._exit = action
+        self._is_over.set()
+
+    def _corosync_stops(self, urgency: corosync.ShutdownUrgency) -> None:
+        log.warning("corosync.stopping", urgency=urgency.value)
+
+    @staticmethod
+    def _on_garbage(sender: corosync.GroupMember, reason: str) -> None:
+        log.warning("message.dropped", node=sender.node, pid=sender.pid, reason=reason)
+
+    def _watch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._terminate)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _terminate(self) -> None:
+        if self._pump is None:
+            self._end(Exit(0, "stopped before corosync was there"))
+        else:
+            self._tasks.create_task(self._shut_down(), name="shutdown")
+
+    async def _shut_down(self) -> None:
+        kind = await self._systemd.shutdown_kind()
+        self._notifier.stopping()
+        self._emit(ShutdownRequested(kind))
+        while not self._is_over.is_set():
+            self._notifier.extend_timeout(30_000)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(10):
+                    await self._is_over.wait()
+
+    def _reload(self) -> None:
+        """Read cluster.toml again; one with problems changes nothing."""
+        try:
+            spec = load(self._options.config, self._node_ids)
+        except ConfigError as error:
+            log.error("config.refused", reason=str(error))
+            return
+        log.info("config.loaded", version=spec.version)
+        self._emit(ConfigLoaded(spec))
+
+    async def _feed_watchdog(self) -> None:
+        """Prove to systemd that the loop turns."""
+        interval_ms = self._notifier.watchdog_interval_ms()
+        while interval_ms:
+            self._notifier.watchdog()
+            await asyncio.sleep(interval_ms / 3000)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the daemon; returns the exit status."""
+    options = _parse(argv)
+    journal.set_up()
+    try:
+        spec = load(options.config, None)
+        with hold_lock(options.runtime_dir / "rgmgrd.lock"):
+            return asyncio.run(_live(options, spec))
+    except ConfigError as error:
+        log.error("config.refused", reason=str(error))
+        return EX_CONFIG
+    except RgmgrError as error:
+        log.error("daemon.failed", reason=str(error))
+        return 1
+    except Exception:
+        log.exception("daemon.crashed")
+        return 1
+
+
+async def _live(options: Options, spec: ClusterSpec) -> int:
+    return await Daemon(options, spec).run()
+
+
+def _parse(argv: Sequence[str] | None) -> Options:
+    parser = argparse.ArgumentParser(
+        prog="rgmgrd",
+        description="Failover domain service manager: the daemon of one cluster node.",
+        epilog="Normally started by systemd (rgmgrd.service). Exit status 78: the configuration"
+        " has problems, all of which are in the journal.",
+    )
+    parser.add_argument("--config", type=Path, default=Path("/etc/rgmgr/cluster.toml"))
+    parser.add_argument("--state-dir", type=Path, default=Path("/var/lib/rgmgr"))
+    parser.add_argument("--runtime-dir", type=Path, default=Path("/run/rgmgr"))
+    parser.add_argument("--secrets-dir", type=Path, default=Path("/etc/rgmgr/secrets.d"))
+    parser.add_argument("--version", action="version", version=f"rgmgrd {__version__}")
+    return Options(**vars(parser.parse_args(argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

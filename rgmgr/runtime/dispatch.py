@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries actions out: each goes to the one adapter that can do it. Decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from rgmgr.adapters import journal
+from rgmgr.adapters.corosync import Corosync
+from rgmgr.adapters.fencing import FenceRunner
+from rgmgr.adapters.store import Store
+from rgmgr.adapters.systemd import Systemd
+from rgmgr.adapters.timers import Timers
+from rgmgr.core.actions import (
+    Action,
+    CancelTimer,
+    Exit,
+    FenceNode,
+    Multicast,
+    Record,
+    Reply,
+    SaveState,
+    SetTimer,
+    StartResource,
+    StopResource,
+)
+from rgmgr.core.messages import Request, Verb
+from rgmgr.wire.codec import encode
+from domains.model import NodeId, ServiceName
+
+
+class Desk:
+    """Requests on their way: a number for each, and who waits for its answer."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._waiting: dict[int, asyncio.Future[Reply]] = {}
+
+    def open(
+        self, verb: Verb, service: ServiceName, target: NodeId | None
+    ) -> tuple[Request, asyncio.Future[Reply]]:
+        """Return a request and the future of its answer."""
+        self._count += 1
+        request = Request(number=self._count, verb=verb, service=service, target=target)
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[request.number] = answer
+        return request, answer
+
+    def answer(self, reply: Reply) -> None:
+        """Hand an answer to whoever still waits for it."""
+        waiting = self._waiting.pop(reply.number, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(reply)
+
+
+class Dispatcher:
+    """Sends each action to its adapter."""
+
+    def __init__(
+        self,
+        *,
+        group: Corosync,
+        systemd: Systemd,
+        fences: FenceRunner,
+        store: Store,
+        timers: Timers,
+        desk: Desk,
+        end: Callable[[Exit], None],
+    ) -> None:
+        self._group = group
+        self._systemd = systemd
+        self._fences = fences
+        self._store = store
+        self._timers = timers
+        self._desk = desk
+        self._end = end
+
+    def __call__(self, action: Action) -> None:
+        """Carry out one action; none of them waits."""
+        match action:
+            case Multicast(message=message):
+                self._group.send(encode(message))
+            case StartResource():
+                self._systemd.start(action)
+            case StopResource():
+                self._systemd.stop(action)
+            case FenceNode():
+                self._fences.start(action)
+            case SetTimer(key=key, after_ms=after_ms):
+                self._timers.set(key, after_ms)
+            case CancelTimer(key=key):
+                self._timers.cancel(key)
+            case SaveState(state=state):
+                self._store.save(state)
+            case Reply():
+                self._desk.answer(action)
+            case Record():
+                journal.write(action)
+            case Exit():
+                self._end(action)

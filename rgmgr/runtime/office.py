@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps `org.rgmgr` on the system bus: connects, serves, and comes back when the bus does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from domains.model import NodeId, ServiceName
+from rgmgr.adapters.bus import Bus
+from rgmgr.adapters.dbus_api import Api
+from rgmgr.core.actions import Reply
+from rgmgr.core.events import Event, Requested
+from rgmgr.core.messages import Verb
+from rgmgr.errors import BusError
+from rgmgr.runtime.dispatch import Desk
+from rgmgr.view import Status
+
+RETRY_MS = 500
+PUBLISH_MS = 50
+"""Changes closer together than this are told as one."""
+
+log = structlog.get_logger("rgmgrd")
+
+
+class Office:
+    """Where operators are served."""
+
+    def __init__(
+        self, desk: Desk, current: Callable[[], Status], emit: Callable[[Event], None]
+    ) -> None:
+        self._desk = desk
+        self._current = current
+        self._emit = emit
+        self._api: Api | None = None
+        self._pending: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Serve until cancelled; a bus that is gone is tried again."""
+        complaint = ""
+        while True:
+            try:
+                await self._serve()
+                complaint = ""
+            except BusError as error:
+                if str(error) != complaint:
+                    complaint = str(error)
+                    log.warning("bus.unavailable", reason=complaint)
+            await asyncio.sleep(RETRY_MS / 1000)
+
+    async def _serve(self) -> None:
+        bus = await Bus.connect()
+        try:
+            api = Api(bus, self._ask, self._current)
+            await api.start()
+            self._api = api
+            await bus.wait_lost()
+            log.warning("bus.lost", reason="the system bus closed the connection")
+        finally:
+            self._api = None
+            await bus.close()
+
+    def publish(self) -> None:
+        """Tell the bus soon that something changed."""
+        if self._pending is None:
+            loop = asyncio.get_running_loop()
+            self._pending = loop.call_later(PUBLISH_MS / 1000, self._publish)
+
+    def _publish(self) -> None:
+        self._pending = None
+        if self._api is not None:
+            self._api.publish(self._current())
+
+    async def _ask(self, verb: Verb, service: ServiceName, target: NodeId | None) -> Reply:
+        request, answer = self._desk.open(verb, service, target)
+        self._emit(Requested(request))
+        return await answer

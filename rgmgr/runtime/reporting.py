@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the daemon shows of itself: the snapshot for the bus and the line in `systemctl status`."""
+
+from __future__ import annotations
+
+from rgmgr.core.local import State
+from rgmgr.core.model import NodeStatus
+from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.sync import has_quorum_of
+from rgmgr.runtime.pump import monotonic_ms
+from rgmgr.view import Standing, Status, snapshot
+
+
+def status_of(state: State | None, spec: ClusterSpec, note: str) -> Status:
+    """Return the snapshot; `note` says what a daemon without a state waits for."""
+    if state is None:
+        nobody = Standing(
+            me=None, is_connected=False, is_quorate=False, is_installed=False, note=note
+        )
+        return snapshot(None, nobody, spec)
+    local = state.local
+    standing = Standing(
+        me=local.me,
+        is_connected=local.view is not None,
+        is_quorate=has_quorum_of(local),
+        is_installed=local.is_installed,
+        ring_nodes=local.view.ring_nodes if local.view else (),
+        note=_note(state),
+        now_ms=monotonic_ms() + local.clock_offset_ms,
+    )
+    return snapshot(state.cluster, standing, state.cluster.spec)
+
+
+def status_line(state: State) -> str:
+    """Return one ASCII line: quorum, members, services, and what needs attention."""
+    cluster, local = state.cluster, state.local
+    members = cluster.members()
+    if not local.is_installed:
+        return f"not acting: {_note(state)}"
+    here = [s.spec.name for s in cluster.services.values() if s.owner == local.me]
+    parts = [
+        f"quorate, {len(members)} of {len(cluster.nodes)} nodes online",
+        f"{len(here)} of {len(cluster.services)} services here"
+        + (f" ({', '.join(sorted(here)[:5])})" if here else ""),
+    ]
+    unclean = [
+        cluster.spec.node_name(n)
+        for n, node in sorted(cluster.nodes.items())
+        if node.status is NodeStatus.UNCLEAN
+    ]
+    if unclean:
+        parts.append(f"fencing {', '.join(unclean)}")
+    if cluster.spec.fencing.unsafe_disabled:
+        parts.append("FENCING IS DISABLED")
+    return "; ".join(parts)
+
+
+def _note(state: State) -> str:
+    """Say why this member is not in an epoch; empty when it is."""
+    local = state.local
+    if local.is_installed:
+        return ""
+    if local.emergency:
+        return local.emergency
+    if local.view is None:
+        return "waiting for corosync"
+    if not local.is_probed:
+        return "asking systemd what runs here"
+    if not has_quorum_of(local):
+        return "waiting for quorum"
+    silent = [n for n in local.view.members if n not in local.hellos]
+    names = ", ".join(map(state.cluster.spec.node_name, silent))
+    return f"waiting for HELLO of {names}" if names else "joining"
