@@ -7,6 +7,8 @@ after every event the rest follows from the state: jobs, fencing, timers, saving
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from domains.model import NodeId
 from rgmgr.core import (
     clockwork,
@@ -139,29 +141,30 @@ def _delivered(turn: Turn, event: Delivered) -> None:
 
 
 def _timer_fired(turn: Turn, key: str) -> None:
-    if not clockwork.fired(turn, key):
-        return
-    kind = key.partition(":")[0]
-    body: Body | None = None
-    if kind == "tick":
-        lease.send_tick(turn)
-    elif kind == "sync":
-        sync.overdue(turn)
-    elif kind == "quorum":
-        turn.update(is_overdue=True)
-        sync.declare_emergency(turn, "no quorum verdict came for the present ring")
-    elif kind == "goodbye":
-        departure.proceed(turn, is_late=True)
-    elif kind == "rejoin":
-        sync.rejoin(turn)
-    elif kind == "join":
-        outbox.send(turn, JoinDelayOver(turn.cluster.epoch))
-    elif kind == "fence":
-        body = clockwork.fence_due(turn, key)
-    elif kind == "grace":
-        body = clockwork.grace_expired(turn, key)
+    if clockwork.fired(turn, key):
+        _ON_TIMER[key.partition(":")[0]](turn, key)
+
+
+def _quorum_overdue(turn: Turn) -> None:
+    turn.update(is_overdue=True)
+    sync.declare_emergency(turn, "no quorum verdict came for the present ring")
+
+
+def _send_if_open(turn: Turn, body: Body | None) -> None:
     if body is not None:
         outbox.send(turn, body)
+
+
+_ON_TIMER: dict[str, Callable[[Turn, str], None]] = {
+    "tick": lambda turn, _key: lease.send_tick(turn),
+    "sync": lambda turn, _key: sync.overdue(turn),
+    "quorum": lambda turn, _key: _quorum_overdue(turn),
+    "goodbye": lambda turn, _key: departure.proceed(turn, is_late=True),
+    "rejoin": lambda turn, _key: sync.rejoin(turn),
+    "join": lambda turn, _key: outbox.send(turn, JoinDelayOver(turn.cluster.epoch)),
+    "fence": lambda turn, key: _send_if_open(turn, clockwork.fence_due(turn, key)),
+    "grace": lambda turn, key: _send_if_open(turn, clockwork.grace_expired(turn, key)),
+}
 
 
 def _fence_ended(turn: Turn, event: FenceEnded) -> None:

@@ -234,7 +234,7 @@ class Daemon:
         try:
             spec = load(self._options.config, self._node_ids)
         except ConfigError as error:
-            log.error("config.refused", reason=str(error))
+            log.error("config.refused", reason=str(error))  # noqa: TRY400  # an operator's mistake
             return
         log.info("config.loaded", version=spec.version)
         self._emit(ConfigLoaded(spec))
@@ -256,10 +256,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         with hold_lock(options.runtime_dir / "rgmgrd.lock"):
             return asyncio.run(_live(options, spec))
     except ConfigError as error:
-        log.error("config.refused", reason=str(error))
+        log.error("config.refused", reason=str(error))  # noqa: TRY400  # an operator's mistake
         return EX_CONFIG
     except RgmgrError as error:
-        log.error("daemon.failed", reason=str(error))
+        log.error("daemon.failed", reason=str(error))  # noqa: TRY400  # it says it all
         return 1
     except Exception:
         log.exception("daemon.crashed")

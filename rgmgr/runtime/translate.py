@@ -10,10 +10,7 @@ from rgmgr.core.model import RingId
 from rgmgr.wire.codec import decode
 
 Translatable = (
-    corosync.ViewChanged
-    | corosync.QuorumChanged
-    | corosync.CorosyncLost
-    | corosync.MessageReceived
+    corosync.ViewChanged | corosync.QuorumChanged | corosync.CorosyncLost | corosync.MessageReceived
 )
 
 
