@@ -101,8 +101,8 @@ def claims(turn: Turn) -> tuple[Claim, ...]:
     for name in sorted(turn.cluster.services):
         service = turn.cluster.services[name]
         job = turn.local.jobs.get(name)
-        ended = turn.local.reported.get(name, (0, False))[0]
-        op = job.op if job else ended
+        ended = _reported_op(turn, name)
+        op = job.op if job else ended or 0
         health = _health(turn, service)
         if job or health is not Health.NONE or (ended and ended == service.op):
             claim = Claim(service=name, health=health, op=op, is_busy=job is not None)
@@ -118,11 +118,11 @@ def holds_anything(turn: Turn) -> bool:
 def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
     if turn.local.emergency and _must_stop(turn, service):
         is_there = bool(turn.local.active.get(name)) or name in turn.local.jobs
-        is_done = turn.local.reported.get(name, (0, False))[0] == EMERGENCY_OP
+        is_done = _reported_op(turn, name) == EMERGENCY_OP
         return _Duty(JobKind.STOP, EMERGENCY_OP) if is_there and not is_done else None
     is_cleaning = turn.local.me in service.cleanup
     if service.owner != turn.local.me:
-        return _Duty(JobKind.STOP, service.op) if is_cleaning else None
+        return _Duty(JobKind.STOP, service.cleanup_op) if is_cleaning else None
     match service.state:
         case ServiceState.STARTING:
             return _Duty(JobKind.START, service.op)
@@ -130,6 +130,11 @@ def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
             return _Duty(JobKind.STOP, service.op)
         case _:
             return None
+
+
+def _reported_op(turn: Turn, name: ServiceName) -> int | None:
+    reported = turn.local.reported.get(name)
+    return reported[0] if reported else None
 
 
 def _must_stop(turn: Turn, service: Service) -> bool:
@@ -143,7 +148,7 @@ def _align(turn: Turn, name: ServiceName, service: Service, duty: _Duty | None) 
     is_meant = job is not None and duty == _Duty(job.kind, job.op)
     if is_meant or (job is not None and job.is_waiting):
         return
-    has_ended = duty is not None and turn.local.reported.get(name, (0, False))[0] == duty.op
+    has_ended = duty is not None and _reported_op(turn, name) == duty.op
     if duty is None or has_ended:
         _set_job(turn, name, None)
         return

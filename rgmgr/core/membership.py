@@ -59,6 +59,7 @@ def install(ledger: Ledger, message: Install) -> None:
     ledger.state = replace(
         ledger.state,
         epoch=message.epoch,
+        ring_seq=message.ring.seq,
         applied=0,
         now_ms=max(ledger.state.now_ms, message.at_ms),
         has_formed=True,
@@ -247,4 +248,4 @@ def _order_cleanup(
             nodes=", ".join(ledger.state.spec.node_name(n) for n in holders),
             owner=ledger.name(service.owner),
         )
-    ledger.put(replace(service, cleanup=cleanup))
+    ledger.put(replace(service, cleanup=cleanup, cleanup_op=ledger.take_op()))

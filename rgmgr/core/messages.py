@@ -45,6 +45,7 @@ class Hello:
     incarnation: int
     boot_id: str
     epoch: int
+    epoch_ring_seq: int
     applied: int
     is_live: bool  # the state was agreed in this life of the daemon, not read from disk
     digest: str

@@ -132,6 +132,7 @@ class Service:
     freed_epoch: int = 0  # in which it was told to be free; 0: only known from a claim
     freed_loss: int = 0  # `lost_epoch` of the owner whose proof freed it; 0: the owner told
     cleanup: tuple[NodeId, ...] = ()  # nodes that must first stop left-overs
+    cleanup_op: int = 0  # number of that work
     fault: str = ""  # the latest failure in words
 
 
@@ -141,6 +142,7 @@ class ClusterState:
 
     spec: ClusterSpec
     epoch: int = 0
+    ring_seq: int = 0  # of the ring it was installed in: the later of two equal epochs has more
     applied: int = 0
     next_op: int = 1
     now_ms: int = 0  # cluster time: the largest stamp seen

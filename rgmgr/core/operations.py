@@ -31,7 +31,9 @@ from rgmgr.core.messages import (
     ServiceStopped,
 )
 from rgmgr.core.model import NodeStatus
+from rgmgr.core.requests import PROVEN_DOWN
 from rgmgr.core.settle import settle
+from rgmgr.core.spec import ClusterSpec
 
 
 def heard(turn: Turn, sender: NodeId, operation: Operation) -> None:
@@ -94,9 +96,36 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
         case Goodbye():
             _goodbye(ledger, sender)
         case ConfigProposed(spec=spec):
-            if spec.version > ledger.state.spec.version:
-                ledger.state = with_spec(ledger.state, spec)
-                ledger.note("config.adopted", version=spec.version, by=ledger.name(sender))
+            _propose(ledger, sender, spec)
+
+
+def _propose(ledger: Ledger, sender: NodeId, spec: ClusterSpec) -> None:
+    """Adopt a newer configuration, unless it drops a node that may still run something."""
+    if spec.version <= ledger.state.spec.version:
+        return
+    held = [
+        n
+        for n, node in sorted(ledger.state.nodes.items())
+        if n not in spec.nodes and (node.status not in PROVEN_DOWN or _is_needed(ledger, n))
+    ]
+    if held:
+        ledger.note(
+            "config.refused",
+            Severity.ERROR,
+            version=spec.version,
+            by=ledger.name(sender),
+            reason="it drops nodes that are not down: "
+            + ", ".join(ledger.state.spec.node_name(n) for n in held)
+            + "; stop rgmgrd there first",
+        )
+        return
+    ledger.state = with_spec(ledger.state, spec)
+    ledger.note("config.adopted", version=spec.version, by=ledger.name(sender))
+
+
+def _is_needed(ledger: Ledger, node: NodeId) -> bool:
+    services = ledger.state.services.values()
+    return any(node == s.owner or node in s.cleanup for s in services)
 
 
 def _leaving(ledger: Ledger, sender: NodeId) -> None:

@@ -25,7 +25,7 @@ from rgmgr.core.messages import (
 from rgmgr.core.model import After, Service, ServiceState
 from rgmgr.core.spec import RecoveryPolicy
 
-Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped
+Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
 STOPPING_STATES = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
 
 
@@ -73,7 +73,7 @@ def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: i
         finish_stop(ledger, replace(service, freed_epoch=first_epoch, freed_loss=0))
         return
     service = ledger.state.services.get(body.service)
-    if service and sender in service.cleanup and body.op == service.op:
+    if service and sender in service.cleanup and body.op == service.cleanup_op:
         rest = tuple(n for n in service.cleanup if n != sender)
         ledger.put(replace(service, cleanup=rest))
 
@@ -81,9 +81,9 @@ def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: i
 def stop_failed(ledger: Ledger, sender: NodeId, body: ServiceStopFailed) -> None:
     """Something may still be held: only a human, or the proof that the node is down, helps."""
     service = ledger.state.services.get(body.service)
-    if service is None or body.op != service.op:
+    if service is None or body.op not in (service.op, service.cleanup_op):
         return
-    if service.owner == sender and service.state in STOPPING_STATES:
+    if _current(ledger, sender, body) and service.state in STOPPING_STATES:
         lost = replace(service, owner=None, last_owner=sender, fault=body.reason, target=None)
         ledger.move(lost, ServiceState.FAILED)
     if sender == service.owner or sender in service.cleanup:

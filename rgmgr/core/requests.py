@@ -102,7 +102,8 @@ def _disable(ledger: Ledger, service: Service, _target: NodeId | None) -> Verdic
 def _disable_failed(ledger: Ledger, service: Service) -> Verdict:
     """The only way out of `failed`: stop once more where it failed, or rely on proof."""
     holder = service.last_owner
-    if holder is None or ledger.state.nodes[holder].status in PROVEN_DOWN:
+    node = ledger.state.nodes.get(holder) if holder is not None else None
+    if holder is None or node is None or node.status in PROVEN_DOWN:
         ledger.move(replace(service, fault=""), ServiceState.DISABLED)
         return ACCEPTED
     if holder not in online(ledger.state):

@@ -28,8 +28,7 @@ from rgmgr.core.messages import Ack, Enrolment, Hello, Install
 from rgmgr.core.model import ClusterState, NodeStatus, RingId
 from rgmgr.core.settle import settle
 
-OPS_PER_EPOCH = 1 << 24
-"""Transition numbers are unique across epochs, so a result of a lost branch is never taken."""
+NUMBER_BITS = 20
 
 
 def view_changed(turn: Turn, event: ViewChanged) -> None:
@@ -170,6 +169,7 @@ def _say_hello(turn: Turn) -> None:
         incarnation=local.incarnation,
         boot_id=local.boot_id,
         epoch=turn.cluster.epoch,
+        epoch_ring_seq=turn.cluster.ring_seq,
         applied=turn.cluster.applied,
         is_live=local.is_live,
         digest=digest(turn.cluster),
@@ -192,8 +192,20 @@ def _is_complete(turn: Turn) -> bool:
     return turn.local.is_sync_overdue and is_enough
 
 
-def _recency(node: NodeId, hello: Hello) -> tuple[int, int, bool, int, int]:
-    return (hello.epoch, hello.applied, hello.is_live, hello.config_version, -node)
+def _recency(node: NodeId, hello: Hello) -> tuple[int, int, int, bool, int, int]:
+    """Order states by age.
+
+    An INSTALL that only one side of a parting ring saw has the same epoch as the one that the
+    other side made in its next ring; the next ring has the greater sequence, and the quorum.
+    """
+    return (
+        hello.epoch,
+        hello.epoch_ring_seq,
+        hello.applied,
+        hello.is_live,
+        hello.config_version,
+        -node,
+    )
 
 
 def _make_install(turn: Turn) -> Install:
@@ -216,8 +228,14 @@ def _make_install(turn: Turn) -> Install:
     )
 
 
+def _first_op(message: Install) -> int:
+    """Number transitions apart from those of any other epoch, also of a lost branch."""
+    ring = message.ring.seq % (1 << NUMBER_BITS)
+    return ((message.epoch << NUMBER_BITS) + ring) << NUMBER_BITS
+
+
 def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
-    ledger = Ledger(replace(base, next_op=message.epoch * OPS_PER_EPOCH))
+    ledger = Ledger(replace(base, next_op=_first_op(message)))
     install(ledger, message)
     settle(ledger)
     turn.cluster = ledger.state
