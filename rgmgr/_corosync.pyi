@@ -116,7 +116,12 @@ class Lib:
     def cmap_initialize_map(self, handle: CData, map: int) -> int: ...  # noqa: A002 - the C name
     def cmap_finalize(self, handle: int) -> int: ...
     def cmap_get(
-        self, handle: int, key_name: bytes, value: CData, value_len: CData, type: CData  # noqa: A002
+        self,
+        handle: int,
+        key_name: bytes,
+        value: CData,
+        value_len: CData,
+        type: CData,  # noqa: A002
     ) -> int: ...
     def cmap_iter_init(self, handle: int, prefix: bytes, cmap_iter_handle: CData) -> int: ...
     def cmap_iter_next(

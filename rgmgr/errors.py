@@ -7,6 +7,7 @@
     ├── ConfigError                .problems: every problem, never only the first
     ├── CorosyncError              .call, .code (name of the cs_error_t)
     ├── BusError                   .destination, .method, .name (D-Bus error name)
+    ├── WireError                  .reason, .fault (enum): bytes that hold nothing for us
     └── RequestRefused             .request, .reason (enum): asked for, but unsafe or impossible now
     InvariantViolation             a bug: log the state, stop acting, exit
 
@@ -79,6 +80,27 @@ class BusError(RgmgrError):
         """Render who was asked for what, and the answer."""
         answer = f"{self.destination}: {self.method} failed with {self.name}"
         return answer + (f": {self.text}" if self.text else "")
+
+
+class WireFault(enum.Enum):
+    """What a receiver does with bytes that it cannot decode."""
+
+    MALFORMED = "malformed"  # not ours or damaged: drop it, with an error in the journal
+    IGNORABLE = "ignorable"  # of a later version, which says that others need not know it
+    NOT_UNDERSTOOD = "not understood"  # of a later version, and it matters: stop acting
+
+
+class WireError(RgmgrError):
+    """Bytes that cannot be decoded, or a value that cannot be encoded."""
+
+    def __init__(self, reason: str, fault: WireFault = WireFault.MALFORMED) -> None:
+        self.reason = reason
+        self.fault = fault
+        super().__init__(reason, fault)
+
+    def __str__(self) -> str:
+        """Render the reason."""
+        return self.reason
 
 
 class RequestRefused(RgmgrError):  # noqa: N818 - the word an operator reads; not every refusal is an error

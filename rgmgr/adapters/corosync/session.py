@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serves one connection on the event loop, from the join to the end.
+
+All work is done in turns of `serve`, so whatever goes wrong in one ends the session there: readers
+and timers only wake it up.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from rgmgr.adapters.corosync.connection import Connection, Dispatched, Library
+from rgmgr.adapters.corosync.events import (
+    CorosyncEvent,
+    GroupMember,
+    MessageReceived,
+    QuorumChanged,
+    RingNodesChanged,
+    ShutdownAnswer,
+    ShutdownRequested,
+)
+from rgmgr.adapters.corosync.outbox import Outbox
+from rgmgr.adapters.corosync.raw import Delivery, GroupChange, RawEvent, RingChange
+from rgmgr.adapters.corosync.views import ViewTracker
+from rgmgr.adapters.corosync.worker import in_thread
+from rgmgr.errors import CorosyncError, InvariantViolation
+from rgmgr.wire.chunks import Garbage, Reassembler
+
+EVENTS_PER_TURN: Final = 64  # of each library; a flood must not starve the loop
+
+Emit = Callable[[CorosyncEvent], None]
+OnGarbage = Callable[[GroupMember, str], None]
+
+
+class Session:
+    """Turns one connection's raw events into `CorosyncEvent`s, and sends our messages."""
+
+    def __init__(self, connection: Connection, emit: Emit, on_garbage: OnGarbage) -> None:
+        self._connection = connection
+        self._emit = emit
+        self._on_garbage = on_garbage
+        self._local = connection.peer.local
+        self._views = ViewTracker(self._local)
+        self._outbox = Outbox(connection.multicast)
+        self._reassembler: Reassembler[GroupMember] = Reassembler()
+        self._wake = asyncio.Event()
+        self._retry: asyncio.TimerHandle | None = None
+        self._drained = asyncio.Event()  # the outbox is empty, or the session is over
+        self._ended = asyncio.Event()
+        self._is_stopped = False
+
+    @property
+    def backlog(self) -> int:
+        """Return how many messages wait to be sent."""
+        return self._outbox.queued
+
+    def send(self, payload: bytes) -> None:
+        """Queue a message; it is sent in this session or never."""
+        self._outbox.put(payload)
+        self._drained.clear()
+        self._wake.set()
+
+    async def serve(self) -> None:
+        """Serve until the own LEAVE, or until stopped.
+
+        Raises:
+            CorosyncError: the connection is gone.
+            InvariantViolation: a callback raised, so an event was missed.
+        """
+        loop = asyncio.get_running_loop()
+        fds = self._connection.filenos()
+        for fd in fds:
+            loop.add_reader(fd, self._wake.set)
+        self._wake.set()  # events may be waiting already
+        try:
+            while not (self._views.has_left or self._is_stopped):
+                await self._wake.wait()
+                self._wake.clear()
+                self._turn()
+                await asyncio.sleep(0)  # a set event does not yield
+        finally:
+            for fd in fds:
+                loop.remove_reader(fd)
+            if self._retry is not None:
+                self._retry.cancel()
+            self._drained.set()
+            self._ended.set()
+
+    def stop(self) -> None:
+        """End the session without leaving the group."""
+        self._is_stopped = True
+        self._wake.set()
+
+    async def leave(self) -> bool:
+        """Send what is queued, leave, and wait for the own LEAVE; say whether it came.
+
+        Raises:
+            CorosyncError: the connection is gone.
+        """
+        if self._outbox.is_idle:
+            self._drained.set()
+        await self._drained.wait()
+        if not self._ended.is_set():
+            await in_thread(self._connection.leave, "corosync-leave")
+        await self._ended.wait()
+        return self._views.has_left
+
+    async def answer_shutdown(self, answer: ShutdownAnswer) -> None:
+        """Tell corosync whether it may stop.
+
+        Raises:
+            CorosyncError: nobody waits for an answer any more.
+        """
+        await in_thread(lambda: self._connection.answer_shutdown(answer), "corosync-answer")
+
+    def _turn(self) -> None:
+        lost: CorosyncError | None = None
+        try:
+            self._dispatch()
+        except CorosyncError as error:  # what came before it still counts
+            lost = error
+        events = self._connection.inbox.events
+        while events:
+            self._take(events.popleft())
+        if lost is not None:
+            raise lost
+        if self._views.has_joined and not self._views.has_left:
+            self._flush()
+
+    def _dispatch(self) -> None:
+        """Run what is due: the verdict on a ring before the view that asks for it."""
+        inbox = self._connection.inbox
+        for library in Library:
+            for _ in range(EVENTS_PER_TURN):
+                if self._connection.dispatch(library) is Dispatched.NOTHING:
+                    break
+                if inbox.failures:
+                    raise InvariantViolation("; ".join(inbox.failures))
+            else:
+                self._wake.set()  # more may be left
+
+    def _take(self, event: RawEvent) -> None:
+        match event:
+            case Delivery(sender, frame):
+                self._delivered(sender, frame)
+            case GroupChange():
+                self._tear()
+                for change in self._views.group_changed(event):
+                    self._emit(change)
+            case RingChange():
+                self._tear()
+                for view in self._views.ring_changed(event):
+                    self._emit(view)
+            case QuorumChanged() | RingNodesChanged() | ShutdownRequested():
+                self._emit(event)
+
+    def _delivered(self, sender: GroupMember, frame: bytes) -> None:
+        if sender == self._local:
+            self._outbox.delivered()
+        message = self._reassembler.take(sender, frame)
+        if isinstance(message, Garbage):
+            self._on_garbage(sender, message.reason)
+        elif message is not None:
+            self._emit(MessageReceived(sender, message))
+
+    def _tear(self) -> None:
+        """Drop unfinished messages at a membership change, as all members do at this place."""
+        self._reassembler.forget()
+        self._outbox.view_changed()
+
+    def _flush(self) -> None:
+        if self._retry is None:
+            delay_ms = self._outbox.flush()
+            if delay_ms is not None:
+                loop = asyncio.get_running_loop()
+                self._retry = loop.call_later(delay_ms / 1000, self._try_again)
+        if self._outbox.is_idle:
+            self._drained.set()
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._wake.set()

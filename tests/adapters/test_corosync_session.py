@@ -1,0 +1,440 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The adapter against a corosync that misbehaves on request."""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
+from itertools import pairwise
+
+import pytest
+
+from rgmgr.adapters.corosync import (
+    Corosync,
+    CorosyncConnected,
+    CorosyncEvent,
+    CorosyncLost,
+    CorosyncUnavailable,
+    GroupMember,
+    MessageReceived,
+    QuorumChanged,
+    RingId,
+    ShutdownAnswer,
+    ViewChanged,
+)
+from rgmgr.adapters.corosync.cmap import ClusterFacts
+from rgmgr.adapters.corosync.connection import Dispatched, Library, Peer
+from rgmgr.adapters.corosync.outbox import IN_FLIGHT_MAX, Sent
+from rgmgr.adapters.corosync.raw import (
+    Change,
+    Delivery,
+    GroupChange,
+    Inbox,
+    RawEvent,
+    Reason,
+    RingChange,
+)
+from rgmgr.errors import CorosyncError, InvariantViolation
+
+ME = GroupMember(1, 100)
+TWO = GroupMember(2, 200)
+RING = RingId(1, 10)
+LOST = CorosyncError("cpg_dispatch", "CS_ERR_LIBRARY")
+FACTS = ClusterFacts(
+    cluster_name="fake",
+    node_names={1: "n1", 2: "n2"},
+    token_ms=1000,
+    consensus_ms=1200,
+    is_two_node=False,
+)
+DEADLINE_S = 10
+
+
+class FakeConnection:
+    """A corosync of one process: what is sent comes back, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+        self.peer = Peer(local=ME, facts=FACTS, has_quorum_provider=True)
+        self.due: dict[Library, deque[RawEvent | Exception]] = {
+            library: deque() for library in Library
+        }
+        self.sent: list[bytes] = []
+        self.refusals = 0
+        self.send_error: CorosyncError | None = None
+        self.delivers = True
+        self.is_closed = False
+        self.broken_callbacks = False
+        self._ours, self._theirs = socket.socketpair()
+
+    def happen(self, library: Library, *events: RawEvent | Exception) -> None:
+        self.due[library].extend(events)
+        self._theirs.send(b"x")
+
+    def join(self) -> None:
+        self.happen(
+            Library.CPG,
+            GroupChange(members=(ME,), left=(), joined=(Change(ME, Reason.JOIN),)),
+            RingChange(RING, (1,)),
+        )
+
+    def filenos(self) -> tuple[int, ...]:
+        return (self._ours.fileno(),)
+
+    def dispatch(self, library: Library) -> Dispatched:
+        if not self.due[library]:
+            if not any(self.due.values()):
+                self._ours.settimeout(0)
+                while self._readable():
+                    self._ours.recv(4096)
+            return Dispatched.NOTHING
+        event = self.due[library].popleft()
+        if isinstance(event, Exception):
+            raise event
+        if self.broken_callbacks:
+            self.inbox.failures.append("callback rgmgr_cpg_deliver: ValueError: bug")
+        else:
+            self.inbox.events.append(event)
+        return Dispatched.EVENT
+
+    def multicast(self, frame: bytes) -> Sent:
+        if self.send_error is not None:
+            raise self.send_error
+        if self.refusals:
+            self.refusals -= 1
+            return Sent.TRY_AGAIN
+        self.sent.append(frame)
+        if self.delivers:
+            self.happen(Library.CPG, Delivery(ME, frame))
+        return Sent.TAKEN
+
+    def leave(self) -> None:
+        left = GroupChange(members=(), left=(Change(ME, Reason.LEAVE),), joined=())
+        self.happen(Library.CPG, left)
+
+    def answer_shutdown(self, answer: ShutdownAnswer) -> None:
+        raise NotImplementedError(answer)
+
+    def close(self) -> None:
+        self.is_closed = True
+        self._ours.close()
+        self._theirs.close()
+
+    def _readable(self) -> bool:
+        try:
+            return bool(self._ours.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return False
+
+
+class Scene:
+    """An adapter, its fake connections in the order of the attempts, and what it emitted."""
+
+    def __init__(self, *attempts: FakeConnection | CorosyncError) -> None:
+        self._attempts = iter(attempts)
+        self._changed = asyncio.Event()
+        self.events: list[CorosyncEvent] = []
+        self.garbage: list[str] = []
+        self.corosync = Corosync(
+            "test/1",
+            self._emit,
+            on_garbage=lambda _sender, reason: self.garbage.append(reason),
+            connect=self._connect,
+        )
+
+    async def until(self, wanted: Callable[[], bool]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not wanted():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def until_seen(self, kind: type[CorosyncEvent], count: int = 1) -> None:
+        await self.until(lambda: sum(isinstance(e, kind) for e in self.events) >= count)
+
+    def payloads(self) -> list[bytes]:
+        return [event.payload for event in self.events if isinstance(event, MessageReceived)]
+
+    def _emit(self, event: CorosyncEvent) -> None:
+        self.events.append(event)
+        self._changed.set()
+
+    def _connect(self, _group: str) -> FakeConnection:
+        attempt = next(self._attempts)
+        if isinstance(attempt, CorosyncError):
+            raise attempt
+        return attempt
+
+
+def play(
+    script: Callable[[Scene], Coroutine[None, None, None]],
+    *attempts: FakeConnection | CorosyncError,
+) -> Scene:
+    """Run a script beside the adapter; the adapter is cancelled when the script is over."""
+
+    async def both() -> Scene:
+        scene = Scene(*attempts)
+        running = asyncio.create_task(scene.corosync.run())
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await script(scene)
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
+        if not running.cancelled() and (error := running.exception()) is not None:
+            raise error
+        return scene
+
+    return asyncio.run(both())
+
+
+def run_until_it_fails(
+    attempt: FakeConnection | CorosyncError,
+) -> tuple[list[CorosyncEvent], BaseException]:
+    """Run the adapter alone; return what it emitted and what ended it."""
+
+    async def run() -> tuple[list[CorosyncEvent], BaseException]:
+        scene = Scene(attempt)
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises((CorosyncError, InvariantViolation)) as failure:
+                await scene.corosync.run()
+        return scene.events, failure.value
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def connection() -> Iterator[FakeConnection]:
+    fake = FakeConnection()
+    fake.join()
+    yield fake
+    fake.close()
+
+
+def test_what_is_sent_comes_back_in_order_through_a_thousand_refusals(
+    connection: FakeConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.refusals = 1000
+    wanted = [str(number).encode() for number in range(150)]
+    monkeypatch.setattr("rgmgr.adapters.corosync.outbox._BACKOFF_MS", (0,))
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(ViewChanged)
+        for payload in wanted:
+            scene.corosync.send(payload)
+        await scene.until_seen(MessageReceived, len(wanted))
+
+    scene = play(script, connection)
+
+    assert connection.refusals == 0
+    assert scene.payloads() == wanted
+
+
+def test_messages_that_do_not_come_back_close_the_window(connection: FakeConnection) -> None:
+    """A stopped corosync takes 277 messages and then makes the sender spin for ever."""
+    connection.delivers = False
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(ViewChanged)
+        for number in range(500):
+            scene.corosync.send(str(number).encode())
+        connection.happen(Library.QUORUM, QuorumChanged(RING, is_quorate=True, nodes=(1,)))
+        await scene.until_seen(QuorumChanged)
+        await scene.until(lambda: len(connection.sent) >= IN_FLIGHT_MAX)
+        assert scene.corosync.backlog == 500 - IN_FLIGHT_MAX
+
+    play(script, connection)
+
+    assert len(connection.sent) == IN_FLIGHT_MAX
+
+
+def test_nothing_is_sent_before_the_own_join() -> None:
+    connection = FakeConnection()
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(CorosyncConnected)
+        scene.corosync.send(b"early")
+        connection.happen(Library.QUORUM, QuorumChanged(RING, is_quorate=True, nodes=(1,)))
+        await scene.until_seen(QuorumChanged)
+        assert connection.sent == []
+        connection.join()
+        await scene.until_seen(MessageReceived)
+
+    assert play(script, connection).payloads() == [b"early"]
+
+
+def test_quorum_is_served_before_the_group(connection: FakeConnection) -> None:
+    connection.happen(Library.QUORUM, QuorumChanged(RING, is_quorate=True, nodes=(1,)))
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(ViewChanged)
+
+    scene = play(script, connection)
+
+    kinds = [type(event) for event in scene.events]
+    assert kinds == [CorosyncConnected, QuorumChanged, ViewChanged]
+
+
+@pytest.mark.parametrize("where", ["dispatch", "send"])
+def test_a_lost_corosync_is_told_and_connected_to_again(
+    connection: FakeConnection, where: str
+) -> None:
+    second = FakeConnection()
+    second.join()
+    connection.delivers = False
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(ViewChanged)
+        for number in range(100):
+            scene.corosync.send(str(number).encode())
+        if where == "send":
+            connection.send_error = CorosyncError("cpg_mcast_joined", "CS_ERR_LIBRARY")
+        else:
+            connection.happen(Library.CPG, LOST)
+        await scene.until_seen(CorosyncLost)
+        scene.corosync.send(b"while away")
+        await scene.until_seen(ViewChanged, 2)
+        scene.corosync.send(b"new")
+        await scene.until_seen(MessageReceived)
+
+    scene = play(script, connection, CorosyncError("cpg_join", "CS_ERR_TRY_AGAIN"), second)
+
+    assert [type(event) for event in scene.events] == [
+        CorosyncConnected,
+        ViewChanged,
+        CorosyncLost,
+        CorosyncUnavailable,
+        CorosyncConnected,
+        ViewChanged,
+        MessageReceived,
+    ]
+    assert scene.payloads() == [b"new"]
+    assert (connection.is_closed, second.is_closed) == (True, True)
+
+
+def test_what_came_before_the_loss_still_counts(connection: FakeConnection) -> None:
+    connection.happen(Library.CPG, Delivery(TWO, b"Wlast"), LOST)
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(CorosyncLost)
+
+    scene = play(script, connection, CorosyncError("x", "CS_ERR_LIBRARY"), FakeConnection())
+
+    assert scene.payloads() == [b"last"]
+
+
+def test_an_absent_corosync_is_told_once_for_each_reason(connection: FakeConnection) -> None:
+    absent = CorosyncError("cmap_initialize_map", "CS_ERR_LIBRARY")
+    starting = CorosyncError("cmap_initialize_map", "CS_ERR_TRY_AGAIN")
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(CorosyncConnected)
+
+    scene = play(script, absent, absent, starting, connection)
+
+    told = [event.reason for event in scene.events if isinstance(event, CorosyncUnavailable)]
+    assert told == [str(absent), str(starting)]
+
+
+def test_a_callback_that_raised_ends_the_adapter(connection: FakeConnection) -> None:
+    """An event was missed, so nothing that follows may be delivered."""
+    connection.broken_callbacks = True
+    connection.happen(Library.CPG, Delivery(TWO, b"Wlost"), Delivery(TWO, b"Wnext"))
+
+    seen, error = run_until_it_fails(connection)
+
+    assert isinstance(error, InvariantViolation)
+    assert [type(event) for event in seen] == [CorosyncConnected, CorosyncLost]
+    assert "ValueError: bug" in str(error)
+    assert connection.is_closed
+
+
+def test_an_extension_that_is_not_built_is_an_error_at_once() -> None:
+    missing = CorosyncError("import rgmgr._corosync", "NOT_BUILT")
+
+    assert run_until_it_fails(missing) == ([], missing)
+
+
+def test_garbage_is_told_and_dropped(connection: FakeConnection) -> None:
+    connection.happen(Library.CPG, Delivery(TWO, b"\xff\xfe"), Delivery(TWO, b""))
+    connection.happen(Library.CPG, Delivery(TWO, b"Wgood"))
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(MessageReceived)
+
+    scene = play(script, connection)
+
+    assert len(scene.garbage) == 2
+    assert scene.payloads() == [b"good"]
+
+
+def test_leaving_sends_what_is_queued_and_ends_the_run(connection: FakeConnection) -> None:
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(ViewChanged)
+        for number in range(100):
+            scene.corosync.send(str(number).encode())
+        assert await scene.corosync.leave()
+
+    scene = play(script, connection)
+
+    assert scene.payloads() == [str(number).encode() for number in range(100)]
+    last = scene.events[-1]
+    assert isinstance(last, ViewChanged)
+    assert last.members == ()
+    assert connection.is_closed
+
+
+def test_leaving_does_not_wait_for_ever(connection: FakeConnection) -> None:
+    connection.delivers = False
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(ViewChanged)
+        scene.corosync.send(b"never comes back")
+        assert not await scene.corosync.leave(timeout_ms=50)
+
+    play(script, connection)
+
+    assert connection.is_closed
+
+
+def test_leaving_while_corosync_is_away_ends_the_run() -> None:
+    away = CorosyncError("cmap_initialize_map", "CS_ERR_LIBRARY")
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(CorosyncUnavailable)
+        assert not await scene.corosync.leave()
+
+    play(script, *[away] * 50)
+
+
+def test_a_flood_leaves_the_loop_to_others(connection: FakeConnection) -> None:
+    count = 2000
+    connection.happen(Library.CPG, *[Delivery(TWO, b"Wflood")] * count)
+    turns: list[int] = []
+
+    async def script(scene: Scene) -> None:
+        while len(scene.payloads()) < count:
+            turns.append(len(scene.payloads()))
+            await asyncio.sleep(0)
+
+    play(script, connection)
+
+    steps = [after - before for before, after in pairwise(turns)]
+    assert max(steps) <= 64
+
+
+def test_an_exception_of_the_receiver_ends_the_adapter(connection: FakeConnection) -> None:
+    def fail(event: CorosyncEvent) -> None:
+        match event:
+            case ViewChanged():
+                raise RuntimeError("bug in the pump")
+            case _:
+                pass
+
+    async def run() -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            await Corosync("test/1", fail, connect=lambda _group: connection).run()
+
+    with pytest.raises(RuntimeError, match="bug in the pump"):
+        asyncio.run(run())
+
+    assert connection.is_closed
