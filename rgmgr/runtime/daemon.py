@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import secrets
 import signal
 import sys
@@ -22,31 +23,33 @@ import structlog
 
 from domains.model import NodeId
 from rgmgr import __version__
-from rgmgr.adapters import corosync, journal
+from rgmgr.adapters import corosync
 from rgmgr.adapters.corosync import Corosync
 from rgmgr.adapters.fencing import FenceRunner
+from rgmgr.adapters.journal import Journal
 from rgmgr.adapters.notify import Notifier
 from rgmgr.adapters.store import Store, hold_lock
 from rgmgr.adapters.systemd import Systemd
 from rgmgr.adapters.timers import Timers
 from rgmgr.config.load import load
 from rgmgr.core.actions import Exit
-from rgmgr.core.events import ConfigLoaded, Event, ShutdownRequested
+from rgmgr.core.events import ConfigLoaded, CorosyncLost, Event, ShutdownRequested
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin
 from rgmgr.core.spec import ClusterSpec
-from rgmgr.errors import ConfigError, RgmgrError
+from rgmgr.errors import ConfigError, CorosyncError, RgmgrError, WireError
 from rgmgr.runtime.dispatch import Desk, Dispatcher
 from rgmgr.runtime.office import Office
 from rgmgr.runtime.pump import Pump
 from rgmgr.runtime.reporting import status_line, status_of
 from rgmgr.runtime.translate import to_core
 from rgmgr.view import Status
-from rgmgr.wire.codec import WireError
 
 log = structlog.get_logger("rgmgrd")
 
 GROUP = "rgmgr/1"
+CFG_SHUTDOWN_MS = 4_000
+"""corosync waits 5 s for our answer before it stops anyway."""
 EX_CONFIG = 78
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -64,19 +67,21 @@ class Options:
 class Daemon:
     """One life of rgmgrd. `run` returns the exit status."""
 
-    def __init__(self, options: Options, spec: ClusterSpec) -> None:
+    def __init__(self, options: Options, spec: ClusterSpec, journal: Journal) -> None:
+        self._journal = journal
         self._options = options
         self._spec = spec
         self._note = "waiting for corosync"
         self._pump: Pump | None = None
         self._exit: Exit | None = None
         self._is_over = asyncio.Event()
+        self._changed = asyncio.Event()
         self._desk = Desk()
         self._notifier = Notifier()
-        self._store = Store(options.state_dir, self._emit)
+        self._store = Store(options.state_dir, self._emit, self._on_disk_error)
         self._timers = Timers(self._emit)
         self._systemd = Systemd(self._emit)
-        self._fences = FenceRunner(self._emit, secrets_dir=options.secrets_dir)
+        self._fences = FenceRunner(self._emit, journal.note, secrets_dir=options.secrets_dir)
         self._group = Corosync(GROUP, self._heard, on_garbage=self._on_garbage)
         self._office = Office(self._desk, self._current, self._emit)
         self._line = ""
@@ -97,10 +102,12 @@ class Daemon:
             await self._is_over.wait()
             self._notifier.stopping()
             await self._group.leave()
+            await self._fences.close()
             await self._store.close()
             self._timers.close()
             for task in (*running, *self._pump_tasks):
                 task.cancel()
+        self._notifier.close()
         return self._exit.status if self._exit else 0
 
     _tasks: asyncio.TaskGroup
@@ -172,17 +179,19 @@ class Daemon:
             store=self._store,
             timers=self._timers,
             desk=self._desk,
+            journal=self._journal,
+            tasks=self._tasks,
             end=self._end,
         )
         self._pump = Pump(state, dispatcher, self._after)
-        self._pump_tasks = (
-            self._tasks.create_task(self._pump.run(), name="pump"),
-            self._tasks.create_task(self._systemd.probe(state.cluster.spec), name="probe"),
-        )
+        self._pump_tasks = (self._tasks.create_task(self._pump.run(), name="pump"),)
+        self._systemd.probe(state.cluster.spec)
 
     _node_ids: dict[str, NodeId] | None = None
 
     def _after(self, state: State) -> None:
+        self._changed.set()
+        self._changed.clear()
         self._say(status_line(state))
         self._office.publish()
 
@@ -202,6 +211,29 @@ class Daemon:
 
     def _corosync_stops(self, urgency: corosync.ShutdownUrgency) -> None:
         log.warning("corosync.stopping", urgency=urgency.value)
+        self._tasks.create_task(self._answer_corosync(urgency), name="corosync stops")
+
+    async def _answer_corosync(self, urgency: corosync.ShutdownUrgency) -> None:
+        """Refuse while services run here; when forced, stop them first, as far as time allows."""
+        is_forced = urgency is corosync.ShutdownUrgency.FORCED
+        if is_forced:
+            self._emit(CorosyncLost("an administrator stops it"))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CFG_SHUTDOWN_MS / 1000):
+                    while self._has_services():
+                        await self._changed.wait()
+        is_free = is_forced or not self._has_services()
+        answer = corosync.ShutdownAnswer.YES if is_free else corosync.ShutdownAnswer.NO
+        with contextlib.suppress(CorosyncError):
+            await self._group.answer_shutdown(answer)
+
+    def _has_services(self) -> bool:
+        local = self._pump.state.local if self._pump else None
+        return local is not None and (bool(local.jobs) or any(local.active.values()))
+
+    @staticmethod
+    def _on_disk_error(reason: str) -> None:
+        log.error("state.not_saved", reason=reason)
 
     @staticmethod
     def _on_garbage(sender: corosync.GroupMember, reason: str) -> None:
@@ -244,30 +276,34 @@ class Daemon:
         interval_ms = self._notifier.watchdog_interval_ms()
         while interval_ms:
             self._notifier.watchdog()
-            await asyncio.sleep(interval_ms / 3000)
+            await asyncio.sleep(interval_ms / 1000)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon; returns the exit status."""
     options = _parse(argv)
-    journal.set_up()
+    journal = Journal()
+    journal.install()
     try:
         spec = load(options.config, None)
-        with hold_lock(options.runtime_dir / "rgmgrd.lock"):
-            return asyncio.run(_live(options, spec))
+        lock = hold_lock(options.runtime_dir / "rgmgrd.lock")
+        try:
+            return asyncio.run(_live(options, spec, journal))
+        finally:
+            os.close(lock)
     except ConfigError as error:
         log.error("config.refused", reason=str(error))  # noqa: TRY400  # an operator's mistake
         return EX_CONFIG
     except RgmgrError as error:
         log.error("daemon.failed", reason=str(error))  # noqa: TRY400  # it says it all
         return 1
-    except Exception:
-        log.exception("daemon.crashed")
+    except Exception as error:  # noqa: BLE001  # a bug: say it, end, and let systemd start anew
+        journal.failed("daemon.crashed", error)
         return 1
 
 
-async def _live(options: Options, spec: ClusterSpec) -> int:
-    return await Daemon(options, spec).run()
+async def _live(options: Options, spec: ClusterSpec, journal: Journal) -> int:
+    return await Daemon(options, spec, journal).run()
 
 
 def _parse(argv: Sequence[str] | None) -> Options:

@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Callable
 
 from domains.model import NodeId, ServiceName
-from rgmgr.adapters import journal
 from rgmgr.adapters.corosync import Corosync
 from rgmgr.adapters.fencing import FenceRunner
+from rgmgr.adapters.journal import Journal
 from rgmgr.adapters.store import Store
 from rgmgr.adapters.systemd import Systemd
 from rgmgr.adapters.timers import Timers
@@ -66,6 +66,8 @@ class Dispatcher:
         store: Store,
         timers: Timers,
         desk: Desk,
+        journal: Journal,
+        tasks: asyncio.TaskGroup,
         end: Callable[[Exit], None],
     ) -> None:
         self._group = group
@@ -74,6 +76,8 @@ class Dispatcher:
         self._store = store
         self._timers = timers
         self._desk = desk
+        self._journal = journal
+        self._tasks = tasks
         self._end = end
 
     def __call__(self, action: Action) -> None:  # noqa: C901  # one arm per kind
@@ -86,16 +90,23 @@ class Dispatcher:
             case StopResource():
                 self._systemd.stop(action)
             case FenceNode():
-                self._fences.start(action)
+                self._tasks.create_task(_watch(self._fences.start(action)), name="fence")
             case SetTimer(key=key, after_ms=after_ms):
                 self._timers.set(key, after_ms)
             case CancelTimer(key=key):
                 self._timers.cancel(key)
             case SaveState(state=state):
-                self._store.save(state)
+                self._tasks.create_task(self._store.save(state), name="save")
             case Reply():
                 self._desk.answer(action)
             case Record():
-                journal.write(action)
+                self._journal.write(action)
             case Exit():
                 self._end(action)
+
+
+async def _watch(task: asyncio.Task[None]) -> None:
+    """Let a bug in the task end the daemon; one that was called off is fine."""
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
