@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from domains.model import NodeId
 from rgmgr.core import fencing, outbox, recovery, requests
-from rgmgr.core.actions import Severity
+from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.desk import settle_requests, verdict_given
 from rgmgr.core.durable import save_if_changed
 from rgmgr.core.ledger import Ledger
@@ -68,6 +68,7 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
     match operation.body:
         case Request() as request:
             verdict = requests.apply(ledger, request)
+            _note_request(ledger, sender, request, verdict)
             service = ledger.state.services.get(request.service)
             if sender == turn.local.me:
                 verdict_given(turn, request, verdict, service.op if service else 0)
@@ -97,6 +98,20 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             _goodbye(ledger, sender)
         case ConfigProposed(spec=spec):
             _propose(ledger, sender, spec)
+
+
+def _note_request(
+    ledger: Ledger, sender: NodeId, request: Request, verdict: requests.Verdict
+) -> None:
+    is_refused = verdict.answer is not None and verdict.answer is not Answer.DONE
+    ledger.note(
+        "request.refused" if is_refused else "request.accepted",
+        request=request.verb.value,
+        service=request.service,
+        target=ledger.name(request.target),
+        by=ledger.name(sender),
+        reason=verdict.text or None,
+    )
 
 
 def _propose(ledger: Ledger, sender: NodeId, spec: ClusterSpec) -> None:
