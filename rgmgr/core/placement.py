@@ -61,7 +61,7 @@ def settle(ledger: Ledger) -> None:
         service = ledger.state.services[name]
         if _configured(ledger.state, name) is None:
             _retire(ledger, service)
-        elif service.state is ServiceState.STARTED:
+        elif service.state in RUNNING:
             _leave(ledger, service)
         elif service.state in IDLE:
             _consider(ledger, service)

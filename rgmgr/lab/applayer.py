@@ -16,6 +16,7 @@ from rgmgr.lab.rootfs import PYTHON
 
 LIBRARY = Path("usr/lib/rgmgr/python")
 UNITS = Path("usr/lib/systemd/system")
+HELPERS = Path("usr/lib/rgmgr")
 COMMANDS = {
     "usr/sbin/rgmgrd": "rgmgr.runtime.daemon",
     "usr/bin/rgmgr": "rgmgr.cli.main",
@@ -52,7 +53,9 @@ def destination(name: str, text: str) -> Path | None:
         text: its content, which tells a D-Bus activation file from a unit.
     """
     path = Path(name)
-    if path.parent.suffix == ".d":
+    if text.startswith("#!"):
+        where = HELPERS
+    elif path.parent.suffix == ".d":
         where = UNITS
     elif "[D-BUS Service]" in text:
         where = Path("usr/share/dbus-1/system-services")
@@ -128,7 +131,7 @@ def _write_commands(app: Path) -> None:
     for agent in installation.fence_agents():
         text = agent.read_text(encoding="utf-8")
         first, _, rest = text.partition("\n")
-        if first.startswith("#!") and "python" in first:
+        if "python" in first and not first.startswith("#!/usr/bin/python3"):  # of a virtual env
             text = f"#!/usr/bin/python3\n{rest}"
         _install(app / "usr/sbin" / agent.name, text)
 
@@ -152,7 +155,7 @@ def _copy_systemd(app: Path) -> None:
         )
         if where is not None:
             (app / where).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, app / where)
+            shutil.copy(path, app / where)
 
 
 def _make_users(app: Path, root: Path) -> None:
