@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands' way to the daemon: `org.rgmgr` on the system bus, one connection per command.
+
+Owns the translation of bus errors into the few things an operator can do something about.
+Commands take a `Daemon`, so that tests can give them another one; `connect` makes the real one.
+The bus library is loaded only when it is needed: half of a command's time would go there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from rgmgr.cli.exits import Exit
+from rgmgr.errors import BusError, RgmgrError
+from rgmgr.view import Status, decode_status
+
+if TYPE_CHECKING:
+    from asyncio import Runner
+
+    from rgmgr.adapters.bus import Bus
+
+BUS_NAME = "org.rgmgr"
+OBJECT_PATH = "/org/rgmgr"
+MANAGER = "org.rgmgr.Manager1"
+
+STATUS_TIMEOUT_S = 10.0
+WAIT_FOREVER_S = 7 * 86_400.0
+"""A stop may take as long as the application needs; nobody waits longer than a week."""
+
+TIMEOUT = "Timeout"
+"""Name of the error when our own patience ended."""
+
+_ERROR = "org.rgmgr.Error."
+_NOT_RUNNING = ("ServiceUnknown", "NameHasNoOwner", "UnknownObject")
+_ADVICE = "'systemctl status rgmgrd' says why"
+
+T = TypeVar("T")
+
+
+class Fault(Enum):
+    """Why the daemon could not be asked, or did not do it."""
+
+    UNREACHABLE = "unreachable"
+    NO_ANSWER = "no answer"
+    DENIED = "denied"
+    REFUSED = "refused"
+    BROKEN = "broken"
+
+    @property
+    def exit_code(self) -> Exit:
+        """What `rgmgr` ends with."""
+        return _EXITS[self]
+
+
+_EXITS = {
+    Fault.UNREACHABLE: Exit.UNREACHABLE,
+    Fault.NO_ANSWER: Exit.NO_ANSWER,
+    Fault.DENIED: Exit.REFUSED,
+    Fault.REFUSED: Exit.REFUSED,
+    Fault.BROKEN: Exit.FAILED,
+}
+
+
+class DaemonError(RgmgrError):
+    """The daemon was not reached, or did not take the request.
+
+    `name` is the last part of the D-Bus error name, such as 'UnknownService'.
+    """
+
+    def __init__(self, fault: Fault, text: str, name: str = "") -> None:
+        self.fault = fault
+        self.text = text
+        self.name = name
+        super().__init__(fault, text, name)
+
+    def __str__(self) -> str:
+        """Render the sentence for the operator."""
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended. `code` is rgmanager's result code, 0 or below."""
+
+    code: int
+    text: str
+    owner: str  # where the service runs now; empty: nowhere
+
+
+class Daemon(Protocol):
+    """What a command can ask. All methods raise DaemonError."""
+
+    def status(self) -> Status:
+        """Return what the local member knows."""
+        ...
+
+    def request(self, verb: str, service: str, node: str, timeout_s: float) -> Outcome:
+        """Ask for something and wait until it is done. `node` empty: let the domain choose."""
+        ...
+
+
+Connector = Callable[[], AbstractContextManager[Daemon]]
+
+
+class BusDaemon:
+    """The daemon of this machine, over an open connection."""
+
+    def __init__(self, bus: Bus, runner: Runner) -> None:
+        self._bus = bus
+        self._runner = runner
+
+    def status(self) -> Status:
+        """See `Daemon.status`."""
+        (text,) = self._call("Status", timeout_s=STATUS_TIMEOUT_S)
+        try:
+            return decode_status(str(text))
+        except ValueError as error:
+            advice = "do this command and rgmgrd have the same version?"
+            text = f"rgmgrd's status is unreadable: {error}; {advice}"
+            raise DaemonError(Fault.BROKEN, text) from error
+
+    def request(self, verb: str, service: str, node: str, timeout_s: float) -> Outcome:
+        """See `Daemon.request`."""
+        answer = self._call("Request", "sss", (verb, service, node), timeout_s=timeout_s)
+        match answer:
+            case [int(code), str(text), str(owner)]:
+                return Outcome(code, text, owner)
+            case _:
+                raise DaemonError(Fault.BROKEN, f"rgmgrd's answer is unreadable: {answer!r}")
+
+    def _call(
+        self, method: str, signature: str = "", body: tuple[str, ...] = (), *, timeout_s: float
+    ) -> list[object]:
+        asked = self._bus.call(
+            BUS_NAME, OBJECT_PATH, MANAGER, method, signature, body, timeout_s=timeout_s
+        )
+        return _run(self._runner, asked)
+
+
+@contextlib.contextmanager
+def connect(address: str | None = None) -> Iterator[BusDaemon]:
+    """Connect to the daemon of this machine for one command.
+
+    Args:
+        address: of the bus; None for the system bus.
+
+    Raises:
+        DaemonError: there is no bus.
+    """
+    import asyncio  # noqa: PLC0415 - see the module's docstring
+
+    from rgmgr.adapters.bus import Bus  # noqa: PLC0415 - likewise
+
+    with asyncio.Runner() as runner:
+        try:
+            bus = runner.run(Bus.connect(address))
+        except BusError as error:
+            text = f"{error.text}; 'systemctl status dbus' says why"
+            raise DaemonError(Fault.UNREACHABLE, text) from error
+        try:
+            yield BusDaemon(bus, runner)
+        finally:
+            runner.run(bus.close())
+
+
+def connector(given: object) -> Connector:
+    """Return what a caller put in the click context to reach its own daemon, else `connect`."""
+    return given if callable(given) else connect
+
+
+def _run(runner: Runner, asked: Coroutine[object, object, T]) -> T:
+    try:
+        return runner.run(asked)
+    except BusError as error:
+        raise explain(error) from error
+
+
+def explain(error: BusError) -> DaemonError:
+    """Turn a bus error into what it means for an operator."""
+    name = error.name.rpartition(".")[2]
+    if error.name.startswith(_ERROR):
+        fault = Fault.DENIED if name == "AccessDenied" else Fault.REFUSED
+        return DaemonError(Fault.BROKEN if name == "Internal" else fault, error.text, name)
+    if name in _NOT_RUNNING:
+        text = f"rgmgrd does not run on this node; {_ADVICE}"
+        return DaemonError(Fault.UNREACHABLE, text, name)
+    if name == TIMEOUT:
+        text = "rgmgrd did not answer in time; the request may still be carried out"
+        return DaemonError(Fault.NO_ANSWER, text, name)
+    if name == "NoReply":
+        text = f"rgmgrd ended before it answered; the request may still be carried out; {_ADVICE}"
+        return DaemonError(Fault.NO_ANSWER, text, name)
+    if name == "AccessDenied":
+        text = "permission denied: be root, or in group rgmgr-operator or rgmgr-reader"
+        return DaemonError(Fault.DENIED, text, name)
+    return DaemonError(Fault.UNREACHABLE, f"cannot reach rgmgrd: {error}; {_ADVICE}", name)

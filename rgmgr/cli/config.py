@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`rgmgr config`: what can be said about a cluster.toml without a daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rgmgr.cli.exits import Exit
+from rgmgr.errors import ConfigError
+
+DEFAULT_FILE = Path("/etc/rgmgr/cluster.toml")
+
+
+@click.group()
+def config() -> None:
+    """Look at cluster.toml."""
+
+
+@config.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=DEFAULT_FILE)
+def check(file: Path) -> None:
+    """Check FILE (default /etc/rgmgr/cluster.toml) and tell all its problems.
+
+    Works on any machine: neither corosync nor rgmgrd is asked.
+    """
+    from rgmgr.config.load import load  # noqa: PLC0415 - other verbs do not read configuration
+
+    context = click.get_current_context()
+    try:
+        spec = load(file, node_ids=None)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        context.exit(Exit.CONFIG)
+    except OSError as error:
+        click.echo(f"rgmgr: cannot read {str(file)!r}: {error.strerror}", err=True)
+        context.exit(Exit.CONFIG)
+    count = f"{len(spec.nodes)} nodes, {len(spec.services)} services"
+    click.echo(f"{file}: no problems (cluster {spec.name!r}, version {spec.version}, {count})")
+    if spec.fencing.unsafe_disabled:
+        click.echo("warning: fencing is disabled (fencing.unsafe_disabled)", err=True)

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The screens of `rgmgr status`: facts of a `view.Status` as tables and sentences.
+
+Colour only where a terminal shows it, and never as the only carrier of a fact: what is bad is in
+capitals. Nothing is cut off; long text wraps.
+"""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rgmgr.view import NODE_UNKNOWN, NodeView, ProofView, ServiceView, Status
+
+_GOOD = ("online", "started")
+_BAD = ("unclean", "failed")
+_PROOFS = {
+    "proven": "proven down by",
+    "rebooted": "seen rebooted by",
+    "human": "declared down by a human on",
+    "none": "assumed down without proof by",
+}
+_SECOND_MS = 1_000
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def print_overview(status: Status, console: Console | None = None) -> None:
+    """Print the whole cluster: what is wrong first, then nodes, then services."""
+    screen = console or Console(highlight=False)
+    screen.print(_heading(status))
+    _print_notices(status, screen)
+    screen.print()
+    screen.print(_node_table(status))
+    if status.services:
+        screen.print()
+        screen.print(_service_table(status))
+
+
+def print_details(status: Status, console: Console | None = None) -> None:
+    """Print everything about the services and nodes of a snapshot, one fact per line."""
+    screen = console or Console(highlight=False)
+    _print_notices(status, screen)
+    blocks = [_service_facts(service) for service in status.services]
+    blocks += [_node_facts(node) for node in status.nodes]
+    for number, facts in enumerate(blocks):
+        if number:
+            screen.print()
+        screen.print(_fact_table(facts))
+
+
+def duration(milliseconds: int) -> str:
+    """Return a time span in its two largest units, such as '3 min 20 s'."""
+    rest = milliseconds // _SECOND_MS
+    parts = []
+    for unit, seconds in _UNITS:
+        count, rest = divmod(rest, seconds)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def _heading(status: Status) -> Text:
+    quorum = Text("quorate") if status.is_quorate else Text("NO QUORUM", "bold red")
+    seen_by = f", seen by {status.node}" if status.node else ""
+    about = f": version {status.config_version}, epoch {status.epoch}, "
+    return Text.assemble((status.cluster, "bold"), about, quorum, seen_by)
+
+
+def _print_notices(status: Status, screen: Console) -> None:
+    for notice in status.notices:
+        line = Table.grid(padding=(0, 1))
+        line.add_row(Text("!!", "bold red"), Text(notice.text, "bold"))
+        screen.print(line)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _node_table(status: Status) -> Table:
+    table = _table("NODE", "ID", "STATUS", "SERVICES")
+    for column in (1, 3):
+        table.columns[column].justify = "right"
+    for node in status.nodes:
+        count = str(node.services) if node.services else "-"
+        table.add_row(Text(node.name), str(node.id), _node_status(node), count)
+    return table
+
+
+def _node_status(node: NodeView) -> Text:
+    words = [_word(node.status)]
+    if node.is_local:
+        words.append(Text("this node"))
+    if not node.is_configured:
+        words.append(Text("NOT CONFIGURED", "bold red"))
+    if node.status in ("online", "leaving") and not node.is_in_ring:
+        words.append(Text("not in the ring"))
+    if node.status in ("offline", "fenced", "unseen") and node.is_in_ring:
+        words.append(Text("in the ring, its daemon does not take part"))
+    if node.status == NODE_UNKNOWN and node.is_in_ring:
+        words.append(Text("in the ring"))
+    if node.status == "detached":
+        words.append(Text("its daemon is gone, services go on"))
+    if node.fencing:
+        words.append(Text(_fencing(node)))
+    if node.proof and node.status == "fenced":
+        words.append(Text(_proof(node.proof)))
+    return Text(", ").join(words)
+
+
+def _fencing(node: NodeView) -> str:
+    case = node.fencing
+    if case is None or case.by is None:
+        return "waiting to be fenced"
+    fault = f" (last fault: {case.last_fault})" if case.last_fault else ""
+    return f"being fenced by {case.by}, attempt {case.attempt}{fault}"
+
+
+def _proof(proof: ProofView) -> str:
+    detail = f", {proof.detail}" if proof.detail else ""
+    return f"{_PROOFS.get(proof.kind, proof.kind)} {proof.by} {duration(proof.age_ms)} ago{detail}"
+
+
+def _service_table(status: Status) -> Table:
+    table = _table("SERVICE", "STATE", "OWNER", "FOR", "BECAUSE")
+    for column in range(4):
+        table.columns[column].no_wrap = column == 1
+    for service in status.services:
+        state = Text(" ").join([_word(service.state), *(Text(f"[{f}]") for f in service.flags)])
+        because = Text(service.because or "")
+        table.add_row(Text(service.name), state, _owner(service), duration(service.age_ms), because)
+    return table
+
+
+def _owner(service: ServiceView) -> Text:
+    if service.owner:
+        return Text(service.owner)
+    return Text(f"({service.last_owner})" if service.last_owner else "-")
+
+
+def _service_facts(service: ServiceView) -> list[tuple[str, Text]]:
+    facts = [
+        ("service", Text(service.name, "bold")),
+        ("state", _word(service.state)),
+        ("owner", Text(service.owner or "-")),
+        ("last owner", Text(service.last_owner or "-")),
+        ("for", Text(duration(service.age_ms))),
+        ("restarts", Text(str(service.restarts))),
+        ("domain", Text(service.domain or "-")),
+    ]
+    if service.flags:
+        facts.append(("flags", Text(", ".join(service.flags))))
+    if service.because:
+        facts.append(("because", Text(service.because)))
+    if service.fault:
+        facts.append(("last fault", Text(service.fault)))
+    return facts
+
+
+def _node_facts(node: NodeView) -> list[tuple[str, Text]]:
+    facts = [
+        ("node", Text(node.name, "bold")),
+        ("id", Text(str(node.id))),
+        ("status", _node_status(node)),
+        ("services", Text(str(node.services))),
+    ]
+    if node.proof:
+        facts.append(("last fence", Text(_proof(node.proof))))
+    return facts
+
+
+def _fact_table(facts: list[tuple[str, Text]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="dim")
+    grid.add_column(overflow="fold")
+    for name, value in facts:
+        grid.add_row(name, value)
+    return grid
+
+
+def _word(word: str) -> Text:
+    if word in _BAD:
+        return Text(word.upper(), "bold red")
+    return Text(word, "green" if word in _GOOD else "yellow")

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`rgmgr status`: fetch the snapshot, choose a part of it, and print it as text or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+
+from rgmgr.cli.client import connector
+from rgmgr.cli.completion import any_names
+from rgmgr.cli.exits import Exit
+from rgmgr.view import Status, encode_status
+
+
+@click.command()
+@click.argument("name", required=False, shell_complete=any_names)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (schema version 1).")
+def status(name: str | None, *, as_json: bool) -> None:
+    """Show the cluster, or one SERVICE or NODE."""
+    context = click.get_current_context()
+    with connector(context.obj)() as daemon:
+        found = daemon.status()
+    if name is not None:
+        found = only(found, name)
+        if not (found.services or found.nodes):
+            click.echo(f"rgmgr: no service and no node is named {name!r}", err=True)
+            context.exit(Exit.REFUSED)
+    if as_json:
+        click.echo(encode_status(found))
+        return
+    from rgmgr.cli.screens import print_details, print_overview  # noqa: PLC0415 - JSON needs no rich
+
+    if name is None:
+        print_overview(found)
+    else:
+        print_details(found)
+
+
+def only(status: Status, name: str) -> Status:
+    """Return the snapshot with nothing but the service and the node of this name."""
+    service = status.service_named(name)
+    node = status.node_named(name)
+    return replace(
+        status,
+        services=(service,) if service else (),
+        nodes=(node,) if node else (),
+    )

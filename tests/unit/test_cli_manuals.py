@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manual pages say what the commands do."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+from rgmgr.cli import clustat, clusvcadm
+from rgmgr.cli.main import cli
+from rgmgr.config.load import loads
+
+MAN = Path(__file__).parents[2] / "docs" / "man"
+PAGES = sorted(MAN.iterdir())
+
+
+def _plain(page: str) -> str:
+    return (MAN / page).read_text(encoding="utf-8").replace("\\-", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.skipif(shutil.which("man") is None, reason="needs man")
+def test_pages_are_free_of_formatting_warnings(page: Path) -> None:
+    shown = subprocess.run(
+        ["man", "--warnings", "-P", "cat", "-l", str(page)],  # noqa: S607 - from PATH, as for users
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin", "MANWIDTH": "80"},
+    )
+
+    assert shown.stderr == ""
+    assert "NAME" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("page", "usage"), [("clusvcadm.8", clusvcadm.USAGE), ("clustat.8", clustat.USAGE)]
+)
+def test_every_flag_of_a_classic_command_is_in_its_manual(page: str, usage: str) -> None:
+    flags = set(re.findall(r"^ +(-\w)", usage, flags=re.MULTILINE))
+
+    missing = {flag for flag in flags if flag not in _plain(page)}
+
+    assert flags
+    assert missing == set()
+
+
+def test_every_verb_and_option_of_ours_is_in_the_manual() -> None:
+    text = _plain("rgmgr.8")
+    context = click.Context(cli)
+    verbs = [verb for verb in cli.list_commands(context) if verb not in ("lab", "sim")]
+
+    for verb in verbs:
+        command = cli.get_command(context, verb)
+        assert command is not None
+        assert verb in text
+        options = [name for param in command.params for name in param.opts if name[0] == "-"]
+        assert [option for option in options if option not in text] == []
+
+
+def test_the_example_of_cluster_toml_is_free_of_problems() -> None:
+    example = _plain("cluster.toml.5").partition(".SH EXAMPLE\n.nf\n")[2].partition(".fi\n")[0]
+
+    spec = loads(example, source="cluster.toml(5)", node_ids=None)
+
+    assert (spec.name, len(spec.nodes), [service.name for service in spec.services]) == (
+        "alpha",
+        2,
+        ["web"],
+    )
