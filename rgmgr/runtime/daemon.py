@@ -37,7 +37,7 @@ from rgmgr.core.events import ConfigLoaded, CorosyncLost, Event, ShutdownRequest
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin
 from rgmgr.core.spec import ClusterSpec
-from rgmgr.errors import ConfigError, CorosyncError, RgmgrError, WireError
+from rgmgr.errors import ConfigError, CorosyncError, RgmgrError, WireError, WireFault
 from rgmgr.runtime.dispatch import Desk, Dispatcher
 from rgmgr.runtime.office import Office
 from rgmgr.runtime.pump import Pump
@@ -48,6 +48,7 @@ from rgmgr.view import Status
 log = structlog.get_logger("rgmgrd")
 
 GROUP = "rgmgr/1"
+CLOSE_MS = 5_000
 CFG_SHUTDOWN_MS = 4_000
 """corosync waits 5 s for our answer before it stops anyway."""
 EX_CONFIG = 78
@@ -103,7 +104,9 @@ class Daemon:
             self._notifier.stopping()
             await self._group.leave()
             await self._fences.close()
-            await self._store.close()
+            with contextlib.suppress(TimeoutError):  # a stalled disk must not hold the end up
+                async with asyncio.timeout(CLOSE_MS / 1000):
+                    await self._store.close()
             self._timers.close()
             for task in (*running, *self._pump_tasks):
                 task.cancel()
@@ -135,7 +138,13 @@ class Daemon:
                 try:
                     self._emit(to_core(event))
                 except WireError as error:
-                    log.warning("message.dropped", reason=str(error))
+                    self._drop(error)
+
+    @staticmethod
+    def _drop(error: WireError) -> None:
+        """Say what could not be read; what we must understand and do not is an error."""
+        is_severe = error.fault is WireFault.NOT_UNDERSTOOD
+        (log.error if is_severe else log.warning)("message.dropped", reason=str(error))
 
     def _connected(self, event: corosync.CorosyncConnected) -> None:
         log.info(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.corosync_nodes import Client, Event, Node, cluster, missing
+from tests.adapters.corosync_nodes import Client, Event, Node, cluster, missing
 
 pytestmark = [
     pytest.mark.lab,

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from adapters.ipmi_peer import PASSWORD, USERNAME, IpmiPeer
-from conftest import Golden
+
+from tests.adapters.ipmi_peer import PASSWORD, USERNAME, IpmiPeer
+from tests.conftest import Golden
 
 AGENT = Path(__file__).parents[2] / "fence_agents" / "fence_ipmi"
 Ended = subprocess.CompletedProcess[str]

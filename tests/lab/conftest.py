@@ -8,9 +8,9 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from observed import Observed
 
 from rgmgr.lab.lab import Lab
+from tests.lab.observed import Observed
 
 DIRECTORY = Path(os.environ.get("RGMGR_LAB_DIR", Path(__file__).parents[2] / ".lab"))
 

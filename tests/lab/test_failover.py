@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from observed import NODES, Observed
-
 from rgmgr.lab.bmc import BmcFault
+from tests.lab.observed import NODES, Observed
 
 
 def test_a_cold_start_serves_the_page_from_the_preferred_node(cluster: Observed) -> None:

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Losing members: nothing starts before proof, everything starts after it."""
 
-from core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, web
-
 from domains.model import FailoverDomain
 from rgmgr.core.actions import FenceNode, StartResource, StopResource
 from rgmgr.core.events import CorosyncLost, QuorumChanged, ResourceFailed
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import NodeStatus, ProofKind, RingId, ServiceState
 from rgmgr.core.spec import RecoveryPolicy, ResourceName
+from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, web
 
 
 def test_a_cold_start_runs_the_service_on_the_preferred_node_in_tree_order() -> None:

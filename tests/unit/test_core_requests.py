@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operators: answered once, when it is done, with rgmanager's meanings."""
 
-from core_cluster import N1, N2, N3, formed, spec, web
-
 from domains.model import FailoverDomain
 from rgmgr.core.actions import Answer, SaveState, StartResource, StopResource
 from rgmgr.core.events import Shutdown, ShutdownRequested
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import NodeStatus, ServiceState
+from tests.unit.core_cluster import N1, N2, N3, formed, spec, web
 
 
 def test_relocate_moves_the_service_and_answers_when_it_runs() -> None:

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target works on a fresh Debian 12 and is quiet when there is nothing to do.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?= /usr/bin/python3
+BIN := .venv/bin
+LAB_DIR ?= .lab
+SEED ?= 0
+# Seeds for `make test`, beyond those that `make check` runs.
+FIRST_SEED ?= 1000
+SEEDS ?= 1000
+CHECKED := rgmgr domains tests tools benchmarks fence_agents
+
+.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: packages .venv/.extension ## install what is missing: Debian packages (as root), virtual environment, C extension
+
+packages:
+	@tools/debian-packages
+
+.venv/.dependencies: pyproject.toml
+	@tools/make-venv $(PYTHON)
+
+.venv/.extension: .venv/.dependencies $(wildcard cffi_build/*)
+	@tools/build-extension
+
+check: setup lint types imports files fast ## format, lint, types, import rules, drift of generated files, fast tests
+
+lint:
+	@$(BIN)/ruff format --check --quiet --output-format concise $(CHECKED) || { echo "format them: $(BIN)/ruff format $(CHECKED)" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet --output-format concise $(CHECKED)
+
+types:
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/mypy --no-error-summary --scripts-are-modules fence_agents/fence_* $(wildcard tools/*.py)
+
+imports:
+	@$(BIN)/lint-imports
+
+files:
+	@$(BIN)/python tools/check_files.py
+
+fast:
+	@$(BIN)/pytest -q -m "not lab"
+
+test: check seeds ## check, more simulated clusters, and the tests on real nodes (root)
+	@$(BIN)/pytest -q -m lab
+
+sim: setup ## replay one simulated cluster: make sim SEED=7
+	@$(BIN)/rgmgr sim --seed $(SEED) --trace
+
+seeds: setup
+	@$(BIN)/rgmgr sim --first $(FIRST_SEED) --seeds $(SEEDS)
+
+golden: setup ## rewrite the golden files from what the code does now; read the diff
+	@$(BIN)/pytest -q -m "not lab" --update-golden
+	@git status --short tests/golden
+
+gen: setup ## generate the C of the corosync binding anew
+	@$(BIN)/python -m cffi.gen_src read-sources rgmgr._corosync \
+	  cffi_build/corosync.cdef.txt cffi_build/corosync.csrc.c cffi_build/_corosync.c >/dev/null
+
+demo: setup ## watch a real cluster lose a node to a power cut and recover
+	@$(BIN)/rgmgr lab --dir $(LAB_DIR) demo
+
+lab: setup ## boot three real nodes on this machine and leave them up (root)
+	@$(BIN)/rgmgr lab --dir $(LAB_DIR) up
+	@echo "try: $(BIN)/rgmgr lab --dir $(LAB_DIR) run node1 rgmgr status; end it with: $(BIN)/rgmgr lab --dir $(LAB_DIR) down"
+
+bench: setup ## measure each part of a failover on real nodes (root)
+	@$(BIN)/python benchmarks/failover.py --dir $(LAB_DIR)
+
+clean: ## take the lab down and remove everything that was made here
+	@if [ -d $(LAB_DIR) ] && [ -x $(BIN)/rgmgr ]; then $(BIN)/rgmgr lab --dir $(LAB_DIR) down; fi
+	@rm -rf --one-file-system -- .venv $(LAB_DIR) build dist *.egg-info rgmgr/_corosync*.so .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find domains rgmgr tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries the core's actions to systemd, and systemd's news to the core.
+
+Owns which resource is which unit, what is being worked on, and what is watched. Decides nothing:
+a failure is told, not treated. Every action is answered by exactly one event; actions for the same
+resource queue up. All on one event loop; call `run` first, the other methods from its loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from domains.model import ServiceName
+from rgmgr.adapters.systemd import survey
+from rgmgr.adapters.systemd.dropins import FOLDER, DropIns
+from rgmgr.adapters.systemd.manager import Manager, UnitNews, UnitStatus, job_path
+from rgmgr.adapters.systemd.node import AddressWatch, NodeFacts, ThisNode
+from rgmgr.adapters.systemd.resources import HELPERS, Key, Plan, is_present, plan, resolved
+from rgmgr.adapters.systemd.worker import Worker
+from rgmgr.core.actions import StartResource, StopResource
+from rgmgr.core.events import (
+    Event,
+    ProbeFinished,
+    ResourceFailed,
+    ResourceStarted,
+    ResourceStartFailed,
+    ResourceStopFailed,
+    ResourceStopped,
+    ServiceProbed,
+    Shutdown,
+)
+from rgmgr.core.spec import ClusterSpec, ResourceSpec
+from rgmgr.errors import BusError
+
+RESYNC_PERIOD_S = 60.0
+
+_FOREIGN_JOB_S = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """A resource that is up, and whose end would be a failure."""
+
+    plan: Plan
+    unit: str  # its real name, where the plan may have an alias
+    is_examined: bool = False
+    was_disturbed: bool = False  # news came in while it was examined
+    is_foreign: bool = False  # somebody else's job was seen on it
+    has_failed: bool = False
+    sub: str = ""
+
+
+class Systemd:
+    """The systemd of this node.
+
+    Args:
+        emit: takes every event; must not block.
+        address: of the bus; None: the system bus.
+        helpers: where our helper programs are.
+        drop_ins: where runtime drop-ins of units go.
+        node: what the kernel says; None: this node's.
+        resync_period_s: how often everything watched is compared with what systemd says.
+    """
+
+    def __init__(
+        self,
+        emit: Callable[[Event], None],
+        *,
+        address: str | None = None,
+        helpers: Path = HELPERS,
+        drop_ins: Path = FOLDER,
+        node: NodeFacts | None = None,
+        resync_period_s: float = RESYNC_PERIOD_S,
+    ) -> None:
+        self._emit = emit
+        self._helpers = helpers
+        self._node = node or ThisNode()
+        self._is_this_node = node is None
+        self._drop_ins = DropIns(drop_ins)
+        self._resync_period_s = resync_period_s
+        self._manager = Manager(on_news=self._on_news, on_resync=self._on_resync, address=address)
+        self._worker = Worker(self._manager, self._node, self._drop_ins)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._queues: dict[Key, list[asyncio.Event]] = {}
+        self._watches: dict[Key, _Watch] = {}
+        self._by_unit: dict[str, Key] = {}
+        self._spec: ClusterSpec | None = None
+        self._has_probed = False
+        self._resync = asyncio.Event()
+        self._broken: asyncio.Future[None] | None = None
+
+    async def run(self) -> None:
+        """Serve for ever; a bug in any task ends it with that exception."""
+        self._broken = asyncio.get_running_loop().create_future()
+        self._spawn(self._manager.run(), "systemd connection")
+        self._spawn(self._resync_for_ever(), "systemd resync")
+        watch = self._watch_addresses()
+        try:
+            await self._broken
+        finally:
+            if watch is not None:
+                watch.close()
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def probe(self, spec: ClusterSpec) -> None:
+        """Tell what really runs: one ServiceProbed per service, then ProbeFinished."""
+        self._spec = spec
+        self._spawn(self._probe_all(spec), "systemd probe")
+
+    def start(self, action: StartResource) -> None:
+        """Begin to bring a resource up; answered by one event with the action's `op`."""
+        key = Key(action.service, action.resource.name)
+        self._spawn(self._in_turn(key, lambda: self._start(key, action)), f"start {key}")
+
+    def stop(self, action: StopResource) -> None:
+        """Begin to take a resource down; answered by one event with the action's `op`."""
+        key = Key(action.service, action.resource.name)
+        self._spawn(self._in_turn(key, lambda: self._stop(key, action)), f"stop {key}")
+
+    async def shutdown_kind(self, pid: int | None = None) -> Shutdown:
+        """Find out how our own unit is being ended. `pid`: of another process than this one."""
+        return await survey.shutdown_kind(self._manager, pid)
+
+    async def check_units(self, spec: ClusterSpec) -> list[str]:
+        """Return what is wrong with the units of a configuration on this node, in words."""
+        return await survey.check_units(self._manager, spec)
+
+    # --- work ---------------------------------------------------------------------------------
+
+    async def _start(self, key: Key, action: StartResource) -> None:
+        fault: str | None
+        try:
+            made = self._plan(action.service, action.resource)
+            after = [self._plan(action.service, other).unit for other in action.after]
+        except (ValueError, KeyError) as error:
+            fault = f"cannot make a unit of {key}: {error}"
+        else:
+            watch = self._begin_watch(made, made.unit)
+            fault = await self._worker.start(made, after)
+            await self._note_real_name(watch)
+        op = action.op
+        if fault is not None:
+            self._end_watch(key)
+            log.warning("resource.start_failed", unit=str(key), reason=fault)
+            self._emit(
+                ResourceStartFailed(service=key.service, resource=key.resource, op=op, reason=fault)
+            )
+            return
+        self._emit(ResourceStarted(service=key.service, resource=key.resource, op=op))
+        # A death between the last look and now was not reported: it was still being started.
+        self._examine_later(key)
+
+    async def _stop(self, key: Key, action: StopResource) -> None:
+        self._end_watch(key)
+        fault: str | None
+        try:
+            made = self._plan(action.service, action.resource)
+        except (ValueError, KeyError) as error:
+            fault = f"cannot make a unit of {key}: {error}"
+        else:
+            fault = await self._worker.stop(made)
+        op = action.op
+        if fault is None:
+            self._emit(ResourceStopped(service=key.service, resource=key.resource, op=op))
+            return
+        log.error("resource.stop_failed", unit=str(key), reason=fault)
+        self._emit(
+            ResourceStopFailed(service=key.service, resource=key.resource, op=op, reason=fault)
+        )
+
+    def _plan(self, service: ServiceName, resource: ResourceSpec) -> Plan:
+        return resolved(plan(service, resource, self._helpers), self._node)
+
+    async def _in_turn(self, key: Key, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Do one thing at a time for each resource, in the order of the actions."""
+        queue = self._queues.setdefault(key, [])
+        done = asyncio.Event()
+        before = queue[-1] if queue else None
+        queue.append(done)
+        try:
+            if before is not None:
+                await before.wait()
+            await work()
+        finally:
+            done.set()
+            queue.remove(done)
+            if not queue:
+                del self._queues[key]
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if self._broken is not None and not self._broken.done():
+            self._broken.set_exception(error)
+
+    # --- what is there ------------------------------------------------------------------------
+
+    async def _probe_all(self, spec: ClusterSpec) -> None:
+        found = await self._survey(spec)
+        for seen in found.up:
+            if seen.plan.key not in self._queues:
+                self._begin_watch(seen.plan, seen.unit)
+        for service, active in found.active.items():
+            self._emit(ServiceProbed(service=service, active=active))
+        self._has_probed = True
+        self._emit(ProbeFinished())
+
+    async def _survey(self, spec: ClusterSpec) -> survey.Survey:
+        """Look at everything, for as long as it takes until systemd answers."""
+        while True:
+            await self._manager.wait_ready()
+            try:
+                return await survey.look(
+                    self._manager, self._node, self._drop_ins, spec, self._helpers
+                )
+            except BusError as error:
+                log.warning("systemd.unreachable", reason=str(error))
+                await asyncio.sleep(0.2)
+
+    async def _resync_for_ever(self) -> None:
+        """Look at everything again when news may have been missed, and now and then."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._resync.wait(), self._resync_period_s)
+            has_reason = self._resync.is_set()
+            self._resync.clear()
+            await self._manager.wait_ready()
+            for key in list(self._watches):
+                self._examine_later(key)
+            if has_reason and self._has_probed and self._spec is not None:
+                await self._tell_again(self._spec)
+
+    async def _tell_again(self, spec: ClusterSpec) -> None:
+        found = await self._survey(spec)
+        busy = {key.service for key in self._queues}
+        for service, active in found.active.items():
+            if service not in busy:
+                self._emit(ServiceProbed(service=service, active=active))
+
+    # --- failures -----------------------------------------------------------------------------
+
+    def _begin_watch(self, made: Plan, unit: str) -> _Watch:
+        self._end_watch(made.key)
+        watch = _Watch(made, unit)
+        self._watches[made.key] = watch
+        self._by_unit[unit] = made.key
+        return watch
+
+    def _end_watch(self, key: Key) -> None:
+        watch = self._watches.pop(key, None)
+        if watch is not None and self._by_unit.get(watch.unit) == key:
+            del self._by_unit[watch.unit]
+
+    async def _note_real_name(self, watch: _Watch) -> None:
+        """Watch the unit that an alias stands for."""
+        if not watch.plan.is_existing_unit:
+            return
+        with contextlib.suppress(BusError):
+            real = (await self._manager.status(watch.unit)).name
+            self._by_unit.pop(watch.unit, None)
+            watch.unit = real
+            self._by_unit[real] = watch.plan.key
+
+    def _on_news(self, news: UnitNews) -> None:
+        key = self._by_unit.get(news.unit)
+        if key is None:
+            return
+        watch = self._watches[key]
+        has_exited = watch.sub == "running" and news.sub == "exited"
+        watch.sub = news.sub
+        if key in self._queues:  # being started or stopped: the worker looks for itself
+            return
+        if news.job:
+            watch.is_foreign = True
+        elif news.active == "active" and not has_exited:
+            watch.is_foreign = False
+        if has_exited or news.active not in ("active", "reloading", "refreshing"):
+            self._examine_later(key)
+
+    def _on_resync(self) -> None:
+        self._resync.set()
+
+    def _on_address_removed(self, ip: str) -> None:
+        for key, watch in self._watches.items():
+            parameters = watch.plan.spec.parameters
+            if watch.plan.spec.type == "ip" and parameters["address"].partition("/")[0] == ip:
+                self._examine_later(key)
+
+    def _watch_addresses(self) -> AddressWatch | None:
+        if not self._is_this_node:
+            return None
+        try:
+            return AddressWatch(self._on_address_removed, self._on_resync)
+        except OSError as error:
+            log.warning("address.unwatched", reason=str(error))
+            return None
+
+    def _examine_later(self, key: Key) -> None:
+        watch = self._watches.get(key)
+        if watch is None or watch.has_failed:
+            return
+        if watch.is_examined:
+            watch.was_disturbed = True
+            return
+        watch.is_examined = True
+        self._spawn(self._examine(watch), f"examine {key}")
+
+    async def _examine(self, watch: _Watch) -> None:
+        """Find out whether a watched resource is still up; tell once when it is not."""
+        key = watch.plan.key
+        try:
+            while True:
+                watch.was_disturbed = False
+                reason = await self._why_failed(watch)
+                if self._watches.get(key) is not watch or key in self._queues:
+                    return
+                if reason is not None:
+                    watch.has_failed = True
+                    log.warning("resource.failed", unit=str(key), reason=reason)
+                    event = ResourceFailed(
+                        service=key.service, resource=key.resource, reason=reason
+                    )
+                    self._emit(event)
+                    return
+                if not watch.was_disturbed:
+                    return
+        except BusError:
+            return  # unknown; the next connection brings a resync
+        finally:
+            watch.is_examined = False
+
+    async def _why_failed(self, watch: _Watch) -> str | None:
+        """Return why a resource is not up any more; None when it is, or somebody works on it."""
+        status = await self._manager.status(watch.unit)
+        if status.job and not _is_being_stopped(status):
+            watch.is_foreign = True
+            await self._manager.job_result(job_path(status.job), _FOREIGN_JOB_S)
+            status = await self._manager.status(watch.unit)
+        if status.active == "activating" and status.sub != "auto-restart":
+            return None  # the end of it is announced, too
+        if not status.is_up:
+            return await self._told(watch, status)
+        if await self._has_lost_its_daemon(watch, status):
+            return await self._worker.why_down(watch.plan, status)
+        if is_present(watch.plan, self._node) is False:
+            return f"{watch.plan.description} is gone, although {watch.unit} is active"
+        return None
+
+    async def _told(self, watch: _Watch, status: UnitStatus) -> str:
+        is_stopped = status.active == "inactive" or _is_being_stopped(status)
+        if watch.is_foreign and is_stopped:
+            return f"{watch.unit} was stopped by somebody else, not by the cluster"
+        return await self._worker.why_down(watch.plan, status)
+
+    async def _has_lost_its_daemon(self, watch: _Watch, status: UnitStatus) -> bool:
+        """Tell whether a forking unit stays active only for `RemainAfterExit`."""
+        if status.sub != "exited" or not watch.plan.is_existing_unit:
+            return False
+        properties = await self._manager.type_properties(status.name)
+        return properties.get("Type") == "forking"
+
+
+def _is_being_stopped(status: UnitStatus) -> bool:
+    """Tell whether somebody's stop has begun; one that only waits may wait for us, at shutdown."""
+    return status.active == "deactivating" and status.job_type == "stop"

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stops a resource when the bus does not answer: systemctl, run by root, reaches PID 1 without it.
+
+The last resort of a node that must let go of a service. Like the normal way it believes only what
+it sees afterwards. Source: systemctl(1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+
+from rgmgr.adapters.systemd.node import NodeFacts
+from rgmgr.adapters.systemd.resources import Plan, helper_environment, is_present
+
+SYSTEMCTL = "systemctl"
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_SHOW_TIMEOUT_S = 5.0
+_KILL_TIMEOUT_S = 5.0
+
+
+async def emergency_stop(plan: Plan, node: NodeFacts, systemctl: str = SYSTEMCTL) -> str | None:
+    """Stop a resource without D-Bus.
+
+    Returns:
+        None when nothing is left of it, otherwise what is.
+    """
+    # An address needs its helper's stop command, which the unit runs only when it was up.
+    await _run([systemctl, "stop", plan.unit], plan.spec.stop_timeout_ms / 1000)
+    facts = await _show(systemctl, plan.unit)
+    if _is_alive(facts):
+        await _run([systemctl, "kill", "--signal=SIGKILL", plan.unit], _KILL_TIMEOUT_S)
+        await _run([systemctl, "stop", plan.unit], _KILL_TIMEOUT_S)
+        facts = await _show(systemctl, plan.unit)
+    if is_present(plan, node) and plan.helper is not None:
+        environment = {**os.environ, **helper_environment(plan)}
+        await _run([str(plan.helper), "stop"], _KILL_TIMEOUT_S, environment)
+    return _what_is_left(plan, facts, node)
+
+
+def _what_is_left(plan: Plan, facts: dict[str, str] | None, node: NodeFacts) -> str | None:
+    if facts is None:
+        return f"the bus does not answer, nor does '{SYSTEMCTL} show {plan.unit}'"
+    if _is_alive(facts):
+        state = f"{facts.get('ActiveState')} ({facts.get('SubState')})"
+        return f"the bus does not answer, and after '{SYSTEMCTL} stop' {plan.unit} is {state}"
+    if is_present(plan, node):
+        return f"the bus does not answer, and {plan.description} is still there"
+    return None
+
+
+def _is_alive(facts: dict[str, str] | None) -> bool:
+    if facts is None:
+        return True
+    if facts.get("ActiveState") not in ("inactive", "failed"):
+        return True
+    group = facts.get("ControlGroup", "").lstrip("/")
+    with contextlib.suppress(OSError):
+        return bool(group and (_CGROUPS / group / "cgroup.procs").read_text().strip())
+    return False
+
+
+async def _show(systemctl: str, unit: str) -> dict[str, str] | None:
+    properties = "ActiveState,SubState,ControlGroup"
+    output = await _run([systemctl, "show", f"--property={properties}", unit], _SHOW_TIMEOUT_S)
+    if output is None:
+        return None
+    pairs = (line.partition("=") for line in output.splitlines())
+    return {name: value for name, _, value in pairs}
+
+
+async def _run(
+    command: list[str], timeout_s: float, environment: dict[str, str] | None = None
+) -> str | None:
+    """Run a child and return its output; None when it failed or did not end in time."""
+    try:
+        child = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=environment,
+        )
+    except OSError:
+        return None
+    try:
+        async with asyncio.timeout(timeout_s):
+            output, _ = await child.communicate()
+    except TimeoutError:
+        return None
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    return output.decode(errors="replace") if child.returncode == 0 else None

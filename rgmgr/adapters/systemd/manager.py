@@ -1,0 +1,488 @@
+# SPDX-License-Identifier: Apache-2.0
+"""systemd's D-Bus interface: calls, jobs, and the news about units.
+
+Owns the connection to the bus, for ever: it reconnects, subscribes anew and says when everything
+must be looked at again. Knows units and jobs, but neither services nor resources. A lost bus and a
+PID 1 that re-executes itself make things *unknown*; nothing here turns that into a failure.
+
+Source: org.freedesktop.systemd1(5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import structlog
+
+from rgmgr.adapters.bus import NO_REPLY, UNKNOWN_OUTCOME, Bus, Signal, match_signal, variant
+from rgmgr.adapters.systemd import names
+from rgmgr.errors import BusError
+
+SYSTEMD = "org.freedesktop.systemd1"
+MANAGER_PATH = "/org/freedesktop/systemd1"
+MANAGER = f"{SYSTEMD}.Manager"
+UNIT = f"{SYSTEMD}.Unit"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+NO_SUCH_UNIT = f"{SYSTEMD}.NoSuchUnit"
+UNIT_EXISTS = f"{SYSTEMD}.UnitExists"
+DESTRUCTIVE = f"{SYSTEMD}.TransactionIsDestructive"
+
+AWAY = (
+    *UNKNOWN_OUTCOME,
+    "org.freedesktop.DBus.Error.NameHasNoOwner",
+    "org.freedesktop.DBus.Error.ServiceUnknown",
+)
+"""Errors that tell nothing about a unit: PID 1 re-executes itself, or the bus is gone."""
+
+_SETTLE_S = 0.2
+_UNSETTLED_TRIES = 10
+_READ_TRIES = 10
+_READ_PAUSE_S = 0.05
+_RECONNECT_PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_RELOAD_TIMEOUT_S = 30.0
+_FINISHED_JOBS_MAX = 1000
+_REEXECUTING = (NO_REPLY, *AWAY[len(UNKNOWN_OUTCOME) :])
+_TYPE_INTERFACES = {
+    suffix: f"{SYSTEMD}.{suffix.capitalize()}"
+    for suffix in ("service", "mount", "socket", "target", "timer", "path", "slice", "swap")
+}
+_MATCHES = (
+    match_signal(sender=SYSTEMD, path=MANAGER_PATH, interface=MANAGER),
+    match_signal(
+        sender=SYSTEMD,
+        interface=PROPERTIES,
+        member="PropertiesChanged",
+        path_namespace=names.UNIT_PATH_PREFIX.rstrip("/"),
+        arg0=UNIT,
+    ),
+    match_signal(sender="org.freedesktop.DBus", member="NameOwnerChanged", arg0=SYSTEMD),
+)
+
+log = structlog.get_logger(__name__)
+
+Properties = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitStatus:
+    """A unit at one moment. `name` is the real one when an alias was asked for."""
+
+    name: str
+    load: str
+    active: str
+    sub: str
+    job: int = 0
+    job_type: str = ""
+
+    @property
+    def is_up(self) -> bool:
+        """Active, also while it reloads its configuration."""
+        return self.active in ("active", "reloading", "refreshing")
+
+    @property
+    def is_down(self) -> bool:
+        """Nothing runs as far as systemd knows; it may have failed."""
+        return self.active in ("inactive", "failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitNews:
+    """A change of a unit, as it was announced."""
+
+    unit: str
+    active: str
+    sub: str
+    job: int
+
+
+class StopMode(Enum):
+    """How a stop job behaves towards jobs that wait already."""
+
+    REPLACE = "replace"
+    NOW = "ignore-dependencies"  # at shutdown: releases the job that waits for our own end
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessLeft:
+    """A process in a unit's control group."""
+
+    pid: int
+    command: str
+
+
+class Manager:
+    """PID 1, seen over D-Bus.
+
+    Args:
+        on_news: called for every change of any unit, from the reader; must not block.
+        on_resync: called when changes may have been missed.
+        address: of the bus; None: the system bus.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_news: Callable[[UnitNews], None],
+        on_resync: Callable[[], None],
+        address: str | None = None,
+    ) -> None:
+        self._on_news = on_news
+        self._on_resync = on_resync
+        self._address = address
+        self._bus: Bus | None = None
+        self._is_ready = asyncio.Event()
+        self._owner = ""
+        self._finished: dict[str, str] = {}
+        self._waiting: dict[str, list[asyncio.Future[str]]] = {}
+        self._reload_lock = asyncio.Lock()
+        self._is_reloading = False
+        self._upheaval_at = float("-inf")
+
+    async def run(self) -> None:
+        """Keep the connection, for ever."""
+        failures = 0
+        while True:
+            try:
+                bus = await Bus.connect(self._address)
+            except BusError as error:
+                failures = self._note_failure(failures, error)
+                await asyncio.sleep(_pause_s(failures))
+                continue
+            try:
+                await self._subscribe(bus)
+                failures = 0
+                await bus.wait_lost()
+                log.warning("systemd.lost", reason="the bus is gone")
+            except BusError as error:
+                failures = self._note_failure(failures, error)
+            finally:
+                self._forget_connection()
+                await bus.close()
+            await asyncio.sleep(_pause_s(failures))
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether systemd can be asked now."""
+        return self._is_ready.is_set()
+
+    async def wait_ready(self) -> None:
+        """Return as soon as systemd can be asked."""
+        await self._is_ready.wait()
+
+    async def call(
+        self,
+        member: str,
+        signature: str = "",
+        body: Sequence[object] = (),
+        *,
+        timeout_s: float = 10.0,
+    ) -> list[object]:
+        """Call a method of the manager.
+
+        Raises:
+            BusError: see `Bus.call`.
+        """
+        return await self._call(MANAGER_PATH, MANAGER, member, signature, body, timeout_s)
+
+    async def _read(
+        self, member: str, signature: str, body: Sequence[object], *, timeout_s: float = 3.0
+    ) -> list[object]:
+        """Ask for something that changes nothing, again while PID 1 re-executes itself."""
+        return await self._read_at(MANAGER_PATH, MANAGER, member, signature, body, timeout_s)
+
+    async def _read_at(
+        self,
+        path: str,
+        interface: str,
+        member: str,
+        signature: str,
+        body: Sequence[object],
+        timeout_s: float = 3.0,
+    ) -> list[object]:
+        for _ in range(_READ_TRIES):
+            try:
+                return await self._call(path, interface, member, signature, body, timeout_s)
+            except BusError as error:
+                if error.name not in _REEXECUTING:
+                    raise
+            await asyncio.sleep(_READ_PAUSE_S)
+        return await self._call(path, interface, member, signature, body, timeout_s)
+
+    async def statuses(self, units: Sequence[str]) -> list[UnitStatus]:
+        """Return the state of units, in their order; existing ones are loaded if needed.
+
+        What is made at run time is in memory or does not exist; loading it would only make
+        systemd complain in the journal that its file is missing. A question that was waiting
+        while PID 1 reloaded or re-executed itself is answered before all units have their state
+        back, so *down* counts only when it was not told just after that.
+        """
+        for _ in range(_UNSETTLED_TRIES):
+            found = await self._statuses_now(units)
+            if self._is_settled() or not any(status.is_down for status in found):
+                return found
+            await asyncio.sleep(_SETTLE_S)
+        return await self._statuses_now(units)
+
+    def _is_settled(self) -> bool:
+        if self._is_reloading:
+            return False
+        return asyncio.get_running_loop().time() - self._upheaval_at > _SETTLE_S
+
+    def _note_upheaval(self) -> None:
+        self._upheaval_at = asyncio.get_running_loop().time()
+
+    async def _statuses_now(self, units: Sequence[str]) -> list[UnitStatus]:
+        installed = [unit for unit in units if not names.is_made_at_run_time(unit)]
+        made = [unit for unit in units if names.is_made_at_run_time(unit)]
+        found = dict(zip(installed, await self._installed(installed), strict=True))
+        if made:
+            # A name is its own pattern: systemd matches with FNM_NOESCAPE.
+            (rows,) = await self._read("ListUnitsByPatterns", "asas", [[], made])
+            found |= {status.name: status for status in map(_status, _rows(rows))}
+        return [found.get(unit) or _absent(unit) for unit in units]
+
+    async def _installed(self, units: Sequence[str]) -> list[UnitStatus]:
+        if not units:
+            return []
+        (rows,) = await self._read("ListUnitsByNames", "as", [list(units)])
+        statuses = [_status(row) for row in _rows(rows)]
+        if len(statuses) != len(units):
+            text = f"asked for {len(units)} units, got {len(statuses)}"
+            raise BusError(SYSTEMD, "ListUnitsByNames", f"{SYSTEMD}.Inconsistent", text)
+        return statuses
+
+    async def status(self, unit: str) -> UnitStatus:
+        """Return the state of one unit."""
+        return (await self.statuses([unit]))[0]
+
+    async def loaded(self, pattern: str) -> list[UnitStatus]:
+        """Return the units in memory whose names match."""
+        (rows,) = await self._read("ListUnitsByPatterns", "asas", [[], [pattern]])
+        return [_status(row) for row in _rows(rows)]
+
+    async def unit_properties(self, unit: str) -> Properties:
+        """Return the properties that all types of units have."""
+        return await self._get_all(names.object_path(unit), UNIT)
+
+    async def type_properties(self, unit: str) -> Properties:
+        """Return the properties of the unit's own type, among them `Result`."""
+        interface = _TYPE_INTERFACES.get(unit.rpartition(".")[2])
+        return await self._get_all(names.object_path(unit), interface) if interface else {}
+
+    async def manager_property(self, name: str) -> object:
+        """Return a property of PID 1, such as `SystemState`."""
+        return await self._get(MANAGER_PATH, MANAGER, name)
+
+    async def job_type(self, unit_path: str) -> str:
+        """Return what systemd is doing with a unit: `stop`, `restart` ...; empty for nothing."""
+        job = await self._get(unit_path, UNIT, "Job")
+        number, path = job if isinstance(job, list) else (0, "")
+        return str(await self._get(str(path), f"{SYSTEMD}.Job", "JobType")) if number else ""
+
+    async def start_unit(self, unit: str) -> str:
+        """Queue a start, without disturbing anybody else's job; return the job."""
+        (job,) = await self.call("StartUnit", "ss", [unit, "fail"])
+        return str(job)
+
+    async def start_transient(
+        self, unit: str, properties: Sequence[tuple[str, str, object]]
+    ) -> str:
+        """Make a unit and queue its start; `properties` are (name, signature, value)."""
+        body = [unit, "fail", [[n, variant(s, v)] for n, s, v in properties], []]
+        (job,) = await self.call("StartTransientUnit", "ssa(sv)a(sa(sv))", body)
+        return str(job)
+
+    async def stop_unit(self, unit: str, mode: StopMode) -> str:
+        """Queue a stop; return the job."""
+        (job,) = await self.call("StopUnit", "ss", [unit, mode.value], timeout_s=3.0)
+        return str(job)
+
+    async def job_result(self, job: str, timeout_s: float) -> str | None:
+        """Return how a job ended; None when it has not, or nobody can tell any more.
+
+        It says nothing about the unit: look at that.
+        """
+        if job in self._finished:
+            return self._finished.pop(job)
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(job, []).append(future)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await future or None
+        except TimeoutError:
+            return None
+        finally:
+            self._forget_waiter(job, future)
+
+    async def processes(self, unit: str) -> list[ProcessLeft]:
+        """Return what runs in a unit's control group; nothing for a unit that is not loaded."""
+        try:
+            (rows,) = await self._read("GetUnitProcesses", "s", [unit])
+        except BusError as error:
+            if error.name == NO_SUCH_UNIT:
+                return []
+            raise
+        return [ProcessLeft(_int(row[1]), str(row[2])) for row in _rows(rows)]
+
+    async def reload(self) -> None:
+        """Have PID 1 read all unit files again; one reload at a time."""
+        async with self._reload_lock:
+            await self.call("Reload", timeout_s=_RELOAD_TIMEOUT_S)
+
+    def _note_failure(self, failures: int, error: BusError) -> int:
+        if failures == 0:
+            log.warning("systemd.unreachable", reason=str(error))
+        return failures + 1
+
+    async def _subscribe(self, bus: Bus) -> None:
+        bus.on_signal(self._on_signal)
+        for rule in _MATCHES:
+            await bus.add_match(rule)
+        self._bus = bus
+        await self._begin(bus)
+
+    async def _begin(self, bus: Bus) -> None:
+        await bus.call(SYSTEMD, MANAGER_PATH, MANAGER, "Subscribe")
+        (owner,) = await bus.call(
+            "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetNameOwner", "s", [SYSTEMD]
+        )
+        self._owner = str(owner)
+        self._is_ready.set()
+        self._on_resync()
+
+    def _forget_connection(self) -> None:
+        self._bus = None
+        self._is_ready.clear()
+        self._is_reloading = False
+        self._note_upheaval()
+        for waiters in list(self._waiting.values()):
+            for future in waiters:
+                _settle(future, "")
+
+    def _forget_waiter(self, job: str, future: asyncio.Future[str]) -> None:
+        waiters = self._waiting.get(job, [])
+        if future in waiters:
+            waiters.remove(future)
+        if not waiters:
+            self._waiting.pop(job, None)
+
+    async def _call(
+        self,
+        path: str,
+        interface: str,
+        member: str,
+        signature: str = "",
+        body: Sequence[object] = (),
+        timeout_s: float = 10.0,
+    ) -> list[object]:
+        bus = self._bus
+        if bus is None:
+            name = "org.freedesktop.DBus.Error.Disconnected"
+            raise BusError(SYSTEMD, f"{interface}.{member}", name, "systemd is out of reach")
+        return await bus.call(
+            SYSTEMD, path, interface, member, signature, body, timeout_s=timeout_s
+        )
+
+    async def _get_all(self, path: str, interface: str) -> Properties:
+        (properties,) = await self._read_at(path, PROPERTIES, "GetAll", "s", [interface])
+        return properties if isinstance(properties, dict) else {}
+
+    async def _get(self, path: str, interface: str, name: str) -> object:
+        (value,) = await self._read_at(path, PROPERTIES, "Get", "ss", [interface, name])
+        return value
+
+    def _on_signal(self, signal: Signal) -> None:
+        match signal.member:
+            case "NameOwnerChanged" if signal.body[0] == SYSTEMD:
+                self._on_owner(str(signal.body[2]))
+            case "PropertiesChanged" if signal.body[0] == UNIT:
+                self._on_properties(signal)
+            case "JobRemoved" if signal.interface == MANAGER:
+                self._on_job_removed(str(signal.body[1]), str(signal.body[3]))
+            case "Reloading" if signal.interface == MANAGER:
+                self._on_reloading(is_reloading=signal.body[0] is True)
+            case _:
+                pass
+
+    def _on_reloading(self, *, is_reloading: bool) -> None:
+        self._is_reloading = is_reloading
+        self._note_upheaval()
+        if not is_reloading:
+            self._on_resync()
+
+    def _on_owner(self, owner: str) -> None:
+        """PID 1 left the bus or came back: it re-executed itself, or the bus is a new one."""
+        self._note_upheaval()
+        if not owner:
+            self._is_ready.clear()
+            return
+        if owner != self._owner and self._bus is not None:
+            self._owner = owner
+            self._is_ready.set()
+            self._on_resync()
+
+    def _on_properties(self, signal: Signal) -> None:
+        changed = signal.body[1]
+        if not isinstance(changed, dict) or "ActiveState" not in changed:
+            return
+        job = changed.get("Job")
+        self._on_news(
+            UnitNews(
+                unit=names.unit_of_path(signal.path),
+                active=str(changed["ActiveState"]),
+                sub=str(changed.get("SubState", "")),
+                job=_int(job[0]) if isinstance(job, list) else 0,
+            )
+        )
+
+    def _on_job_removed(self, job: str, result: str) -> None:
+        waiters = self._waiting.pop(job, None)
+        if waiters:
+            for future in waiters:
+                _settle(future, result)
+            return
+        # Whoever asked for it may not know its name yet.
+        self._finished[job] = result
+        while len(self._finished) > _FINISHED_JOBS_MAX:
+            del self._finished[next(iter(self._finished))]
+
+
+def job_path(number: int) -> str:
+    """Return the D-Bus object of a job."""
+    return f"{MANAGER_PATH}/job/{number}"
+
+
+def _pause_s(failures: int) -> float:
+    return _RECONNECT_PAUSES_S[min(failures, len(_RECONNECT_PAUSES_S) - 1)]
+
+
+def _settle(future: asyncio.Future[str], result: str) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _rows(value: object) -> list[list[object]]:
+    return [row for row in value if isinstance(row, list)] if isinstance(value, list) else []
+
+
+def _int(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _status(row: list[object]) -> UnitStatus:
+    name, _, load, active, sub, _, _, job, job_type, _ = row
+    return UnitStatus(
+        name=str(name),
+        load=str(load),
+        active=str(active),
+        sub=str(sub),
+        job=_int(job),
+        job_type=str(job_type),
+    )
+
+
+def _absent(unit: str) -> UnitStatus:
+    return UnitStatus(name=unit, load="not-found", active="inactive", sub="dead")

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the kernel says of this node's mounts and addresses: the truth behind the units.
+
+Only looks. Mounts come from mountinfo, never by touching a mounted file system, which may hang.
+Addresses come from one netlink dump; `/sys` shows another network namespace in containers.
+Source: proc_pid_mountinfo(5), rtnetlink(7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+_MOUNTINFO = (Path("/proc/1/mountinfo"), Path("/proc/self/mountinfo"))
+_OCTAL = re.compile(r"\\([0-7]{3})")
+_MOUNTINFO_FIELDS_MIN = 10
+_USERS_SHOWN = 5
+
+_RTM_NEWADDR, _RTM_DELADDR, _RTM_GETADDR = 20, 21, 22
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_NLM_F_REQUEST_DUMP = 0x301
+_RTMGRP_ADDRESSES = 0x10 | 0x100  # IPV4_IFADDR, IPV6_IFADDR
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
+_IFADDRMSG = struct.Struct("=BBBBI")
+_ATTRIBUTE = struct.Struct("=HH")
+_RECEIVE_BYTES = 65536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """One layer of one mount point."""
+
+    mountpoint: str
+    device: str
+    fstype: str
+    device_number: str  # major:minor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """One address on one interface."""
+
+    ip: str
+    interface: str
+
+
+class NodeFacts(Protocol):
+    """What the systemd adapter asks of a node."""
+
+    def mounts(self) -> list[Mount]:
+        """Return all mounts; upper layers come after lower ones."""
+        ...
+
+    def addresses(self) -> list[Address]:
+        """Return all addresses of all interfaces."""
+        ...
+
+
+class ThisNode:
+    """The node that we run on."""
+
+    def mounts(self) -> list[Mount]:
+        """Read PID 1's mounts, or our own when it is not ours to see them."""
+        for path in _MOUNTINFO:
+            with contextlib.suppress(PermissionError):
+                return parse_mountinfo(path.read_text(encoding="utf-8", errors="surrogateescape"))
+        return []
+
+    def addresses(self) -> list[Address]:
+        """Ask the kernel once, by netlink."""
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
+            link.settimeout(2.0)
+            request = _IFADDRMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+            size = _HEADER.size + len(request)
+            link.sendto(
+                _HEADER.pack(size, _RTM_GETADDR, _NLM_F_REQUEST_DUMP, 1, 0) + request, (0, 0)
+            )
+            found: list[Address] = []
+            while True:
+                for kind, payload in _messages(link.recv(_RECEIVE_BYTES)):
+                    if kind in (_NLMSG_DONE, _NLMSG_ERROR):
+                        return found
+                    if kind == _RTM_NEWADDR:
+                        found.extend(_address(payload))
+
+
+class AddressWatch:
+    """Calls back, from the event loop, when an address was taken off this node."""
+
+    def __init__(self, removed: Callable[[str], None], overflowed: Callable[[], None]) -> None:
+        self._removed = removed
+        self._overflowed = overflowed
+        self._link = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+        )
+        self._link.bind((0, _RTMGRP_ADDRESSES))
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._link.fileno(), self._read)
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._loop.remove_reader(self._link.fileno())
+        self._link.close()
+
+    def _read(self) -> None:
+        try:
+            data = self._link.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:  # ENOBUFS: the kernel dropped notices
+            self._overflowed()
+            return
+        for kind, payload in _messages(data):
+            if kind == _RTM_DELADDR:
+                for address in _address(payload):
+                    self._removed(address.ip)
+
+
+def parse_mountinfo(text: str) -> list[Mount]:
+    """Return the mounts of a mountinfo text, in its order."""
+    mounts = []
+    for line in text.splitlines():
+        fields = line.split(" ")
+        if len(fields) < _MOUNTINFO_FIELDS_MIN or "-" not in fields:
+            continue
+        fstype, device = fields[fields.index("-", 6) + 1 :][:2]
+        mounts.append(
+            Mount(
+                mountpoint=_unquoted(fields[4]),
+                device=_unquoted(device),
+                fstype=fstype,
+                device_number=fields[2],
+            )
+        )
+    return mounts
+
+
+def same_device(mount: Mount, device: str) -> bool:
+    """Tell whether a mount is of this device, under whichever of its names."""
+    if mount.device.rstrip("/") == device.rstrip("/"):
+        return True
+    for tag, folder in (("UUID=", "by-uuid"), ("LABEL=", "by-label"), ("PARTUUID=", "by-partuuid")):
+        if device.startswith(tag):
+            value = device.removeprefix(tag).strip('"')
+            device = f"/dev/disk/{folder}/{value}"
+    if not device.startswith("/dev/"):
+        return False
+    if os.path.realpath(device) == os.path.realpath(mount.device):
+        return True
+    with contextlib.suppress(OSError):
+        number = os.stat(device).st_rdev  # noqa: PTH116 - a device node, no path work
+        return f"{os.major(number)}:{os.minor(number)}" == mount.device_number
+    return False
+
+
+def users_of(mountpoint: str) -> list[str]:
+    """Name some processes that keep a mount busy, as far as we may look at them."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        links = [process / "cwd", process / "root"]
+        with contextlib.suppress(OSError):
+            links += list((process / "fd").iterdir())
+        if any(_points_into(link, mountpoint) for link in links):
+            found.append(f"{process.name} ({_command(process)})")
+    return found[:_USERS_SHOWN]
+
+
+def _points_into(link: Path, folder: str) -> bool:
+    with contextlib.suppress(OSError):
+        target = str(link.readlink())
+        return target == folder or target.startswith(folder.rstrip("/") + "/")
+    return False
+
+
+def _command(process: Path) -> str:
+    with contextlib.suppress(OSError):
+        return (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
+    return "?"
+
+
+def _unquoted(text: str) -> str:
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Split what came from netlink into (type, payload)."""
+    at = 0
+    while at + _HEADER.size <= len(data):
+        size, kind, _, _, _ = _HEADER.unpack_from(data, at)
+        if size < _HEADER.size:
+            return
+        yield kind, data[at + _HEADER.size : at + size]
+        at += (size + 3) & ~3
+
+
+def _address(payload: bytes) -> Iterator[Address]:
+    """Yield the address of a RTM_*ADDR message, if it has one."""
+    family, _, _, _, index = _IFADDRMSG.unpack_from(payload)
+    found: dict[int, bytes] = {}
+    at = _IFADDRMSG.size
+    while at + _ATTRIBUTE.size <= len(payload):
+        size, kind = _ATTRIBUTE.unpack_from(payload, at)
+        if size < _ATTRIBUTE.size:
+            break
+        found[kind] = payload[at + _ATTRIBUTE.size : at + size]
+        at += (size + 3) & ~3
+    raw = found.get(_IFA_LOCAL, found.get(_IFA_ADDRESS))
+    if raw is None or family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    try:
+        interface = socket.if_indextoname(index)
+    except OSError:  # it went away with its address
+        interface = ""
+    yield Address(ip=socket.inet_ntop(family, raw), interface=interface)

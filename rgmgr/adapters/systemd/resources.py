@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which unit a resource is, how it is defined, and whether it is really there.
+
+One `Plan` per resource, made from its specification alone. Existing units get a drop-in, all
+others a transient definition. Everything that is no plain word goes into the environment: systemd
+corrupts `$`, `;` and line breaks of transient command lines at the next daemon-reload.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from domains.model import ServiceName
+from rgmgr.adapters.systemd import names
+from rgmgr.adapters.systemd.node import Mount, NodeFacts, same_device
+from rgmgr.core.spec import ResourceName, ResourceSpec
+
+DAEMON_UNIT = "rgmgrd.service"
+HELPERS = Path("/usr/lib/rgmgr")
+TYPES = ("systemd", "ip", "fs")
+MARK = "RGMGR_"
+
+_TYPES_WITH_SLICE = {"service": "Service", "socket": "Socket", "mount": "Mount", "swap": "Swap"}
+
+Property = tuple[str, str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One resource of one service on this node."""
+
+    service: ServiceName
+    resource: ResourceName
+
+    def __str__(self) -> str:
+        """Render as `service/resource`."""
+        return f"{self.service}/{self.resource}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A resource as a unit."""
+
+    key: Key
+    spec: ResourceSpec
+    unit: str
+    description: str
+    helper: Path | None = None  # the program that does the work of our own units
+
+    @property
+    def is_existing_unit(self) -> bool:
+        """The unit is installed on the node and not ours to define."""
+        return self.spec.type == "systemd"
+
+    @property
+    def generation(self) -> str:
+        """Return a short hash of the definition: equal means that nothing has to be restarted."""
+        text = json.dumps([self.spec.type, sorted(self.spec.parameters.items())])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def plan(service: str, spec: ResourceSpec, helpers: Path = HELPERS) -> Plan:
+    """Return a resource as a unit.
+
+    Raises:
+        ValueError: the type is unknown, or a value would be corrupted on its way through systemd.
+    """
+    key = Key(ServiceName(service), spec.name)
+    _refuse_control_characters(spec.parameters)
+    match spec.type:
+        case "systemd":
+            unit = spec.parameters["unit"]
+            return Plan(key=key, spec=spec, unit=unit, description=f"{service}: {unit}")
+        case "ip":
+            return Plan(
+                key=key,
+                spec=spec,
+                unit=names.resource_unit(service, spec.name),
+                description=f"{service}: address {_where(spec)}",
+                helper=helpers / "rgmgr-ip",
+            )
+        case "fs":
+            mountpoint = spec.parameters["mountpoint"]
+            return Plan(
+                key=key,
+                spec=spec,
+                unit=names.mount_unit(mountpoint),
+                description=f"{service}: {spec.parameters['device']} on {mountpoint}",
+            )
+        case other:
+            raise ValueError(f"{key} has the unknown type {other!r}; known are {', '.join(TYPES)}")
+
+
+def resolved(plan_: Plan, node: NodeFacts) -> Plan:
+    """Return the plan with the real path of its mount point, for systemd refuses links.
+
+    A path that is a mount point now has no link in it, and is not touched: it may hang.
+    """
+    if plan_.spec.type != "fs":
+        return plan_
+    path = plan_.spec.parameters["mountpoint"]
+    if any(mount.mountpoint == path for mount in node.mounts()):
+        return plan_
+    real = os.path.realpath(path)
+    if real == path:
+        return plan_
+    parameters = {**plan_.spec.parameters, "mountpoint": real}
+    spec = ResourceSpec(
+        name=plan_.spec.name,
+        type=plan_.spec.type,
+        parameters=parameters,
+        start_timeout_ms=plan_.spec.start_timeout_ms,
+        stop_timeout_ms=plan_.spec.stop_timeout_ms,
+    )
+    return Plan(
+        key=plan_.key, spec=spec, unit=names.mount_unit(real), description=plan_.description
+    )
+
+
+def flatten(resources: Sequence[ResourceSpec]) -> Iterator[ResourceSpec]:
+    """Yield the resources of a tree, parents before children, in document order."""
+    for resource in resources:
+        yield resource
+        yield from flatten(resource.children)
+
+
+def is_present(plan_: Plan, node: NodeFacts) -> bool | None:
+    """Tell whether the real thing behind the unit is there; None: only the unit can say."""
+    parameters = plan_.spec.parameters
+    match plan_.spec.type:
+        case "ip":
+            ip = parameters["address"].partition("/")[0]
+            device = parameters.get("device")
+            return any(
+                address.ip == ip and device in (None, address.interface)
+                for address in node.addresses()
+            )
+        case "fs":
+            return any(same_device(mount, parameters["device"]) for mount in layers(plan_, node))
+        case _:
+            return None
+
+
+def layers(plan_: Plan, node: NodeFacts) -> list[Mount]:
+    """Return what is mounted on the mount point, the lowest layer first."""
+    path = plan_.spec.parameters["mountpoint"]
+    return [mount for mount in node.mounts() if mount.mountpoint == path]
+
+
+def definition(plan_: Plan, after: Sequence[str]) -> list[Property]:
+    """Return the properties of the transient unit. `after`: units that must stop later."""
+    common: list[Property] = [
+        ("Description", "s", plan_.description),
+        ("Slice", "s", names.slice_of(plan_.key.service)),
+        ("After", "as", list(after)),
+        ("StartLimitIntervalUSec", "t", 0),
+        ("Environment", "as", _environment(plan_)),
+    ]
+    return common + (_mount(plan_) if plan_.spec.type == "fs" else _helper_service(plan_))
+
+
+def cleanup_definition(plan_: Plan) -> list[Property]:
+    """Return the throw-away unit that runs the stop command once more, at shutdown too."""
+    helper = str(plan_.helper)
+    return [
+        ("Description", "s", f"{plan_.description}, clean-up"),
+        ("DefaultDependencies", "b", False),
+        ("CollectMode", "s", "inactive-or-failed"),
+        ("Type", "s", "oneshot"),
+        ("ExecStart", "a(sasb)", [[helper, [helper, "stop"], False]]),
+        ("TimeoutStartUSec", "t", plan_.spec.stop_timeout_ms * 1000),
+        ("Environment", "as", _environment(plan_)),
+    ]
+
+
+def drop_in(plan_: Plan, after: Sequence[str]) -> str:
+    """Return the text of the drop-in that ties an existing unit to its service."""
+    mark = f"# rgmgr: {json.dumps([plan_.key.service, plan_.key.resource, plan_.generation])}"
+    lines = [mark, "[Unit]", f"Before={DAEMON_UNIT}"]
+    if after:
+        lines.append(f"After={' '.join(after)}")
+    section = _TYPES_WITH_SLICE.get(plan_.unit.rpartition(".")[2])
+    if section:
+        lines += [f"[{section}]", f"Slice={names.slice_of(plan_.key.service)}"]
+    if section == "Service":
+        lines.append("Restart=no")
+    return "\n".join(lines) + "\n"
+
+
+def helper_environment(plan_: Plan) -> dict[str, str]:
+    """Return the marks and parameters that our own units carry for their helper, and for us."""
+    marks = {
+        "SERVICE": plan_.key.service,
+        "RESOURCE": plan_.key.resource,
+        "GEN": plan_.generation,
+        **{f"PARAM_{name.upper()}": value for name, value in plan_.spec.parameters.items()},
+    }
+    return {f"{MARK}{name}": value for name, value in marks.items()}
+
+
+def _where(spec: ResourceSpec) -> str:
+    address, device = spec.parameters["address"], spec.parameters.get("device")
+    return f"{address} on {device}" if device else address
+
+
+def _environment(plan_: Plan) -> list[str]:
+    return [f"{name}={value}" for name, value in helper_environment(plan_).items()]
+
+
+def _helper_service(plan_: Plan) -> list[Property]:
+    """Return a oneshot whose stop command runs after a failed start as well."""
+    helper = str(plan_.helper)
+    return [
+        ("Type", "s", "oneshot"),
+        ("RemainAfterExit", "b", True),
+        ("ExecStart", "a(sasb)", [[helper, [helper, "start"], False]]),
+        ("ExecStopPost", "a(sasb)", [[helper, [helper, "stop"], False]]),
+        ("TimeoutStartUSec", "t", plan_.spec.start_timeout_ms * 1000),
+        ("TimeoutStopUSec", "t", plan_.spec.stop_timeout_ms * 1000),
+        ("Before", "as", [DAEMON_UNIT]),
+    ]
+
+
+def _mount(plan_: Plan) -> list[Property]:
+    """Return a mount without default dependencies: with them, shutdown finds a cycle."""
+    parameters = plan_.spec.parameters
+    timeout_ms = max(plan_.spec.start_timeout_ms, plan_.spec.stop_timeout_ms)
+    properties: list[Property] = [
+        ("DefaultDependencies", "b", False),
+        ("Conflicts", "as", ["umount.target"]),
+        ("Before", "as", ["umount.target", DAEMON_UNIT]),
+        ("What", "s", parameters["device"]),
+        ("Where", "s", parameters["mountpoint"]),
+        ("Type", "s", parameters["fstype"]),
+        ("TimeoutUSec", "t", timeout_ms * 1000),
+    ]
+    if parameters.get("options"):
+        properties.append(("Options", "s", parameters["options"]))
+    return properties
+
+
+def _refuse_control_characters(parameters: Mapping[str, str]) -> None:
+    for name, value in parameters.items():
+        if not value.isprintable():
+            raise ValueError(f"{name} is {value!r}: it has characters that cannot be printed")

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services, their trees of resources, and the shared resources that trees refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from domains.model import ServiceName
+from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, check_word, resource_unit_length
+from rgmgr.config.problems import Problems, below, did_you_mean, listed, shown
+from rgmgr.config.resources import accept, find_type, parse_plain, read_parameters
+from rgmgr.config.table import Table
+from rgmgr.core.spec import (
+    NoQuorumPolicy,
+    RecoveryPolicy,
+    ResourceName,
+    ResourceSpec,
+    ServiceSpec,
+)
+
+TREE_DEPTH_MAX = 16
+COMMON_KEYS = ("type", "name", "start_timeout", "stop_timeout")
+REF_KEYS = ("ref", "type", "start_timeout", "stop_timeout", "resource")
+_RESOURCE = ResourceSpec(name=ResourceName(""), type="", parameters={})  # its defaults
+_SERVICE = ServiceSpec(name=ServiceName(""), resources=())  # its defaults
+SERVICE_KEYS = (
+    "name",
+    "domain",
+    "autostart",
+    "recovery",
+    "max_restarts",
+    "restart_expire_time",
+    "no_quorum_policy",
+    "resource",
+)
+_SHAREABLE = frozenset({"gfs2", "ocfs2"})  # file systems that several nodes may mount at once
+_DEVICE_PREFIXES = ("/dev/", "LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=")
+
+Entries = list[tuple[str, Mapping[str, object]]]  # tables with their key paths
+Shared = dict[str, ResourceSpec | None]  # None: defined, but wrong
+
+
+class _Placed(NamedTuple):
+    path: str
+    resource: ResourceSpec
+
+
+@dataclass(slots=True)
+class _Claims:
+    """What can be used at one place only, and where it is used."""
+
+    path_by_claim: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def take(self, placed: _Placed, problems: Problems) -> None:
+        for kind, value in _claims_of(placed.resource):
+            other = self.path_by_claim.setdefault((kind, value), placed.path)
+            if other != placed.path:
+                text = f"the {kind} {shown(value)} is already used by {other}"
+                problems.add(placed.path, text, "it can be at one place only")
+
+
+def _claims_of(resource: ResourceSpec) -> list[tuple[str, str]]:
+    parameters = resource.parameters
+    match resource.type:
+        case "ip":
+            return [("address", parameters["address"].partition("/")[0])]
+        case "fs":
+            claims = [("mountpoint", parameters["mountpoint"])]
+            device = parameters["device"]
+            if device.startswith(_DEVICE_PREFIXES) and parameters["fstype"] not in _SHAREABLE:
+                claims.append(("device", device))
+            return claims
+        case _:
+            return [("unit", parameters["unit"])]
+
+
+def read_shared(root: Table) -> Shared:
+    """Return the resources of [[resource]] by name."""
+    shared: Shared = {}
+    path_by_name: dict[str, str] = {}
+    for path, raw in root.tables("resource", "resource"):
+        name, resource = _define(raw, path, root.problems, structure=())
+        if name is None:
+            continue
+        if name in shared:
+            text = f"the shared resource {shown(name)} is already defined by {path_by_name[name]}"
+            root.problems.add(path, text)
+            continue
+        shared[name] = resource
+        path_by_name[name] = path
+    return shared
+
+
+def _define(
+    raw: Mapping[str, object], path: str, problems: Problems, *, structure: tuple[str, ...]
+) -> tuple[str | None, ResourceSpec | None]:
+    """Read a resource with its type; returns its name even when the rest is wrong."""
+    before = len(problems.found)
+    kind = find_type(Table(raw, path, problems, known=None))
+    if kind is None:
+        name = raw.get("name")
+        return (name if isinstance(name, str) else None), None
+    parameter_names = [parameter.name for parameter in kind.parameters]
+    table = Table(raw, path, problems, known=(*COMMON_KEYS, *structure, *parameter_names))
+    parameters = read_parameters(kind, table)
+    name = table.text("name") or parameters.get(kind.title)
+    if name is not None:
+        name = accept(parse_plain(name), table, "name" if table.has("name") else kind.title)
+    resource = ResourceSpec(
+        name=ResourceName(name or ""),
+        type=kind.name,
+        parameters=parameters,
+        start_timeout_ms=table.timeout("start_timeout", _RESOURCE.start_timeout_ms),
+        stop_timeout_ms=table.timeout("stop_timeout", _RESOURCE.stop_timeout_ms),
+    )
+    return name, resource if len(problems.found) == before else None
+
+
+@dataclass(slots=True)
+class _Tree:
+    """Reads one service's tree; remembers every place, parents first."""
+
+    shared: Shared
+    problems: Problems
+    placed: list[_Placed] = field(default_factory=list)
+
+    def read(self, entries: Entries, depth: int = 1) -> tuple[ResourceSpec, ...]:
+        found = [self._read_place(path, raw, depth) for path, raw in entries]
+        return tuple(resource for resource in found if resource is not None)
+
+    def _read_place(self, path: str, raw: Mapping[str, object], depth: int) -> ResourceSpec | None:
+        resource = self._refer(raw, path) if "ref" in raw else self._own(raw, path)
+        if resource is not None:
+            self.placed.append(_Placed(path, resource))
+        children = self._read_children(raw, path, depth)
+        return None if resource is None else replace(resource, children=children)
+
+    def _read_children(
+        self, raw: Mapping[str, object], path: str, depth: int
+    ) -> tuple[ResourceSpec, ...]:
+        if depth == TREE_DEPTH_MAX and raw.get("resource"):
+            text = f"resources are nested more than {TREE_DEPTH_MAX} levels deep"
+            self.problems.add(below(path, "resource"), text)
+            return ()
+        table = Table(raw, path, self.problems, known=None)
+        return self.read(table.tables("resource", "service" + ".resource" * (depth + 1)), depth + 1)
+
+    def _own(self, raw: Mapping[str, object], path: str) -> ResourceSpec | None:
+        if "type" not in raw:
+            text = "neither type nor ref is given"
+            self.problems.add(path, text, "a type makes a resource, a ref uses a shared one")
+            return None
+        return _define(raw, path, self.problems, structure=("resource",))[1]
+
+    def _refer(self, raw: Mapping[str, object], path: str) -> ResourceSpec | None:
+        table = Table(
+            {key: value for key, value in raw.items() if key in REF_KEYS},
+            path,
+            self.problems,
+            known=REF_KEYS,
+        )
+        for key in raw:
+            if key not in REF_KEYS:
+                text = "cannot be set where a shared resource is used"
+                self.problems.add(table.at(key), text, "set it in the shared [[resource]]")
+        name = table.text("ref")
+        if name is None:
+            return None
+        if name not in self.shared:
+            hint = did_you_mean(name, self.shared) or f"defined: {listed(self.shared)}"
+            self.problems.add(table.at("ref"), f"unknown shared resource {shown(name)}", hint)
+        resource = self.shared.get(name)
+        return None if resource is None else self._with_settings_of_place(resource, table)
+
+    def _with_settings_of_place(self, resource: ResourceSpec, table: Table) -> ResourceSpec:
+        if table.has("type") and table.raw["type"] != resource.type:
+            table.wrong("type", f"{resource.type!r} as in the shared resource", "leave it out")
+        return replace(
+            resource,
+            start_timeout_ms=table.timeout("start_timeout", resource.start_timeout_ms),
+            stop_timeout_ms=table.timeout("stop_timeout", resource.stop_timeout_ms),
+        )
+
+
+def read_services(
+    root: Table, shared: Shared, domain_names: frozenset[str]
+) -> tuple[ServiceSpec, ...]:
+    """Return the services in document order; whatever is wrong with them is noted."""
+    claims = _Claims()
+    services: list[ServiceSpec] = []
+    path_by_name: dict[str, str] = {}
+    for number_path, raw in root.tables("service", "service"):
+        name = _read_name(raw, number_path, root.problems)
+        if name is None:
+            path = number_path
+        elif name in path_by_name:
+            path = number_path
+            text = f"the service {shown(name)} is already defined by {path_by_name[name]}"
+            root.problems.add(below(path, "name"), text)
+        else:
+            path = below("service", name)
+            path_by_name[name] = number_path
+        table = Table(raw, path, root.problems, known=SERVICE_KEYS)
+        services.append(_read_service(name or "", table, shared, domain_names, claims))
+    return tuple(services)
+
+
+def _read_name(raw: Mapping[str, object], path: str, problems: Problems) -> str | None:
+    table = Table(raw, path, problems, known=None)
+    name = table.required_text("name", "a name for the service")
+    return check_word(name, table.at("name"), problems)
+
+
+def _read_service(
+    name: str, table: Table, shared: Shared, domain_names: frozenset[str], claims: _Claims
+) -> ServiceSpec:
+    domain = table.text("domain")
+    if domain is not None and domain not in domain_names:
+        hint = did_you_mean(domain, domain_names) or f"defined: {listed(sorted(domain_names))}"
+        text = f"unknown failover domain {shown(domain)}"
+        table.problems.add(table.at("domain"), text, hint)
+    return ServiceSpec(
+        name=ServiceName(name),
+        domain=domain,
+        autostart=table.boolean("autostart", _SERVICE.autostart),
+        recovery=table.word("recovery", RecoveryPolicy, _SERVICE.recovery),
+        max_restarts=table.integer("max_restarts", minimum=0, default=0),
+        restart_expire_ms=table.duration("restart_expire_time", 0),
+        no_quorum_policy=table.optional_word("no_quorum_policy", NoQuorumPolicy),
+        resources=_read_tree(name, table, shared, claims),
+    )
+
+
+def _read_tree(
+    service: str, table: Table, shared: Shared, claims: _Claims
+) -> tuple[ResourceSpec, ...]:
+    if table.raw.get("resource", []) == []:
+        text = "a service needs at least one resource"
+        table.problems.add(table.at("resource"), text, "add a [[service.resource]]")
+    tree = _Tree(shared, table.problems)
+    resources = tree.read(table.tables("resource", "service.resource"))
+    path_by_name: dict[str, str] = {}
+    for placed in tree.placed:
+        _check_name(service, placed, path_by_name, table.problems)
+        claims.take(placed, table.problems)
+    return resources
+
+
+def _check_name(
+    service: str, placed: _Placed, path_by_name: dict[str, str], problems: Problems
+) -> None:
+    name = placed.resource.name
+    other = path_by_name.setdefault(name, placed.path)
+    if other != placed.path:
+        text = f"the resource name {shown(name)} is already used by {other}"
+        problems.add(placed.path, text, "give one of them another name")
+    is_helper_unit = placed.resource.type != "systemd"  # others run as units that we name
+    length = resource_unit_length(service, name)
+    if is_helper_unit and length > UNIT_NAME_LENGTH_MAX:
+        problems.add(
+            placed.path,
+            f"the resource name {shown(name)} makes a unit name of {length} characters,"
+            f" systemd allows {UNIT_NAME_LENGTH_MAX}",
+            "give it a shorter name",
+        )

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulated time: a heap of calls, ordered by time and then by making.
+
+Owns the only clock and the only dice of the simulator. One seed is one execution: nothing here
+reads a real clock, and everything random is drawn from the `Dice` that is passed in.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from random import Random
+
+Dice = Random
+Call = Callable[[], None]
+
+
+def dice(seed: int, purpose: str) -> Dice:
+    """Return the dice for one purpose, so that drawing more for one does not shift another."""
+    return Random(f"{seed}/{purpose}")  # noqa: S311 - repeatable on purpose, guards nothing
+
+
+def chance(rolls: Dice, share: float) -> bool:
+    """Tell whether something happens that happens in this share of all cases."""
+    return rolls.random() < share
+
+
+class Alarm:
+    """One call that will be made; cancelling is final."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Call) -> None:
+        self.call: Call | None = call
+
+    def cancel(self) -> None:
+        """Forget the call; one already made is fine."""
+        self.call = None
+
+
+class Engine:
+    """Makes calls in the order of simulated time; at one instant, in the order of asking."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+        self.calls_made = 0
+        self._sequence = 0
+        self._heap: list[tuple[int, int, Alarm]] = []
+
+    def after(self, delay_ms: int, call: Call) -> Alarm:
+        """Make a call `delay_ms` from now (never before what is already due at that instant)."""
+        alarm = Alarm(call)
+        self._sequence += 1
+        heapq.heappush(self._heap, (self.now_ms + max(0, delay_ms), self._sequence, alarm))
+        return alarm
+
+    def run_until(self, until_ms: int) -> None:
+        """Make every call due up to and at this time; the clock then shows it."""
+        heap = self._heap
+        while heap and heap[0][0] <= until_ms:
+            at_ms, _, alarm = heapq.heappop(heap)
+            call, alarm.call = alarm.call, None
+            if call is not None:
+                self.now_ms = at_ms
+                self.calls_made += 1
+                call()
+        self.now_ms = max(self.now_ms, until_ms)

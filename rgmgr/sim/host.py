@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One simulated node: power, clock, corosync, systemd, disk, and the daemon with the real core.
+
+The daemon here is what `rgmgr.runtime` is on a real node: it feeds one event at a time to the
+core and carries out the actions in order. It decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from domains.model import NodeId
+from rgmgr.core.actions import (
+    Action,
+    CancelTimer,
+    Exit,
+    FenceNode,
+    Multicast,
+    Record,
+    Reply,
+    SaveState,
+    SetTimer,
+    StartResource,
+    StopResource,
+)
+from rgmgr.core.events import (
+    Event,
+    FenceEnded,
+    ProbeFinished,
+    Requested,
+    ResourceFailed,
+    ResourceStartFailed,
+    ResourceStopped,
+    ServiceProbed,
+    Shutdown,
+    ShutdownRequested,
+    StateSaved,
+    TimerFired,
+)
+from rgmgr.core.local import State
+from rgmgr.core.machine import begin, step
+from rgmgr.core.messages import Request
+from rgmgr.core.spec import ClusterSpec
+from rgmgr.sim.bus import Bus
+from rgmgr.sim.disk import Disk
+from rgmgr.sim.engine import Alarm, Call, Dice, Engine
+from rgmgr.sim.power import Power
+from rgmgr.sim.rings import BusEvent
+from rgmgr.sim.systemd import Systemd, UnitEvent
+
+COROSYNC_START_MS = (200, 1_200)
+DAEMON_START_MS = (50, 400)
+RECONNECT_MS = (50, 500)
+RESTART_MS = 500
+
+
+class Observer(Protocol):
+    """Sees everything a daemon does; used for checks and for the story."""
+
+    def began(self, host: Host) -> None:
+        """A daemon was started."""
+
+    def stepped(self, host: Host, event: Event, before: State) -> None:
+        """The core took one event; `host.daemon.state` is what came out."""
+
+    def acts(self, host: Host, action: Action) -> None:
+        """An action is about to be carried out."""
+
+    def asked(self, host: Host, request: Request) -> None:
+        """An operator asked a daemon that is there."""
+
+    def ended(self, host: Host, daemon: Daemon, reason: str) -> None:
+        """A daemon is gone."""
+
+
+@dataclass(slots=True, eq=False)
+class Daemon:
+    """One life of rgmgrd."""
+
+    incarnation: int
+    state: State
+    started_ms: int
+    timers: dict[str, Alarm] = field(default_factory=dict)
+    inbox: deque[Event] = field(default_factory=deque)
+    is_paused: bool = False
+    is_over: bool = False
+    shutdown: Shutdown | None = None
+    dies_within: int | None = None  # actions still carried out before it is killed
+
+
+class Host:
+    """One node."""
+
+    def __init__(
+        self,
+        node: NodeId,
+        *,
+        spec: ClusterSpec,
+        engine: Engine,
+        dice: Dice,
+        bus: Bus,
+        power: Power,
+        systemd: Systemd,
+        observer: Observer,
+    ) -> None:
+        self.node = node
+        self.spec = spec
+        self.systemd = systemd
+        self.disk = Disk(engine, dice)
+        self.is_on = False
+        self.boots = 0
+        self.daemon: Daemon | None = None
+        self.wants_daemon = True  # False: an administrator stopped it
+        self.requests = 0
+        self._engine = engine
+        self._dice = dice
+        self._bus = bus
+        self._power = power
+        self._observer = observer
+        self._clock_zero_ms = 0
+
+    @property
+    def boot_id(self) -> str:
+        """Another one after each boot."""
+        return f"boot-{self.node}-{self.boots}"
+
+    @property
+    def clock_ms(self) -> int:
+        """The node's own monotonic clock."""
+        return self._engine.now_ms - self._clock_zero_ms
+
+    # Power and processes.
+
+    def switch_on(self) -> None:
+        """Boot; one that runs already goes on."""
+        if self.is_on:
+            return
+        self.is_on = True
+        self.boots += 1
+        self._clock_zero_ms = self._engine.now_ms - self._dice.randint(1_000, 60_000)
+        boot = self.boots
+        self._later(COROSYNC_START_MS, lambda: self.start_corosync(boot))
+
+    def switch_off(self) -> None:
+        """Lose power: everything but the disk is gone."""
+        if not self.is_on:
+            return
+        self.is_on = False
+        self._end_daemon("power lost", says_leave=False)
+        self._bus.crash(self.node, None)
+        self.disk.lose_power()
+        self.systemd.power_off()
+
+    def start_corosync(self, boot: int) -> None:
+        """Start corosync, and the daemon after it, if this is still the same boot."""
+        if not self.is_on or boot != self.boots or self._bus.stations[self.node].is_up:
+            return
+        self._bus.start(self.node)
+        if self.daemon is not None:
+            daemon = self.daemon
+            self._later(RECONNECT_MS, lambda: self._connect(daemon))
+        elif self.wants_daemon:
+            self._later(DAEMON_START_MS, self.start_daemon)
+
+    def start_daemon(self) -> None:
+        """Begin a new life from what is on the disk."""
+        if not self.is_on or self.daemon is not None:
+            return
+        self.wants_daemon = True
+        incarnation = self._dice.getrandbits(62) + 1
+        state = begin(
+            me=self.node,
+            incarnation=incarnation,
+            boot_id=self.boot_id,
+            spec=self.spec,
+            saved=self.disk.saved,
+        )
+        daemon = Daemon(incarnation, state, self._engine.now_ms)
+        self.daemon = daemon
+        self._observer.began(self)
+        self._later((1, 40), lambda: self._probe(daemon))
+        self._later((1, 60), lambda: self._connect(daemon))
+
+    def crash_daemon(self, reason: str = "killed") -> None:
+        """SIGKILL; its units go on."""
+        self._end_daemon(reason, says_leave=True)
+
+    def shut_down(self, kind: Shutdown) -> None:
+        """SIGTERM, with what systemd does with our unit."""
+        if kind is Shutdown.STOP:
+            self.wants_daemon = False
+        if self.daemon is not None:
+            self.daemon.shutdown = kind
+            self.post(self.daemon, ShutdownRequested(kind))
+
+    def pause_daemon(self) -> None:
+        """SIGSTOP: events wait; its units go on."""
+        if self.daemon is not None:
+            self.daemon.is_paused = True
+
+    def resume_daemon(self) -> None:
+        """SIGCONT: all that waited arrives, in order."""
+        daemon = self.daemon
+        if daemon is None:
+            return
+        daemon.is_paused = False
+        while daemon.inbox and not daemon.is_over:
+            self._step(daemon, daemon.inbox.popleft())
+
+    def ask(self, request: Request) -> None:
+        """Pass on an operator's request, if there is a daemon to ask."""
+        if self.daemon is not None:
+            self._observer.asked(self, request)
+            self.post(self.daemon, Requested(request))
+
+    def unit_failed(self, event: UnitEvent) -> None:
+        """A unit failed by itself: whichever daemon runs hears it from systemd."""
+        if self.daemon is not None:
+            self.post(self.daemon, event)
+
+    # The pump.
+
+    def post(self, daemon: Daemon, event: Event) -> None:
+        """Feed one event to a daemon, or keep it while that is stopped."""
+        if daemon.is_over:
+            return
+        if daemon.is_paused:
+            daemon.inbox.append(event)
+        else:
+            self._step(daemon, event)
+
+    def _step(self, daemon: Daemon, event: Event) -> None:
+        before = daemon.state
+        result = step(before, event, self.clock_ms)
+        daemon.state = result.state
+        self._observer.stepped(self, event, before)
+        for action in result.actions:
+            if daemon.is_over:
+                return
+            if daemon.dies_within is not None:
+                daemon.dies_within -= 1
+                if daemon.dies_within < 0:
+                    self.crash_daemon("killed amid its work")
+                    return
+            self._observer.acts(self, action)
+            self._act(daemon, action)
+
+    def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901 - one arm per kind
+        match action:
+            case Multicast(message):
+                self._bus.multicast(self.node, message)
+            case SetTimer(key, after_ms):
+                self._set_timer(daemon, key, after_ms)
+            case CancelTimer(key):
+                if alarm := daemon.timers.pop(key, None):
+                    alarm.cancel()
+            case StartResource():
+                self.systemd.start(action, lambda event: self._unit_answer(daemon, event))
+            case StopResource():
+                self.systemd.stop(action, lambda event: self._unit_answer(daemon, event))
+            case FenceNode():
+                self._fence(daemon, action)
+            case SaveState(state):
+                self.disk.save(state, lambda event: self._saved(daemon, event))
+            case Exit(status, reason):
+                self._exit(daemon, status, reason)
+            case Reply() | Record():
+                pass  # the observer has seen it
+
+    def _set_timer(self, daemon: Daemon, key: str, after_ms: int) -> None:
+        if alarm := daemon.timers.pop(key, None):
+            alarm.cancel()
+
+        def fire() -> None:
+            daemon.timers.pop(key, None)
+            self.post(daemon, TimerFired(key))
+
+        daemon.timers[key] = self._engine.after(max(1, after_ms), fire)
+
+    def _fence(self, daemon: Daemon, action: FenceNode) -> None:
+        def answer(event: FenceEnded) -> None:
+            self.post(daemon, event)
+
+        self._power.fence(self.node, daemon.incarnation, action, answer)
+
+    def _saved(self, daemon: Daemon, event: StateSaved) -> None:
+        self.post(daemon, event)
+
+    def _unit_answer(self, daemon: Daemon, event: UnitEvent) -> None:
+        """Answer who asked; a later daemon only sees that a unit it found has gone."""
+        if not daemon.is_over:
+            self.post(daemon, event)
+            return
+        is_end = isinstance(event, ResourceStartFailed | ResourceStopped)
+        if is_end and not self.systemd.unit(event.service, event.resource).is_active:
+            reason = "went down with a job of an earlier daemon"
+            self.unit_failed(
+                ResourceFailed(service=event.service, resource=event.resource, reason=reason)
+            )
+
+    def _probe(self, daemon: Daemon) -> None:
+        for service in self.spec.services:
+            active = self.systemd.active(service.name)
+            self.post(daemon, ServiceProbed(service=service.name, active=active))
+        self.post(daemon, ProbeFinished())
+
+    def _connect(self, daemon: Daemon) -> None:
+        station = self._bus.stations[self.node]
+        if daemon.is_over or not station.is_up or station.client is not None:
+            return
+        if station.is_paused:  # the library call blocks until corosync answers
+            self._later(RECONNECT_MS, lambda: self._connect(daemon))
+            return
+        self._bus.connect(self.node, _Line(self, daemon))
+
+    def _exit(self, daemon: Daemon, status: int, reason: str) -> None:
+        self._end_daemon(f"exit {status}: {reason}", says_leave=True)
+        if daemon.shutdown is not Shutdown.STOP:
+            self._engine.after(RESTART_MS, self._restart)
+
+    def _restart(self) -> None:
+        if self.wants_daemon:
+            self.start_daemon()
+
+    def _end_daemon(self, reason: str, *, says_leave: bool) -> None:
+        daemon = self.daemon
+        if daemon is None:
+            return
+        self.daemon = None
+        daemon.is_over = True
+        for alarm in daemon.timers.values():
+            alarm.cancel()
+        if says_leave:
+            self.disk.abandon()
+            self._bus.disconnect(self.node)
+        self._observer.ended(self, daemon, reason)
+
+    def _later(self, span_ms: tuple[int, int], call: Call) -> None:
+        """Do it after a while, unless the node has lost power or booted again meanwhile."""
+        boot = self.boots
+        self._engine.after(
+            self._dice.randint(*span_ms),
+            lambda: call() if self.is_on and self.boots == boot else None,
+        )
+
+
+class _Line:
+    """The connection of one life of the daemon to corosync."""
+
+    def __init__(self, host: Host, daemon: Daemon) -> None:
+        self._host = host
+        self._daemon = daemon
+
+    def hear(self, event: BusEvent) -> None:
+        """Pass it on to that life only."""
+        self._host.post(self._daemon, event)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Simulated fence devices: one outlet per node, and how well it obeys.
+
+A device that says "off" has switched off; it never lies. It may refuse, hang until the agent's
+time is up, switch off long after a failure was reported, or be out of reach from some nodes. What
+an agent has begun may happen although its daemon has died meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from domains.model import NodeId
+from rgmgr.core.actions import FenceNode
+from rgmgr.core.events import FenceEnded
+from rgmgr.core.spec import FenceVerb
+from rgmgr.sim.engine import Dice, Engine, chance
+
+LATE_MS = (500, 5_000)
+BOOT_AFTER_MS = (500, 3_000)
+
+
+class Device(Enum):
+    """How the device of one node behaves."""
+
+    GOOD = "works"
+    REFUSES = "refuses"
+    HANGS = "hangs"
+    LATE = "switches off too late"
+
+
+@dataclass(slots=True, eq=False)
+class Power:
+    """The outlets. `switch_off` and `switch_on` act on the node at once."""
+
+    engine: Engine
+    dice: Dice
+    switch_off: Callable[[NodeId, str], None]
+    switch_on: Callable[[NodeId], None]
+    devices: dict[NodeId, Device] = field(default_factory=dict)
+    cut_off: dict[NodeId, None] = field(default_factory=dict)  # nodes that reach no device
+    is_alive: Callable[[NodeId, int], bool] = lambda _node, _incarnation: True
+
+    def fence(
+        self,
+        by: NodeId,
+        incarnation: int,
+        action: FenceNode,
+        answer: Callable[[FenceEnded], None],
+    ) -> None:
+        """Run the agents for one node; the answer comes in any case, if the asker lives."""
+        device = self.devices.get(action.node, Device.GOOD)
+        if by in self.cut_off:
+            delay_ms = min(action.timeout_ms, self.dice.randint(100, 3_000))
+            self._answer_in(delay_ms, action, answer, "device not reachable", is_confirmed=False)
+        elif device is Device.REFUSES:
+            delay_ms = self.dice.randint(50, 1_000)
+            self._answer_in(delay_ms, action, answer, "agent exited with 1", is_confirmed=False)
+        elif device is Device.GOOD:
+            self._switch(by, incarnation, action, answer)
+        else:
+            self._hang(by, incarnation, action, answer, device)
+
+    def _switch(
+        self,
+        by: NodeId,
+        incarnation: int,
+        action: FenceNode,
+        answer: Callable[[FenceEnded], None],
+    ) -> None:
+        """Switch off, and say so a little later."""
+        off_ms = self.dice.randint(50, 1_500)
+        if off_ms >= action.timeout_ms:
+            off_ms = action.timeout_ms // 2
+        said_ms = min(action.timeout_ms, off_ms + self.dice.randint(10, 1_000))
+        self._off_in(off_ms, by, incarnation, action)
+        self.engine.after(said_ms, lambda: self._confirm(action, answer))
+
+    def _confirm(self, action: FenceNode, answer: Callable[[FenceEnded], None]) -> None:
+        answer(_ended(action, "pdu", is_confirmed=True))
+
+    def _hang(
+        self,
+        by: NodeId,
+        incarnation: int,
+        action: FenceNode,
+        answer: Callable[[FenceEnded], None],
+        device: Device,
+    ) -> None:
+        self._answer_in(action.timeout_ms, action, answer, "agent timed out", is_confirmed=False)
+        if device is Device.LATE:
+            late_ms = action.timeout_ms + self.dice.randint(*LATE_MS)
+            self._off_in(late_ms, by, incarnation, action)
+
+    def _off_in(self, delay_ms: int, by: NodeId, incarnation: int, action: FenceNode) -> None:
+        """Switch off later; an agent whose daemon died may or may not get to it."""
+        goes_on = chance(self.dice, 0.5)
+
+        def switch() -> None:
+            if not (goes_on or self.is_alive(by, incarnation)):
+                return
+            self.switch_off(action.node, "fenced")
+            if action.verb is FenceVerb.REBOOT:
+                delay_ms = self.dice.randint(*BOOT_AFTER_MS)
+                self.engine.after(delay_ms, lambda: self.switch_on(action.node))
+
+        self.engine.after(delay_ms, switch)
+
+    def _answer_in(
+        self,
+        delay_ms: int,
+        action: FenceNode,
+        answer: Callable[[FenceEnded], None],
+        detail: str,
+        *,
+        is_confirmed: bool,
+    ) -> None:
+        ended = _ended(action, detail, is_confirmed=is_confirmed)
+        self.engine.after(delay_ms, lambda: answer(ended))
+
+
+def _ended(action: FenceNode, detail: str, *, is_confirmed: bool) -> FenceEnded:
+    return FenceEnded(
+        node=action.node,
+        victim=action.victim,
+        attempt=action.attempt,
+        is_confirmed=is_confirmed,
+        detail=detail,
+    )

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulated systemd of one node: units that start, stop, fail and outlive the daemon.
+
+What runs where is true here and nowhere else; the core only believes. A unit that is starting
+or stopping counts as active: something of it may be there. Must not know the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from domains.model import NodeId, ServiceName
+from rgmgr.core.actions import StartResource, StopResource
+from rgmgr.core.events import (
+    ResourceFailed,
+    ResourceStarted,
+    ResourceStartFailed,
+    ResourceStopFailed,
+    ResourceStopped,
+)
+from rgmgr.core.spec import ResourceName
+from rgmgr.sim.engine import Alarm, Dice, Engine, chance
+
+UnitEvent = (
+    ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed | ResourceFailed
+)
+Answer = Callable[[UnitEvent], None]
+
+
+class Phase(Enum):
+    """What systemd says of a unit."""
+
+    INACTIVE = "inactive"
+    STARTING = "activating"
+    ACTIVE = "active"
+    STOPPING = "deactivating"
+
+
+class Mood(Enum):
+    """How a unit behaves when it is asked."""
+
+    GOOD = "behaves"
+    START_FAILS = "fails to start"
+    START_HANGS = "hangs while starting"
+    STOP_FAILS = "fails to stop"
+    STOP_HANGS = "hangs while stopping"
+    DIES_SOON = "dies soon after its start"
+
+
+@dataclass(slots=True, eq=False)
+class Unit:
+    """One resource of one service on this node."""
+
+    service: ServiceName
+    resource: ResourceName
+    phase: Phase = Phase.INACTIVE
+    mood: Mood = Mood.GOOD
+    job: Alarm | None = None  # what ends the present phase
+    waiter: Answer | None = None  # who asked for the present job
+    op: int = 0  # of the present job
+    has_refused: bool = False  # its latest stop failed
+
+    @property
+    def is_active(self) -> bool:
+        """Whether anything of it may be there."""
+        return self.phase is not Phase.INACTIVE
+
+
+@dataclass(slots=True, eq=False)
+class Systemd:
+    """Units of one node. `changed` is called after each change; `orphan` hears of failures."""
+
+    node: NodeId
+    engine: Engine
+    dice: Dice
+    changed: Callable[[NodeId, Unit, str], None]
+    orphan: Callable[[UnitEvent], None]
+    units: dict[tuple[ServiceName, ResourceName], Unit] = field(default_factory=dict)
+
+    def unit(self, service: ServiceName, resource: ResourceName) -> Unit:
+        """Return the unit, which exists from the first question on."""
+        key = (service, resource)
+        if key not in self.units:
+            self.units[key] = Unit(service, resource)
+        return self.units[key]
+
+    def active(self, service: ServiceName) -> tuple[ResourceName, ...]:
+        """Return the resources of a service of which anything may be there."""
+        return tuple(
+            u.resource for u in self.units.values() if u.service == service and u.is_active
+        )
+
+    def running(self) -> Iterator[Unit]:
+        """Yield every unit of which anything may be there."""
+        return (unit for unit in self.units.values() if unit.is_active)
+
+    def start(self, action: StartResource, answer: Answer) -> None:
+        """Start a unit; what is up already is a success, what is under way is replaced."""
+        unit = self.unit(action.service, action.resource.name)
+        was = unit.phase
+        self._replace(unit, answer, action.op)
+        if was is Phase.ACTIVE:
+            self._end_in(unit, self.dice.randint(1, 5), lambda: self._is_up(unit))
+            return
+        unit.has_refused = False
+        self._set(unit, Phase.STARTING, "starts")
+        timeout_ms = action.resource.start_timeout_ms
+        if unit.mood is Mood.START_HANGS:
+            self._end_in(unit, timeout_ms, lambda: self._start_failed(unit, "timed out"))
+        elif unit.mood is Mood.START_FAILS:
+            delay_ms = min(timeout_ms, self._job_ms())
+            self._end_in(unit, delay_ms, lambda: self._start_failed(unit, "exited with status 1"))
+        else:
+            self._end_in(unit, min(timeout_ms, self._job_ms()), lambda: self._is_up(unit))
+
+    def stop(self, action: StopResource, answer: Answer) -> None:
+        """Stop a unit; what is not there is a success."""
+        unit = self.unit(action.service, action.resource.name)
+        was = unit.phase
+        self._replace(unit, answer, action.op)
+        if was is Phase.INACTIVE:
+            self._end_in(unit, self.dice.randint(1, 5), lambda: self._is_down(unit))
+            return
+        self._set(unit, Phase.STOPPING, "stops")
+        timeout_ms = action.resource.stop_timeout_ms
+        if unit.mood is Mood.STOP_FAILS:
+            self._end_in(unit, min(timeout_ms, self._job_ms()), lambda: self._stop_failed(unit))
+        elif unit.mood is Mood.STOP_HANGS:  # SIGKILL at the end, and then it is gone
+            self._end_in(unit, timeout_ms, lambda: self._is_down(unit))
+        else:
+            self._end_in(unit, min(timeout_ms, self._job_ms()), lambda: self._is_down(unit))
+
+    def die(self, service: ServiceName, resource: ResourceName) -> None:
+        """Let a unit that is up fail by itself."""
+        unit = self.units.get((service, resource))
+        if unit is not None and unit.phase is Phase.ACTIVE:
+            self._set(unit, Phase.INACTIVE, "dies")
+            self._tell_failure(unit, "main process exited with status 1")
+
+    def calm(self) -> None:
+        """Let every unit behave from now on."""
+        for unit in self.units.values():
+            unit.mood = Mood.GOOD
+
+    def power_off(self) -> None:
+        """Lose everything at once; nobody hears of it."""
+        for unit in self.units.values():
+            if unit.job is not None:
+                unit.job.cancel()
+            unit.waiter = unit.job = None
+            if unit.is_active:
+                self._set(unit, Phase.INACTIVE, "is gone")
+
+    def _job_ms(self) -> int:
+        """Most jobs are quick; some take seconds."""
+        slow = chance(self.dice, 0.08)
+        return self.dice.randint(500, 3_000) if slow else self.dice.randint(5, 150)
+
+    def _replace(self, unit: Unit, answer: Answer, op: int) -> None:
+        """Cancel the job under way, as systemd does with a conflicting one."""
+        waiter, phase = unit.waiter, unit.phase
+        if unit.job is not None:
+            unit.job.cancel()
+        unit.job = None
+        if waiter is not None:
+            waiter(_cancelled(unit, phase))
+        unit.waiter, unit.op = answer, op
+
+    def _end_in(self, unit: Unit, delay_ms: int, call: Callable[[], None]) -> None:
+        unit.job = self.engine.after(delay_ms, call)
+
+    def _set(self, unit: Unit, phase: Phase, words: str) -> None:
+        unit.phase = phase
+        self.changed(self.node, unit, words)
+
+    def _finish(self, unit: Unit) -> Answer | None:
+        """End the job and return who waits for its result."""
+        waiter, unit.waiter, unit.job = unit.waiter, None, None
+        return waiter
+
+    def _is_up(self, unit: Unit) -> None:
+        waiter = self._finish(unit)
+        if unit.phase is not Phase.ACTIVE and unit.phase is not Phase.STARTING:
+            if waiter is not None:
+                waiter(_start_failed(unit, "went down meanwhile"))
+            return
+        if unit.phase is Phase.STARTING:
+            self._set(unit, Phase.ACTIVE, "is up")
+        if unit.mood is Mood.DIES_SOON:
+            delay_ms = self.dice.randint(20, 800)
+            self.engine.after(delay_ms, lambda: self.die(unit.service, unit.resource))
+        if waiter is not None:
+            waiter(ResourceStarted(service=unit.service, resource=unit.resource, op=unit.op))
+
+    def _start_failed(self, unit: Unit, reason: str) -> None:
+        waiter = self._finish(unit)
+        self._set(unit, Phase.INACTIVE, f"does not start: {reason}")
+        if waiter is not None:
+            waiter(_start_failed(unit, reason))
+
+    def _is_down(self, unit: Unit) -> None:
+        waiter = self._finish(unit)
+        if unit.is_active:
+            self._set(unit, Phase.INACTIVE, "is down")
+        if waiter is not None:
+            waiter(ResourceStopped(service=unit.service, resource=unit.resource, op=unit.op))
+
+    def _stop_failed(self, unit: Unit) -> None:
+        waiter = self._finish(unit)
+        unit.has_refused = True
+        self._set(unit, Phase.ACTIVE, "does not stop")
+        if waiter is not None:
+            waiter(
+                ResourceStopFailed(
+                    service=unit.service,
+                    resource=unit.resource,
+                    op=unit.op,
+                    reason="still has processes",
+                )
+            )
+
+    def _tell_failure(self, unit: Unit, reason: str) -> None:
+        """A failure nobody's job is waiting for: whichever daemon runs now hears it."""
+        self.orphan(ResourceFailed(service=unit.service, resource=unit.resource, reason=reason))
+
+
+def active_services(nodes: Mapping[NodeId, Systemd]) -> dict[ServiceName, tuple[NodeId, ...]]:
+    """Return for each service that is active anywhere the nodes where it is."""
+    found: dict[ServiceName, dict[NodeId, None]] = {}
+    for node, systemd in nodes.items():
+        for unit in systemd.running():
+            found.setdefault(unit.service, {})[node] = None
+    return {service: tuple(where) for service, where in found.items()}
+
+
+def _start_failed(unit: Unit, reason: str) -> ResourceStartFailed:
+    return ResourceStartFailed(
+        service=unit.service, resource=unit.resource, op=unit.op, reason=reason
+    )
+
+
+def _cancelled(unit: Unit, phase: Phase) -> UnitEvent:
+    """Return what the daemon hears of a job that another one replaced."""
+    if phase is Phase.STOPPING:
+        return ResourceStopFailed(
+            service=unit.service, resource=unit.resource, op=unit.op, reason="job canceled"
+        )
+    return _start_failed(unit, "job canceled")

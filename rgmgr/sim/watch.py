@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The auditor: sees everything, compares it with the truth, and notes each broken promise.
+
+Invariants are those of the design, by number. It never changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from domains.model import NodeId, ServiceName
+from rgmgr.core.actions import (
+    Action,
+    Answer,
+    FenceNode,
+    Multicast,
+    Record,
+    Reply,
+    SaveState,
+    Severity,
+    StartResource,
+    StopResource,
+)
+from rgmgr.core.digest import digest
+from rgmgr.core.events import Delivered, Event, ViewChanged
+from rgmgr.core.invariants import check_cluster, check_fence
+from rgmgr.core.local import State
+from rgmgr.core.messages import Install, NodeFenced, Operation, Request, Verb
+from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.tree import start_order
+from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
+from rgmgr.sim.engine import Engine
+from rgmgr.sim.faults import Moment
+from rgmgr.sim.host import Daemon, Host
+from rgmgr.sim.systemd import Phase, Unit
+from rgmgr.sim.trace import Trace
+
+INQUORATE_MAX_MS = DETECTION_MS + DETECTION_SPREAD_MS + 250
+VIOLATIONS_MAX = 5
+ANSWER_MAX_MS = 60_000
+
+
+@dataclass(slots=True, eq=False)
+class Wish:
+    """One operator's request on its way."""
+
+    request: Request
+    incarnation: int
+    asked_ms: int
+    answer: Answer | None = None
+    is_lost: bool = False  # its daemon died before it answered
+    ended_ms: int = 0
+
+
+class Watch:
+    """Checks a world while it runs. `violations` holds one sentence each, oldest first."""
+
+    def __init__(self, engine: Engine, bus: Bus, spec: ClusterSpec, trace: Trace) -> None:
+        self.violations: list[str] = []
+        self.wishes: list[Wish] = []
+        self.quiet_from_ms: int | None = None  # from here on no unit may change (I8)
+        self.unit_changes = 0
+        self.fences = 0
+        self.installs: dict[NodeId, Install] = {}
+        self.ambush: Callable[[NodeId, Moment], None] = lambda _node, _moment: None
+        self._engine = engine
+        self._bus = bus
+        self._spec = spec
+        self._trace = trace
+        self._active: dict[ServiceName, dict[NodeId, int]] = {}
+        self._was_active: dict[int, bool] = {}
+        self._digests: dict[tuple[int, int], tuple[NodeId, str]] = {}
+        self._kept_installs: list[Install] = []  # so that no id() is used twice
+
+    def violate(self, invariant: str, words: str) -> None:
+        """Note a broken promise."""
+        if len(self.violations) < VIOLATIONS_MAX:
+            sentence = f"{invariant} at {self._engine.now_ms / 1000:.3f}: {words}"
+            self.violations.append(sentence)
+            self._trace.tell(self._engine.now_ms, None, "*** {}", sentence)
+
+    def name(self, node: NodeId) -> str:
+        """Return a node's name."""
+        return self._spec.node_name(node)
+
+    # What the world tells.
+
+    def unit_changed(self, node: NodeId, unit: Unit, words: str) -> None:
+        """A unit changed; called after the change."""
+        now_ms = self._engine.now_ms
+        self.unit_changes += 1
+        self._trace.tell(now_ms, node, "{}/{} {}", unit.service, unit.resource, words)
+        where = self._active.setdefault(unit.service, {})
+        was_active = self._was_active.get(id(unit), False)
+        self._was_active[id(unit)] = unit.is_active
+        where[node] = where.get(node, 0) + unit.is_active - was_active
+        holders = [n for n, count in sorted(where.items()) if count]
+        if len(holders) > 1 and unit.phase is Phase.STARTING:
+            names = ", ".join(self.name(n) for n in holders)
+            self.violate("I1", f"{unit.service} is active on {names}")
+        if self.quiet_from_ms is not None and now_ms >= self.quiet_from_ms:
+            self.violate("I8", f"{unit.service}/{unit.resource} on {self.name(node)} {words}")
+
+    def began(self, host: Host) -> None:
+        """See `Observer`."""
+        self.installs.pop(host.node, None)
+        self._trace.tell(self._engine.now_ms, host.node, "rgmgrd starts")
+
+    def ended(self, host: Host, daemon: Daemon, reason: str) -> None:
+        """See `Observer`."""
+        self.installs.pop(host.node, None)
+        self._trace.tell(self._engine.now_ms, host.node, "rgmgrd ends: {}", reason)
+        for wish in self.wishes:
+            if wish.incarnation == daemon.incarnation and wish.answer is None:
+                wish.is_lost, wish.ended_ms = True, self._engine.now_ms
+
+    def asked(self, host: Host, request: Request) -> None:
+        """See `Observer`."""
+        daemon = host.daemon
+        if daemon is not None:
+            self.wishes.append(Wish(request, daemon.incarnation, self._engine.now_ms))
+
+    def stepped(self, host: Host, event: Event, before: State) -> None:
+        """See `Observer`."""
+        daemon = host.daemon
+        if daemon is None:
+            return
+        if isinstance(event, ViewChanged):
+            names = ",".join(self.name(n) for n in event.members)
+            ring = f"{event.ring.node}/{event.ring.seq}"
+            self._trace.tell(self._engine.now_ms, host.node, "sees {} in ring {}", names, ring)
+        after = daemon.state
+        if after.cluster is before.cluster:
+            return
+        if isinstance(event, Delivered) and isinstance(event.message, Install):
+            self._note_install(host.node, event.message, after)
+        if after.local.is_installed:
+            self._check_agreement(host.node, after)
+
+    def _note_install(self, node: NodeId, message: Install, after: State) -> None:
+        if not after.local.is_installed or after.cluster.epoch != message.epoch:
+            return  # it was for another view
+        self.installs[node] = message
+        self.ambush(node, Moment.INSTALL)
+        self._kept_installs.append(message)
+        for other, theirs in self.installs.items():
+            is_rival = (theirs.ring, theirs.epoch) == (message.ring, message.epoch)
+            if is_rival and theirs is not message:
+                words = f"epoch {message.epoch} began otherwise for {self.name(other)}"
+                self.violate("I6", f"{self.name(node)} is in one ring with it, and {words}")
+        names = ",".join(self.name(e.node) for e in message.enrolments)
+        words = "epoch {} begins with {}"
+        self._trace.tell_common(self._engine.now_ms, node, words, message.epoch, names)
+
+    def _check_agreement(self, node: NodeId, after: State) -> None:
+        message = self.installs.get(node)
+        if message is None:
+            return
+        for problem in check_cluster(after.cluster):
+            self.violate("state", f"{self.name(node)}: {problem}")
+        key = (id(message), after.cluster.applied)
+        mine = digest(after.cluster)
+        other, theirs = self._digests.setdefault(key, (node, mine))
+        if mine != theirs:
+            at = f"epoch {after.cluster.epoch}, applied {after.cluster.applied}"
+            self.violate("I6", f"{self.name(node)} and {self.name(other)} differ at {at}")
+
+    def acts(self, host: Host, action: Action) -> None:
+        """See `Observer`."""
+        match action:
+            case Record():
+                self._record(host, action)
+            case StartResource():
+                self._starts(host, action)
+            case StopResource():
+                self._stops(host, action)
+            case FenceNode():
+                self._fences(host, action)
+            case Reply():
+                self._replies(host, action)
+            case SaveState():
+                self.ambush(host.node, Moment.SAVE)
+            case Multicast(message=Operation(body=NodeFenced())):
+                self.ambush(host.node, Moment.FENCED)
+            case _:
+                pass
+
+    def _record(self, host: Host, action: Record) -> None:
+        if action.severity is not Severity.DEBUG:
+            self._trace.tell_common(self._engine.now_ms, host.node, "{}", action)
+
+    def _check_quorum(self, host: Host, what: str) -> None:
+        since_ms = self._bus.inquorate_since_ms[host.node]
+        if since_ms is not None and self._engine.now_ms - since_ms > INQUORATE_MAX_MS:
+            lack = (self._engine.now_ms - since_ms) / 1000
+            self.violate("I4", f"{self.name(host.node)} {what} after {lack:.1f} s without quorum")
+
+    def _starts(self, host: Host, action: StartResource) -> None:
+        what = f"{action.service}/{action.resource.name}"
+        self.ambush(host.node, Moment.START)
+        self._check_quorum(host, f"starts {what}")
+        if host.daemon is None or host.daemon.inbox:
+            return  # what has happened meanwhile still waits to be told
+        before, _ = self._around(host, action)
+        for unit in before:
+            if unit.phase is not Phase.ACTIVE:
+                words = f"{what} is started while {unit.resource} is {unit.phase.value}"
+                self.violate("I3", f"{self.name(host.node)}: {words}")
+
+    def _stops(self, host: Host, action: StopResource) -> None:
+        what = f"{action.service}/{action.resource.name}"
+        self.ambush(host.node, Moment.STOP)
+        _, after = self._around(host, action)
+        for unit in after:
+            if unit.is_active and not unit.has_refused:
+                words = f"{what} is stopped while {unit.resource} is {unit.phase.value}"
+                self.violate("I3", f"{self.name(host.node)}: {words}")
+
+    def _around(
+        self, host: Host, action: StartResource | StopResource
+    ) -> tuple[list[Unit], list[Unit]]:
+        """Return the units of the service that start before this one, and those after it."""
+        spec = next(s for s in self._spec.services if s.name == action.service)
+        units = [host.systemd.unit(spec.name, r.name) for r in start_order(spec)]
+        here = next(i for i, u in enumerate(units) if u.resource == action.resource.name)
+        return units[:here], units[here + 1 :]
+
+    def _fences(self, host: Host, action: FenceNode) -> None:
+        self.fences += 1
+        words = "fences {}, attempt {}"
+        self._trace.tell(self._engine.now_ms, host.node, words, action.node_name, action.attempt)
+        self.ambush(host.node, Moment.FENCE)
+        self._check_quorum(host, f"fences {action.node_name}")
+        if host.daemon is not None:
+            for problem in check_fence(host.daemon.state.cluster, host.node, action.node):
+                self.violate("I5", f"{self.name(host.node)}: {problem}")
+
+    def _replies(self, host: Host, action: Reply) -> None:
+        now_ms = self._engine.now_ms
+        text = f"{action.answer.name}: {action.text}"
+        self._trace.tell(now_ms, host.node, "answers request {}: {}", action.number, text)
+        for wish in self.wishes:
+            is_it = host.daemon is not None and wish.incarnation == host.daemon.incarnation
+            if is_it and wish.request.number == action.number:
+                if wish.answer is not None:
+                    self.violate("answers", f"request {action.number} is answered twice")
+                wish.answer, wish.ended_ms = action.answer, now_ms
+                self._check_done(host, wish)
+                return
+        self.violate("answers", f"{self.name(host.node)} answers {action.number}, never asked")
+
+    def _check_done(self, host: Host, wish: Wish) -> None:
+        """What was told stopped must not run on any member, unless somebody asked again (I7)."""
+        verb, service = wish.request.verb, wish.request.service
+        is_stop = verb in (Verb.DISABLE, Verb.STOP) and wish.answer is Answer.DONE
+        is_last = not any(w.request.service == service for w in self._after(wish))
+        if not is_stop or not is_last or host.daemon is None:
+            return
+        members = host.daemon.state.cluster.members()
+        holders = [n for n, count in sorted(self._active.get(service, {}).items()) if count]
+        for node in holders:
+            if node in members:
+                words = f"{verb.value} {service} is told done while it is active on"
+                self.violate("I7", f"{words} {self.name(node)}")
+
+    def _after(self, wish: Wish) -> list[Wish]:
+        return self.wishes[self.wishes.index(wish) + 1 :]
+
+    # What is asked at the end.
+
+    def open_wishes(self) -> list[Wish]:
+        """Return the requests that still have neither an answer nor an excuse."""
+        return [wish for wish in self.wishes if wish.answer is None and not wish.is_lost]
+
+    def must_be_disabled(self) -> list[ServiceName]:
+        """Return the services whose last word was a `disable` that was told done (I7).
+
+        Only where nothing said earlier could still have been on its way.
+        """
+        found = []
+        for service in self._spec.services:
+            mine = [w for w in self.wishes if w.request.service == service.name]
+            last = mine[-1] if mine else None
+            if last is None or last.request.verb is not Verb.DISABLE:
+                continue
+            is_alone = all(w.ended_ms and w.ended_ms <= last.asked_ms for w in mine[:-1])
+            if last.answer is Answer.DONE and is_alone:
+                found.append(service.name)
+        return found

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Failures, losses, adoption and shutdown, as a badly behaved PID 1 tells them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from dbus_next.signature import Variant
+
+from domains.model import ServiceName
+from rgmgr.adapters.systemd import names
+from rgmgr.core.events import (
+    ProbeFinished,
+    ResourceFailed,
+    ResourceStarted,
+    ResourceStartFailed,
+    ServiceProbed,
+    Shutdown,
+)
+from rgmgr.core.spec import ResourceName
+from tests.adapters.fake_systemd import NAME, Unit, never
+from tests.adapters.systemd_stage import (
+    APP,
+    APP_UNIT,
+    DATA,
+    DATA_UNIT,
+    STARTED,
+    STOPPED,
+    VIP,
+    VIP_UNIT,
+    WEB,
+    Stage,
+    cluster,
+    resource,
+    stage,
+)
+
+
+def test_an_action_waits_for_the_one_before_on_the_same_resource(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.start()
+        s.stop()
+        s.start(op=3)
+        assert [await s.event() for _ in range(3)] == [STARTED, STOPPED, replace(STARTED, op=3)]
+
+    stage(tmp_path, play)
+
+
+def test_a_failure_is_told_once_in_a_storm_of_signals(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.start()
+        assert await s.event() == STARTED
+        s.pid1.units[APP_UNIT].of_type = {
+            "Result": Variant("s", "signal"),
+            "ExecMainStatus": Variant("i", 9),
+        }
+        for at in range(1000):
+            s.pid1.change(APP_UNIT, "failed", "failed")
+            if at % 50 == 0:
+                await asyncio.sleep(0)  # or the fake's own socket overflows
+        event = await s.event()
+        assert event == ResourceFailed(
+            service=WEB,
+            resource=APP.name,
+            reason="nginx.service failed: killed by signal 9 (Result signal)",
+        )
+        await s.settled()
+        assert s.nothing_told()
+
+    stage(tmp_path, play)
+
+
+def test_a_stop_by_an_administrator_is_told_as_such(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.start()
+        assert await s.event() == STARTED
+        s.pid1.units[APP_UNIT].job_type = "stop"
+        s.pid1.change(APP_UNIT, "deactivating", "stop-sigterm", 77)
+        event = await s.event()
+        assert isinstance(event, ResourceFailed)
+        assert "stopped by somebody else" in event.reason
+
+    stage(tmp_path, play)
+
+
+def test_a_restart_by_an_administrator_is_no_failure(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.start()
+        assert await s.event() == STARTED
+        s.pid1.units[APP_UNIT].job_type = "restart"
+        s.pid1.change(APP_UNIT, "deactivating", "stop-sigterm", 77)
+        await s.settled()
+        s.pid1.change(APP_UNIT, "active", "running")
+        s.pid1.remove_job(77, APP_UNIT)
+        await s.settled()
+        assert s.nothing_told()
+
+    stage(tmp_path, play)
+
+
+def test_down_just_after_a_reload_is_not_believed(tmp_path: Path) -> None:
+    """PID 1 answers what waited during a reload before all units have their state back."""
+
+    async def play(s: Stage) -> None:
+        s.start()
+        assert await s.event() == STARTED
+        s.pid1.reloading(begins=True)
+        s.pid1.change(APP_UNIT, "inactive", "dead")
+        s.pid1.reloading(begins=False)
+        asked = len(s.pid1.called("ListUnitsByNames"))
+        await s.pid1.wait_called("ListUnitsByNames", asked + 1)
+        s.pid1.change(APP_UNIT, "active", "running", quietly=True)
+        await asyncio.sleep(0.5)
+        assert s.nothing_told()
+
+    stage(tmp_path, play)
+
+
+def test_neither_a_lost_bus_nor_a_lost_pid_1_is_a_failure(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.start()
+        assert await s.event() == STARTED
+        await s.pid1.leave()
+        await s.pid1.come_back()
+        await s.settled()
+        assert s.nothing_told()
+        await s.bus.kill()
+        await s.pid1.close()
+        await s.bus.start()
+        await s.pid1.connect(s.bus.address)
+        subscribed = len(s.pid1.called("Subscribe"))
+        await s.pid1.wait_called("Subscribe", max(subscribed, 2))
+        s.pid1.change(APP_UNIT, "failed", "failed")
+        event = await s.event()
+        assert isinstance(event, ResourceFailed)
+
+    stage(tmp_path, play)
+
+
+def test_a_start_survives_the_loss_of_the_bus(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.pid1.script("StartUnit", never)
+        s.start(replace(APP, start_timeout_ms=8000))
+        await s.pid1.wait_called("StartUnit", 1)
+        await s.bus.kill()
+        await s.pid1.close()
+        await s.bus.start()
+        await s.pid1.connect(s.bus.address)
+        assert await s.event() == STARTED
+
+    stage(tmp_path, play)
+
+
+def test_the_probe_tells_all_that_may_hold_something(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.pid1.units[APP_UNIT] = Unit("deactivating", "stop-sigterm")
+        s.facts.ips.append("10.0.0.100")  # its unit is gone
+        gone = "rgmgr-old-db.service"
+        s.pid1.units[gone] = Unit("active", "running")
+        s.pid1.units["rgmgr-old.slice"] = Unit(
+            "active", "active", of_unit={"SliceOf": Variant("as", [gone])}
+        )
+        s.systemd.probe(cluster(VIP, DATA, APP))
+        told = [await s.event() for _ in range(3)]
+        assert told == [
+            ServiceProbed(service=WEB, active=(VIP.name, APP.name)),
+            ServiceProbed(service=ServiceName("old"), active=(ResourceName("db"),)),
+            ProbeFinished(),
+        ]
+
+    stage(tmp_path, play)
+
+
+def test_what_was_adopted_is_watched(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.pid1.units[APP_UNIT] = Unit("active", "running")
+        s.systemd.probe(cluster(APP))
+        assert await s.event() == ServiceProbed(service=WEB, active=(APP.name,))
+        assert await s.event() == ProbeFinished()
+        s.pid1.change(APP_UNIT, "inactive", "dead")
+        assert isinstance(await s.event(), ResourceFailed)
+
+    stage(tmp_path, play)
+
+
+def test_a_transient_unit_carries_all_that_shutdown_and_adoption_need(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.start(VIP)
+        assert isinstance(await s.event(), ResourceStarted)
+        s.start(DATA, after=(VIP,))
+        assert isinstance(await s.event(), ResourceStarted)
+        vip, data = s.pid1.made[VIP_UNIT], s.pid1.made[DATA_UNIT]
+        assert vip["ExecStopPost"] == [
+            ["/usr/lib/rgmgr/rgmgr-ip", ["/usr/lib/rgmgr/rgmgr-ip", "stop"], False]
+        ]
+        assert vip["Description"] == "web: address 10.0.0.100/24"
+        assert data["After"] == [VIP_UNIT]
+        assert data["DefaultDependencies"] is False
+        assert data["Conflicts"] == ["umount.target"]
+        assert data["Before"] == ["umount.target", "rgmgrd.service"]
+        for made in (vip, data):
+            assert made["Slice"] == "rgmgr-web.slice"
+            assert made["StartLimitIntervalUSec"] == 0
+            assert any(str(line).startswith("RGMGR_GEN=") for line in list(made["Environment"]))  # type: ignore[call-overload]
+            assert not any(set("$;\n") & set(str(value)) for value in made.values())
+
+    stage(tmp_path, play)
+
+
+@pytest.mark.parametrize(
+    ("job_type", "corosync", "kind"),
+    [
+        ("restart", Unit("active", "running"), Shutdown.RESTART),
+        ("stop", Unit("active", "running"), Shutdown.STOP),
+        ("", Unit("active", "running"), Shutdown.STOP),
+        ("restart", Unit("active", "running", job=9, job_type="restart"), Shutdown.STOP),
+        ("restart", Unit("inactive", "dead"), Shutdown.STOP),
+    ],
+)
+def test_a_restart_of_the_daemon_is_told_from_its_end(
+    tmp_path: Path, job_type: str, corosync: Unit, kind: Shutdown
+) -> None:
+    async def play(s: Stage) -> None:
+        s.pid1.units["corosync.service"] = corosync
+        s.pid1.units["rgmgrd.service"] = Unit(
+            "deactivating", "stop-sigterm", job=5 if job_type else 0, job_type=job_type
+        )
+        s.start()
+        await s.event()
+        assert await s.systemd.shutdown_kind() is kind
+
+    stage(tmp_path, play)
+
+
+def test_units_that_start_by_themselves_are_reported(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.pid1.units[APP_UNIT].of_unit["UnitFileState"] = Variant("s", "enabled")
+        s.start()
+        await s.event()
+        missing = resource("x", "systemd", unit="no.service")
+        assert await s.systemd.check_units(cluster(APP, missing)) == [
+            (
+                "service web, resource app: nginx.service is enabled, so it starts by itself at"
+                " boot: run 'systemctl disable nginx.service'"
+            ),
+            (
+                "service web, resource x: no.service does not exist on this node:"
+                " install it, or keep the service away from here"
+            ),
+        ]
+
+    stage(tmp_path, play)
+
+
+def test_an_unknown_type_is_a_failed_start_not_a_crash(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.start(resource("x", "teapot"))
+        event = await s.event()
+        assert isinstance(event, ResourceStartFailed)
+        assert "unknown type 'teapot'" in event.reason
+
+    stage(tmp_path, play)
+
+
+def test_the_fake_speaks_of_the_real_name() -> None:
+    assert names.object_path(APP_UNIT) == "/org/freedesktop/systemd1/unit/nginx_2eservice"
+    assert NAME == "org.freedesktop.systemd1"

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where services start, and what is said of those that do not."""
+
+from rgmgr.core.messages import Verb
+from rgmgr.core.model import ServiceState
+from rgmgr.core.placement import because, blockers, load_by_node
+from tests.unit.core_cluster import N1, N2, N3, WEB, formed, spec, web
+
+
+def test_a_running_service_needs_no_reason() -> None:
+    cluster = formed()
+
+    assert because(cluster.states[N2].cluster, WEB) is None
+    assert load_by_node(cluster.states[N2].cluster) == {N1: 1}
+
+
+def test_a_service_on_a_lost_node_waits_for_proof_by_name() -> None:
+    cluster = formed(auto_fence=False)
+    cluster.view(N2, N3)
+
+    assert because(cluster.states[N2].cluster, WEB) == "waiting for proof that node1 is down"
+
+
+def test_a_service_of_a_detached_node_is_said_to_run_unmanaged() -> None:
+    cluster = formed()
+    cluster.kill(N1)
+    cluster.view(N2, N3, ring_nodes=(N1, N2, N3))
+
+    reason = because(cluster.states[N2].cluster, WEB)
+    assert reason == "runs unmanaged: the daemon on node1 is gone"
+
+
+def test_unproven_nodes_block_a_start_and_are_named() -> None:
+    cluster = formed(auto_fence=False)
+    for node in (N1, N2, N3):
+        cluster.kill(node)
+    cluster.units.clear()
+    cluster.boot(N1, N2)
+    cluster.view(N1, N2)
+
+    state = cluster.states[N1].cluster
+    assert blockers(state, state.services[WEB]) == (N3,)
+    assert because(state, WEB) == "waiting for proof that node3 runs none of it"
+
+
+def test_an_operators_stop_is_named_as_the_reason() -> None:
+    cluster = formed()
+    cluster.ask(N2, Verb.STOP)
+
+    reason = because(cluster.states[N2].cluster, WEB)
+    assert reason == "stopped by an administrator until the membership changes"
+
+
+def test_a_service_that_is_not_started_by_itself_is_disabled_and_says_so() -> None:
+    cluster = formed(spec=spec(web(autostart=False)))
+
+    assert cluster.service().state is ServiceState.DISABLED
+    reason = because(cluster.states[N2].cluster, WEB)
+    assert reason == "disabled until an administrator enables it"
+
+
+def test_left_overs_on_another_node_are_cleaned_before_anything_starts() -> None:
+    cluster = formed()
+    cluster.kill(N3)
+    cluster.units[N3] = {"nginx"}
+    cluster.boot(N3)
+
+    cluster.view(N1, N2, N3)
+
+    assert cluster.units[N3] == set()
+    assert cluster.service().owner == N1
+    assert cluster.service().cleanup == ()
+
+
+def test_a_failed_service_says_where_and_what_to_do() -> None:
+    cluster = formed(broken_stops={(N1, "vip")})
+    cluster.ask(N2, Verb.STOP)
+
+    reason = because(cluster.states[N2].cluster, WEB)
+    assert reason == "stop failed on node1: vip: busy; clear it there, then disable it"
