@@ -69,7 +69,7 @@ def _own(turn: Turn) -> dict[str, int]:
     me = turn.cluster.nodes.get(local.me)
     if local.is_installed and me is not None and me.status is NodeStatus.FENCED:
         wanted[f"rejoin:{turn.cluster.epoch}"] = REJOIN_MS
-    if "goodbye" in local.said:
+    if any(word.startswith("goodbye ") for word in local.said):
         wanted["goodbye"] = GOODBYE_WAIT_MS
     return wanted
 

@@ -11,7 +11,7 @@ from rgmgr.core import outbox
 from rgmgr.core.actions import Exit, Severity
 from rgmgr.core.durable import is_committed
 from rgmgr.core.events import Shutdown
-from rgmgr.core.executor import holds_anything
+from rgmgr.core.executor import drive, holds_anything
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Body, Goodbye, Leaving
 from rgmgr.core.model import NodeStatus
@@ -74,12 +74,14 @@ def _part(turn: Turn) -> None:
 def _go_without_goodbye(turn: Turn) -> None:
     if not turn.local.emergency:
         declare_emergency(turn, "the daemon ends while this node is not in a quorate epoch")
+    drive(turn, may_start=False)  # the stops must have begun before there are none left
     is_stopping = bool(turn.local.jobs)
     if not is_stopping:
         _exit(turn, 0, "without quorum: nobody to say goodbye to")
 
 
 def _say_once(turn: Turn, word: str, body: Body) -> None:
+    word = f"{word} {turn.cluster.epoch}"  # an epoch may forget it: say it in the next as well
     if word not in turn.local.said:
         turn.update(said=(*turn.local.said, word))
         outbox.send(turn, body)

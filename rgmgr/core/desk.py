@@ -19,7 +19,7 @@ def requested(turn: Turn, request: Request) -> None:
     """An operator asked: tell all, or say at once why not."""
     if turn.local.shutdown is not None:
         _answer(turn, request, Verdict(Answer.TRY_AGAIN, "the daemon on this node is stopping"))
-    elif turn.local.emergency and not turn.local.is_installed:
+    elif turn.local.emergency:
         _answer(turn, request, Verdict(Answer.NO_QUORUM, turn.local.emergency))
     else:
         turn.update(waiting={**turn.local.waiting, request.number: Waiting(request)})

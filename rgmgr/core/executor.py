@@ -21,8 +21,9 @@ from rgmgr.core.events import (
     ResourceStopped,
     ServiceProbed,
 )
-from rgmgr.core.local import EMERGENCY_OP, Job, JobKind, Turn
+from rgmgr.core.local import Job, JobKind, Turn
 from rgmgr.core.messages import (
+    EMERGENCY_OP,
     Claim,
     Health,
     ServiceFailed,
@@ -48,6 +49,8 @@ def probed(turn: Turn, event: ServiceProbed) -> None:
     """Systemd told what really runs of one service here."""
     if event.service not in turn.local.jobs:
         _set_active(turn, event.service, event.active)
+        doubtful = {n: d for n, d in turn.local.doubtful.items() if n != event.service}
+        turn.update(doubtful=doubtful)
 
 
 def step_ended(turn: Turn, event: StepEnded) -> None:
@@ -104,7 +107,7 @@ def claims(turn: Turn) -> tuple[Claim, ...]:
         ended = _reported_op(turn, name)
         op = job.op if job else ended or 0
         health = _health(turn, service)
-        if job or health is not Health.NONE or (ended and ended == service.op):
+        if job or health is not Health.NONE or (ended and ended in (service.op, EMERGENCY_OP)):
             claim = Claim(service=name, health=health, op=op, is_busy=job is not None)
             found.append(claim)
     return tuple(found)
@@ -208,19 +211,26 @@ def _health(turn: Turn, service: Service) -> Health:
     active = turn.local.active.get(service.spec.name, ())
     if not active:
         return Health.NONE
-    is_whole = all(r.name in active for r in start_order(service.spec))
+    sure = set(active).difference(turn.local.doubtful.get(service.spec.name, ()))
+    is_whole = all(r.name in sure for r in start_order(service.spec))
     return Health.RUNNING if is_whole else Health.PARTIAL
 
 
 def _note_activity(turn: Turn, event: StepEnded) -> None:
     active = turn.local.active.get(event.service, ())
     others = tuple(r for r in active if r != event.resource)
+    doubtful = turn.local.doubtful.get(event.service, ())
+    still = tuple(r for r in doubtful if r != event.resource)
     match event:
         case ResourceStopped():
             _set_active(turn, event.service, others)
-        case ResourceStarted() | ResourceStartFailed() | ResourceStopFailed():
-            # safety: a failed start may have left something, so it counts until it is stopped
+        case ResourceStarted():
             _set_active(turn, event.service, (*others, event.resource))
+        case ResourceStartFailed() | ResourceStopFailed():
+            # safety: something may be left, so it counts until it is stopped; but it is not up
+            _set_active(turn, event.service, (*others, event.resource))
+            still = (*still, event.resource)
+    turn.update(doubtful={**turn.local.doubtful, event.service: still})
 
 
 def _is_answer(job: Job, event: StepEnded) -> bool:

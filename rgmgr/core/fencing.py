@@ -53,7 +53,7 @@ def settle(ledger: Ledger) -> None:
         if node.status is not NodeStatus.UNCLEAN:
             continue
         if ledger.state.spec.fencing.unsafe_disabled:
-            prove(ledger, node_id, _no_proof(ledger, node_id), ledger.state.epoch - 1)
+            prove(ledger, node_id, _no_proof(ledger, node_id))
         elif node.is_due and (able := online(ledger.state)) and node.fencer not in able:
             _assign(ledger, node_id, node, able)
 
@@ -65,11 +65,11 @@ def due(ledger: Ledger, body: FenceDue) -> None:
         ledger.put_node(body.node, replace(node, is_due=True))
 
 
-def fenced(ledger: Ledger, body: NodeFenced, first_epoch: int) -> None:
+def fenced(ledger: Ledger, body: NodeFenced) -> None:
     """A device confirmed that the node is off."""
     node = ledger.state.nodes.get(body.node)
     if node and _is_case(node, body.victim):
-        prove(ledger, body.node, body.proof, first_epoch)
+        prove(ledger, body.node, body.proof)
 
 
 def attempt_failed(ledger: Ledger, body: FenceFailed) -> None:
@@ -89,12 +89,11 @@ def attempt_failed(ledger: Ledger, body: FenceFailed) -> None:
     )
 
 
-def prove(ledger: Ledger, node_id: NodeId, proof: Proof, freed_epoch: int) -> None:
+def prove(ledger: Ledger, node_id: NodeId, proof: Proof) -> None:
     """Record the proof and free what the node owned.
 
-    `freed_epoch` is the epoch in which the proof was first told. Another node lost in the same
-    epoch may have been given these services by this one, so it must be proven down as well
-    (`Service.freed_loss`).
+    Another node lost with it or later may have been given these services, by this node or because
+    of a proof that only lost members heard; so only nodes that were gone before do not matter.
     """
     node = ledger.state.nodes[node_id]
     ledger.put_node(
@@ -108,7 +107,7 @@ def prove(ledger: Ledger, node_id: NodeId, proof: Proof, freed_epoch: int) -> No
         proof=proof.kind.value,
         detail=proof.detail,
     )
-    release(ledger, node_id, freed_epoch, node.lost_epoch)
+    release(ledger, node_id, node.lost_epoch - 1)
 
 
 def grace_expired(ledger: Ledger, body: GraceExpired) -> None:

@@ -25,10 +25,6 @@ class JobKind(Enum):
     STOP = "stop"
 
 
-EMERGENCY_OP = -1
-"""Number of a stop that no agreed record asks for: this node lost its right to run services."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One service being started or stopped here, a resource at a time."""
@@ -91,6 +87,7 @@ class LocalState:
 
     jobs: dict[ServiceName, Job] = field(default_factory=dict)
     active: dict[ServiceName, tuple[ResourceName, ...]] = field(default_factory=dict)
+    doubtful: dict[ServiceName, tuple[ResourceName, ...]] = field(default_factory=dict)
     faults: dict[ServiceName, str] = field(default_factory=dict)
     reported: dict[ServiceName, tuple[int, bool]] = field(default_factory=dict)  # op, was running
     fencing: dict[NodeId, tuple[int, int]] = field(default_factory=dict)  # case, attempt

@@ -123,7 +123,8 @@ def _handle(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one arm
         case ShutdownRequested(kind=kind):
             departure.begin(turn, kind)
         case ConfigLoaded(spec=spec):
-            turn.update(own_spec=spec)
+            said = tuple(word for word in turn.local.said if not word.startswith("config "))
+            turn.update(own_spec=spec, said=said)  # refused once, it may be taken now
 
 
 def _delivered(turn: Turn, event: Delivered) -> None:
@@ -183,7 +184,7 @@ def _fence_ended(turn: Turn, event: FenceEnded) -> None:
 
 def _follow_up(turn: Turn) -> None:
     """Do what follows from the state, whatever the event was."""
-    if turn.local.emergency and turn.local.waiting and not turn.local.is_installed:
+    if turn.local.emergency and turn.local.waiting:
         desk.give_up(turn, turn.local.emergency)
     departure.proceed(turn)
     may_act = lease.gate_is_open(turn)

@@ -14,7 +14,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Severity
 from rgmgr.core.fencing import open_case, prove
 from rgmgr.core.ledger import Ledger
-from rgmgr.core.messages import Claim, Enrolment, Health, Install
+from rgmgr.core.messages import EMERGENCY_OP, Claim, Enrolment, Health, Install
 from rgmgr.core.model import (
     After,
     ClusterState,
@@ -55,7 +55,7 @@ def with_spec(state: ClusterState, spec: ClusterSpec) -> ClusterState:
 
 def install(ledger: Ledger, message: Install) -> None:
     """Begin the epoch of this message."""
-    was_formed = ledger.state.has_formed
+    is_cold = not ledger.state.has_formed and not any(e.is_live for e in message.enrolments)
     ledger.state = replace(
         ledger.state,
         epoch=message.epoch,
@@ -70,7 +70,7 @@ def install(ledger: Ledger, message: Install) -> None:
         if node_id in enrolled:
             _enrol(ledger, node_id, enrolled[node_id])
         else:
-            _lose(ledger, node_id, message, is_cold=not was_formed)
+            _lose(ledger, node_id, message, is_cold=is_cold)
     joined = _arrivals(ledger, before)
     if joined or _departures(ledger, before):
         _new_chance(ledger)
@@ -80,12 +80,15 @@ def install(ledger: Ledger, message: Install) -> None:
 
 def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
     node = ledger.state.nodes[node_id]
+    is_same = node.incarnation == enrolment.incarnation
+    if is_same and node.status is NodeStatus.LEFT:
+        return  # it said goodbye and is about to go: it gets nothing more
     has_rebooted = bool(node.boot_id) and node.boot_id != enrolment.boot_id
     if node.status is NodeStatus.UNCLEAN and node.attempt > 0:
         if not has_rebooted:
             return  # a device may switch it off at any moment: it stays out until one did
         proof = Proof(kind=ProofKind.REBOOTED, at_ms=ledger.state.now_ms, by=node_id)
-        prove(ledger, node_id, proof, ledger.state.epoch - 1)
+        prove(ledger, node_id, proof)
     elif node.status is NodeStatus.UNCLEAN:
         ledger.note("fence.called_off", node=ledger.name(node_id))
     elif node.status is NodeStatus.FENCED and not has_rebooted and _claims_power_off(node):
@@ -97,7 +100,6 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         )
         open_case(ledger, node_id, ledger.state.epoch, delay_ms=0)
         return
-    is_same = node.incarnation == enrolment.incarnation
     is_going = is_same and node.status is NodeStatus.LEAVING
     welcome = Node(
         status=NodeStatus.LEAVING if is_going else NodeStatus.ONLINE,
@@ -129,6 +131,10 @@ def _lose(ledger: Ledger, node_id: NodeId, message: Install, *, is_cold: bool) -
             open_case(ledger, node_id, message.epoch, delay_ms=fencing.post_fail_delay_ms)
         case NodeStatus.DETACHED if not is_in_ring:
             open_case(ledger, node_id, node.lost_epoch, delay_ms=fencing.post_fail_delay_ms)
+        case NodeStatus.UNSEEN if is_in_ring:
+            # its daemon is away, or not yet there; the node lives and is given its grace
+            gone = replace(node, status=NodeStatus.DETACHED, lost_epoch=message.epoch)
+            ledger.put_node(node_id, gone)
         case NodeStatus.UNSEEN:
             status = NodeStatus.LEFT if is_cold and fencing.clean_start else node.status
             seen = replace(node, status=status, lost_epoch=node.lost_epoch or message.epoch)
@@ -192,6 +198,9 @@ def _judge_owner(ledger: Ledger, service: Service, claim: Claim | None) -> None:
             ledger.move(replace(service, failed_on=(), fault=""), ServiceState.STARTED)
         case ServiceState.STARTING if claim and (claim.is_busy or claim.op == service.op):
             begin_stop(ledger, _faulty(service, "its start was interrupted"), After.SETTLE)
+        case ServiceState.STARTED if not is_up and claim and claim.op == EMERGENCY_OP:
+            # no failure of the service: no policy, no counting
+            begin_stop(ledger, service, After.SETTLE)
         case ServiceState.STARTED if not is_up:
             begin_stop(ledger, _faulty(service, "found not running"), After.RECOVER)
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
@@ -219,7 +228,10 @@ def _adopt(ledger: Ledger, service: Service, claims: Claims) -> None:
     if not runners or service.state is ServiceState.DISABLED or service.is_held:
         return
     owner = service.last_owner if service.last_owner in runners else runners[0]
-    adopted = replace(service, owner=owner, is_new=False, failed_on=(), fault="", target=None)
+    op = ledger.take_op()  # what was said of the last number is not said of this owner
+    adopted = replace(
+        service, op=op, owner=owner, is_new=False, failed_on=(), fault="", target=None
+    )
     ledger.move(adopted, ServiceState.STARTED)
     ledger.note("service.adopted", service=service.spec.name, owner=ledger.name(owner))
 

@@ -26,6 +26,10 @@ class Health(Enum):
     RUNNING = "running"
 
 
+EMERGENCY_OP = -1
+"""Number of a stop that no agreed record asks for: this node lost its right to run services."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """What one node says of one service on itself; services with nothing there are left out."""
@@ -63,6 +67,7 @@ class Enrolment:
     node: NodeId
     incarnation: int
     boot_id: str
+    is_live: bool  # it was in an epoch before, in this life of its daemon
     claims: tuple[Claim, ...]
 
 

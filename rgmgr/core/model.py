@@ -130,7 +130,6 @@ class Service:
     is_new: bool = True  # autostart not yet considered
     frozen: bool = False
     freed_epoch: int = 0  # in which it was told to be free; 0: only known from a claim
-    freed_loss: int = 0  # `lost_epoch` of the owner whose proof freed it; 0: the owner told
     cleanup: tuple[NodeId, ...] = ()  # nodes that must first stop left-overs
     cleanup_op: int = 0  # number of that work
     fault: str = ""  # the latest failure in words

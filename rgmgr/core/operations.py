@@ -85,7 +85,7 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
         case FenceDue() as body:
             fencing.due(ledger, body)
         case NodeFenced() as body:
-            fencing.fenced(ledger, body, first_epoch)
+            fencing.fenced(ledger, body)
         case FenceFailed() as body:
             fencing.attempt_failed(ledger, body)
         case GraceExpired() as body:

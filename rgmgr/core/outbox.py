@@ -41,7 +41,8 @@ def resend(turn: Turn) -> None:
         if operation.sequence <= known:
             continue
         epoch = turn.cluster.epoch
-        again.append(replace(operation, epoch=epoch, first_epoch=operation.first_epoch or epoch))
+        first = operation.first_epoch or epoch
+        again.append(replace(operation, epoch=epoch, first_epoch=first, at_ms=turn.cluster_ms))
     turn.update(sent=tuple(Sent(operation) for operation in again))
     turn.do(*(Multicast(operation) for operation in again))
 

@@ -72,7 +72,7 @@ def offer_to_joiners(ledger: Ledger, joined: tuple[NodeId, ...]) -> None:
     there = online(ledger.state)
     for service in tuple(ledger.state.services.values()):
         owner = service.owner
-        if service.state is not ServiceState.STARTED or owner not in there or service.frozen:
+        if service.state not in RUNNING or owner not in there or service.frozen:
             continue
         domain = ledger.state.spec.domain_of(service.spec)
         better = [n for n in joined if n in there and should_move(domain, owner, n, there)]
@@ -138,8 +138,7 @@ def _because_idle(cluster: ClusterState, service: Service) -> str:
 
 
 def _was_freed_after(service: Service, lost_epoch: int) -> bool:
-    freed = service.freed_epoch
-    return 0 < lost_epoch <= freed and lost_epoch != service.freed_loss
+    return 0 < lost_epoch <= service.freed_epoch
 
 
 def load_by_node(cluster: ClusterState) -> dict[NodeId, int]:
@@ -164,12 +163,20 @@ def _retire(ledger: Ledger, service: Service) -> None:
 
 
 def _leave(ledger: Ledger, service: Service) -> None:
+    """Its owner goes, or a new configuration keeps it out of the service's restricted domain."""
     owner = ledger.state.nodes.get(service.owner) if service.owner is not None else None
-    if owner is not None and owner.status is NodeStatus.LEAVING:
+    if service.owner is None or owner is None:
+        return
+    is_going = owner.status is NodeStatus.LEAVING
+    if is_going or not may_run(ledger.state, service, service.owner):
         begin_stop(ledger, service, After.SETTLE)
 
 
 def _consider(ledger: Ledger, service: Service) -> None:
+    spec = _configured(ledger.state, service.spec.name)
+    if spec is not None and spec != service.spec:
+        service = replace(service, spec=spec)  # its domain decides where it starts
+        ledger.put(service)
     if service.frozen or service.is_held:
         return
     if service.is_new and not service.spec.autostart:
@@ -188,7 +195,6 @@ def _start(ledger: Ledger, service: Service, target: NodeId) -> None:
     is_again = service.state is ServiceState.RECOVERING
     starting = replace(
         service,
-        spec=_configured(ledger.state, service.spec.name) or service.spec,
         owner=target,
         target=None,
         is_new=False,

@@ -70,7 +70,7 @@ def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: i
     """The owner, or a node with left-overs, holds nothing of the service any more."""
     service = _current(ledger, sender, body)
     if service is not None and service.state in STOPPING_STATES:
-        finish_stop(ledger, replace(service, freed_epoch=first_epoch, freed_loss=0))
+        finish_stop(ledger, replace(service, freed_epoch=first_epoch))
         return
     service = ledger.state.services.get(body.service)
     if service and sender in service.cleanup and body.op == service.cleanup_op:
@@ -110,7 +110,7 @@ def finish_stop(ledger: Ledger, service: Service) -> None:
             _apply_policy(ledger, freed)
 
 
-def release(ledger: Ledger, node: NodeId, freed_epoch: int, freed_loss: int) -> None:
+def release(ledger: Ledger, node: NodeId, freed_epoch: int) -> None:
     """A node is proven down: whatever it owned or was to start is free again."""
     for service in tuple(ledger.state.services.values()):
         rest = tuple(n for n in service.cleanup if n != node)
@@ -120,9 +120,7 @@ def release(ledger: Ledger, node: NodeId, freed_epoch: int, freed_loss: int) -> 
             continue
         is_stopping = service.state is ServiceState.STOPPING
         after = service.after if is_stopping else After.SETTLE
-        free = replace(
-            service, cleanup=rest, after=after, freed_epoch=freed_epoch, freed_loss=freed_loss
-        )
+        free = replace(service, cleanup=rest, after=after, freed_epoch=freed_epoch)
         finish_stop(ledger, free)
 
 

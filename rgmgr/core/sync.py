@@ -45,6 +45,8 @@ def quorum_changed(turn: Turn, ring: RingId, *, is_quorate: bool) -> None:
         turn.update(is_overdue=False)
         if not is_quorate:
             declare_emergency(turn, "this node has no quorum")
+        elif turn.local.is_installed and turn.local.emergency:
+            _begin(turn)  # only a new epoch, told what runs here now, lifts the emergency
     try_install(turn)
 
 
@@ -120,7 +122,7 @@ def try_install(turn: Turn) -> None:
         return
     if not _is_complete(turn) or local.me not in local.hellos:
         return
-    if max(local.hellos, key=lambda n: _recency(n, local.hellos[n])) == local.me:
+    if _is_source(turn):
         turn.update(has_sent_install=True)
         turn.do(Multicast(_make_install(turn)))
 
@@ -130,17 +132,17 @@ def heard_install(turn: Turn, message: Install) -> None:
     view = turn.local.view
     if view is None or message.ring != view.ring or message.view != view.members:
         return
-    if turn.local.is_installed or message.epoch <= turn.cluster.epoch:
+    if message.epoch <= turn.cluster.epoch:
         return
     me = next((e for e in message.enrolments if e.node == turn.local.me), None)
     if me is None or me.incarnation != turn.local.incarnation:
         turn.note("sync.left_out", Severity.WARNING, epoch=message.epoch)
-        _say_hello(turn)
+        _begin(turn)
         return
     base = message.state or turn.cluster
     if message.state is None and digest(base) != message.digest:
         turn.note("sync.diverged", Severity.ERROR, epoch=message.epoch)
-        _say_hello(turn)
+        _begin(turn)
         return
     _take_over(turn, base, message)
 
@@ -153,8 +155,8 @@ def heard_ack(turn: Turn, sender: NodeId, ack: Ack) -> None:
 
 
 def _begin(turn: Turn, *, but_not: NodeId | None = None) -> None:
-    """Leave the epoch; say hello unless the hello that caused it was our own."""
-    turn.update(is_installed=False, hellos={}, has_sent_install=False)
+    """Leave the epoch, forgetting every hello; say hello unless ours was the cause."""
+    turn.update(is_installed=False, hellos={}, has_sent_install=False, is_sync_overdue=False)
     if but_not != turn.local.me:
         _say_hello(turn)
 
@@ -192,6 +194,18 @@ def _is_complete(turn: Turn) -> bool:
     return turn.local.is_sync_overdue and is_enough
 
 
+def _is_source(turn: Turn) -> bool:
+    """Tell whether our state is the one to build on.
+
+    One that has said hello and then falls silent is waited for once; after that, anybody whose
+    state is as recent may begin. Of several INSTALLs of one ring only the first counts.
+    """
+    hellos, me = turn.local.hellos, turn.local.me
+    best = max(hellos, key=lambda n: _recency(n, hellos[n]))
+    is_as_recent = _recency(me, hellos[me])[:3] == _recency(best, hellos[best])[:3]
+    return best == me or (turn.local.is_sync_overdue and is_as_recent)
+
+
 def _recency(node: NodeId, hello: Hello) -> tuple[int, int, int, bool, int, int]:
     """Order states by age.
 
@@ -218,11 +232,17 @@ def _make_install(turn: Turn) -> Install:
         ring_nodes=view.ring_nodes,
         view=view.members,
         enrolments=tuple(
-            Enrolment(node=n, incarnation=h.incarnation, boot_id=h.boot_id, claims=h.claims)
+            Enrolment(
+                node=n,
+                incarnation=h.incarnation,
+                boot_id=h.boot_id,
+                is_live=h.is_live,
+                claims=h.claims,
+            )
             for n, h in sorted(local.hellos.items())
         ),
-        epoch=turn.cluster.epoch + 1,
-        at_ms=turn.cluster_ms,
+        epoch=max(hello.epoch for hello in local.hellos.values()) + 1,
+        at_ms=max(turn.cluster_ms, turn.cluster.now_ms),
         digest=ours,
         state=None if is_alike else turn.cluster,
     )

@@ -148,7 +148,9 @@ class Cluster:
         verdict = 2 * len(members) > len(self.spec.nodes) if quorate is None else quorate
         nodes = tuple(sorted(ring_nodes or members))
         for node in members:
-            self.feed(node, ViewChanged(ring=ring, ring_nodes=nodes, members=tuple(sorted(members))))
+            self.feed(
+                node, ViewChanged(ring=ring, ring_nodes=nodes, members=tuple(sorted(members)))
+            )
             self.feed(node, QuorumChanged(ring, verdict))
         self.settle(members)
 

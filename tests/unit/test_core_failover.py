@@ -34,7 +34,7 @@ def test_a_service_waits_until_its_lost_owner_is_fenced() -> None:
 
     cluster.view(N2, N3)
 
-    (fencer, attempt), = cluster.took(FenceNode)
+    ((fencer, attempt),) = cluster.took(FenceNode)
     assert (fencer, attempt.node) == (N2, N1)
     assert cluster.took(StartResource) == []
     cluster.feed(N2, cluster.fence_result(attempt))
@@ -49,7 +49,7 @@ def test_a_failed_attempt_starts_nothing_and_is_tried_again_by_another_node() ->
     cluster.kill(N1)
     cluster.view(N2, N3)
     del cluster.timers[N2, "tick"], cluster.timers[N3, "tick"]
-    (_, attempt), = cluster.took(FenceNode)
+    ((_, attempt),) = cluster.took(FenceNode)
     del cluster.actions[:]
 
     cluster.feed(N2, cluster.fence_result(attempt, is_confirmed=False))
@@ -57,7 +57,7 @@ def test_a_failed_attempt_starts_nothing_and_is_tried_again_by_another_node() ->
     assert cluster.took(FenceNode) == []
     cluster.run(1_000)
 
-    (fencer, second), = cluster.took(FenceNode)
+    ((fencer, second),) = cluster.took(FenceNode)
     assert (fencer, second.node, second.attempt) == (N3, N1, 2)
     assert cluster.took(StartResource) == []
     assert "fence.failed" in cluster.records()
@@ -66,13 +66,16 @@ def test_a_failed_attempt_starts_nothing_and_is_tried_again_by_another_node() ->
 def test_proof_of_an_older_case_frees_nothing() -> None:
     cluster = formed(auto_fence=False)
     cluster.view(N2, N3)
-    (_, attempt), = cluster.took(FenceNode)
+    ((_, attempt),) = cluster.took(FenceNode)
     stale = cluster.fence_result(attempt)
     del cluster.actions[:]
 
-    cluster.feed(N2, type(stale)(
-        node=N1, victim=attempt.victim - 1, attempt=1, is_confirmed=True, detail="late"
-    ))
+    cluster.feed(
+        N2,
+        type(stale)(
+            node=N1, victim=attempt.victim - 1, attempt=1, is_confirmed=True, detail="late"
+        ),
+    )
     cluster.settle((N2, N3))
 
     assert cluster.service().owner == N1
@@ -144,9 +147,11 @@ def test_nofailback_keeps_the_service_where_it_is() -> None:
     stays = FailoverDomain(
         name="prefer", ordered=True, nofailback=True, priorities={N1: 1, N2: 2, N3: 3}
     )
-    cluster = formed(spec=type(base)(**{
-        **{f: getattr(base, f) for f in base.__slots__}, "domains": {"prefer": stays}
-    }))
+    cluster = formed(
+        spec=type(base)(
+            **{**{f: getattr(base, f) for f in base.__slots__}, "domains": {"prefer": stays}}
+        )
+    )
     cluster.kill(N1)
     cluster.view(N2, N3)
 
@@ -197,7 +202,7 @@ def test_another_boot_id_is_proof_that_the_old_life_ended() -> None:
 def test_a_device_that_lied_is_found_out_by_the_boot_id() -> None:
     cluster = formed(auto_fence=False)
     cluster.view(N2, N3)
-    (_, attempt), = cluster.took(FenceNode)
+    ((_, attempt),) = cluster.took(FenceNode)
     units = set(cluster.units[N1])
     cluster.feed(N2, cluster.fence_result(attempt))
     cluster.units[N1] = units
