@@ -7,7 +7,10 @@ from rgmgr.lab.layout import BMC_USER, CLUSTER, PREFIX_LENGTH, SERVICE_ADDRESS, 
 
 
 def render(nodes: Sequence[NodePlan]) -> str:
-    """Return the configuration: service ``web`` prefers the nodes in their order."""
+    """Return the configuration: service ``web`` prefers the nodes in their order.
+
+    It stays where it is when a better node returns, so that a failover can be looked at.
+    """
     members = ", ".join(f"{node.name} = {node.number}" for node in nodes)
     parts = [f'[cluster]\nname = "{CLUSTER}"\nversion = 1\n']
     parts += [
@@ -16,7 +19,9 @@ def render(nodes: Sequence[NodePlan]) -> str:
     ]
     parts += ['[fencing]\npost_fail_delay = "0s"\npost_join_delay = "6s"\n']
     parts += [_device(node) for node in nodes]
-    parts += [f"[domain.prefer-node1]\nordered = true\nmembers = {{ {members} }}\n"]
+    parts += [
+        f"[domain.prefer-node1]\nordered = true\nnofailback = true\nmembers = {{ {members} }}\n"
+    ]
     parts += [_service()]
     return "\n".join(parts)
 
@@ -36,7 +41,9 @@ def _service() -> str:
 [[service]]
 name = "web"
 domain = "prefer-node1"
-recovery = "relocate"
+recovery = "restart"
+max_restarts = 3
+restart_expire_time = "5min"
 
   [[service.resource]]
   type = "ip"

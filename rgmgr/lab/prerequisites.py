@@ -14,6 +14,7 @@ PACKAGES_BY_PROGRAM = {
     "ipmitool": "ipmitool",
     "ip": "iproute2",
     "nft": "nftables",
+    "curl": "curl",
     "nsenter": "util-linux",
     "losetup": "mount",
     "mkfs.ext4": "e2fsprogs",
