@@ -14,6 +14,7 @@ from rgmgr.core.local import Turn
 from rgmgr.core.messages import FenceDue, GraceExpired
 from rgmgr.core.model import NodeStatus
 from rgmgr.core.placement import online
+from rgmgr.core.sync import has_quorum_of
 
 QUORUM_WAIT_MS = 5_000
 GOODBYE_WAIT_MS = 3_000
@@ -62,7 +63,7 @@ def _own(turn: Turn) -> dict[str, int]:
     if local.view is not None:
         wanted["tick"] = TICK_MS
         ring = f"{local.view.ring.node}.{local.view.ring.seq}"
-        if not local.is_installed and local.is_probed and not local.is_sync_overdue:
+        if has_quorum_of(local) and not (local.is_installed or local.is_sync_overdue):
             wanted[f"sync:{ring}"] = turn.cluster.spec.sync_timeout_ms
         if local.quorum_ring != local.view.ring and not local.is_overdue:
             wanted[f"quorum:{ring}"] = QUORUM_WAIT_MS

@@ -33,21 +33,28 @@ NUMBER_BITS = 20
 
 def view_changed(turn: Turn, event: ViewChanged) -> None:
     """The membership changed: block, and say hello."""
-    turn.update(view=event, is_sync_overdue=False, is_overdue=False)
+    turn.update(view=event, is_overdue=False)
+    _heed_verdict(turn)
     _begin(turn)
 
 
 def quorum_changed(turn: Turn, ring: RingId, *, is_quorate: bool) -> None:
     """votequorum's verdict; it counts for its own ring only."""
     turn.update(quorum_ring=ring, is_quorate=is_quorate)
-    view = turn.local.view
-    if view is not None and view.ring == ring:
-        turn.update(is_overdue=False)
-        if not is_quorate:
-            declare_emergency(turn, "this node has no quorum")
-        elif turn.local.is_installed and turn.local.emergency:
-            _begin(turn)  # only a new epoch, told what runs here now, lifts the emergency
+    _heed_verdict(turn)
+    if has_quorum(turn) and turn.local.is_installed and turn.local.emergency:
+        _begin(turn)  # only a new epoch, told what runs here now, lifts the emergency
     try_install(turn)
+
+
+def _heed_verdict(turn: Turn) -> None:
+    """Act on the verdict for the present ring; it may have come before or after the view."""
+    view = turn.local.view
+    if view is None or turn.local.quorum_ring != view.ring:
+        return
+    turn.update(is_overdue=False)
+    if not turn.local.is_quorate:
+        declare_emergency(turn, "this node has no quorum")
 
 
 def corosync_lost(turn: Turn, reason: str) -> None:
@@ -111,7 +118,7 @@ def overdue(turn: Turn) -> None:
     turn.update(is_sync_overdue=True)
     silent = [n for n in _view_members(turn) if n not in turn.local.hellos]
     names = ", ".join(map(turn.cluster.spec.node_name, silent))
-    turn.note("sync.overdue", Severity.WARNING, silent=names)
+    turn.note("sync.overdue", Severity.WARNING, silent=names or None)
     try_install(turn)
 
 

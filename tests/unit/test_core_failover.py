@@ -3,7 +3,7 @@
 
 from domains.model import FailoverDomain
 from rgmgr.core.actions import FenceNode, StartResource, StopResource
-from rgmgr.core.events import CorosyncLost, QuorumChanged, ResourceFailed
+from rgmgr.core.events import CorosyncLost, QuorumChanged, ResourceFailed, ViewChanged
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import NodeStatus, ProofKind, RingId, ServiceState
 from rgmgr.core.spec import RecoveryPolicy, ResourceName
@@ -369,3 +369,16 @@ def test_recovery_disable_gives_up_after_a_failure() -> None:
     cluster.settle()
 
     assert cluster.service().state is ServiceState.DISABLED
+
+
+def test_a_verdict_that_comes_before_its_view_stops_the_services_all_the_same() -> None:
+    """Quorum and membership are two connections: either may be served first."""
+    cluster = formed()
+    ring = RingId(N1, 8)
+    del cluster.actions[:]
+
+    cluster.feed(N1, QuorumChanged(ring, is_quorate=False))
+    cluster.feed(N1, ViewChanged(ring=ring, ring_nodes=(N1,), members=(N1,)))
+    cluster.settle((N1,))
+
+    assert [a.resource.name for _, a in cluster.took(StopResource)] == ["nginx", "vip"]
