@@ -139,12 +139,11 @@ def heard_install(turn: Turn, message: Install) -> None:
     view = turn.local.view
     if view is None or message.ring != view.ring or message.view != view.members:
         return
-    if message.epoch <= turn.cluster.epoch:
-        return
     me = next((e for e in message.enrolments if e.node == turn.local.me), None)
     if me is None or me.incarnation != turn.local.incarnation:
-        turn.note("sync.left_out", Severity.WARNING, epoch=message.epoch)
-        _begin(turn)
+        _left_out(turn, message)
+        return
+    if message.epoch <= turn.cluster.epoch:
         return
     base = message.state or turn.cluster
     if message.state is None and digest(base) != message.digest:
@@ -152,6 +151,14 @@ def heard_install(turn: Turn, message: Install) -> None:
         _begin(turn)
         return
     _take_over(turn, base, message)
+
+
+def _left_out(turn: Turn, message: Install) -> None:
+    """A majority went on without us, so its history counts, whatever number ours has."""
+    turn.note("sync.left_out", Severity.WARNING, epoch=message.epoch)
+    older = min(turn.cluster.epoch, message.epoch - 1)
+    turn.cluster = replace(turn.cluster, epoch=older)
+    _begin(turn)
 
 
 def heard_ack(turn: Turn, sender: NodeId, ack: Ack) -> None:
@@ -197,7 +204,7 @@ def _is_complete(turn: Turn) -> bool:
     silent = [n for n in _view_members(turn) if n not in turn.local.hellos]
     if not silent:
         return True
-    is_enough = 2 * len(turn.local.hellos) >= len(turn.cluster.spec.nodes)
+    is_enough = 2 * len(turn.local.hellos) > len(turn.cluster.spec.nodes)
     return turn.local.is_sync_overdue and is_enough
 
 
@@ -257,8 +264,9 @@ def _make_install(turn: Turn) -> Install:
 
 def _first_op(message: Install) -> int:
     """Number transitions apart from those of any other epoch, also of a lost branch."""
-    ring = message.ring.seq % (1 << NUMBER_BITS)
-    return ((message.epoch << NUMBER_BITS) + ring) << NUMBER_BITS
+    lives = sum(enrolment.incarnation for enrolment in message.enrolments)
+    apart = (message.ring.seq + lives) % (1 << NUMBER_BITS)
+    return ((message.epoch << NUMBER_BITS) + apart) << NUMBER_BITS
 
 
 def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:

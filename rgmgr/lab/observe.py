@@ -18,6 +18,8 @@ from rgmgr.lab.process import await_until
 from rgmgr.view import ServiceView, Status, decode_status
 
 SETTLE_TIMEOUT = 60.0
+PATIENCE_S = "0.25"
+"""Of a client: a lost packet is sent again after a second, which would hide when the page is back."""
 IDLE_STATES = ("started", "disabled", "stopped", "failed")
 
 
@@ -67,7 +69,7 @@ class Observer:
 
     def answering(self) -> str:
         """Return the node whose page a client gets from the floating address; '' for none."""
-        said = self.lab.client(["curl", "-s", "--max-time", "1", self.page_url])
+        said = self.lab.client(["curl", "-s", "--max-time", PATIENCE_S, self.page_url])
         found = re.search(r"node\d+", said.stdout)
         return found[0] if said.returncode == 0 and found else ""
 
