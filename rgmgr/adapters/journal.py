@@ -79,9 +79,11 @@ class Journal:
         with suppress(OSError):  # a line that is lost is no reason to stop
             self._log.bind(**fields).log(_LEVEL_BY_SEVERITY[record.severity], record.event)
 
-    def note(self, event: str, **fields: str | int | None) -> None:
+    def note(
+        self, event: str, severity: Severity = Severity.INFO, /, **fields: str | int | None
+    ) -> None:
         """Write a line of an adapter."""
-        self.write(Record(event=event, fields=fields))
+        self.write(Record(event=event, severity=severity, fields=fields))
 
     def failed(self, event: str, error: BaseException) -> None:
         """Write a bug with its traceback, in lines of the same priority."""

@@ -21,11 +21,12 @@ def config() -> None:
 @config.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=DEFAULT_FILE)
 def check(file: Path) -> None:
-    """Check FILE (default /etc/rgmgr/cluster.toml) and tell all its problems.
+    """Check FILE (default /etc/rgmgr/cluster.toml) and tell all its problems and warnings.
 
     Works on any machine: neither corosync nor rgmgrd is asked.
     """
-    from rgmgr.config.load import load  # noqa: PLC0415 - other verbs do not read configuration
+    from rgmgr.config.advice import warnings  # noqa: PLC0415 - other verbs read no configuration
+    from rgmgr.config.load import load  # noqa: PLC0415 - likewise
 
     context = click.get_current_context()
     try:
@@ -38,5 +39,5 @@ def check(file: Path) -> None:
         context.exit(Exit.CONFIG)
     count = f"{len(spec.nodes)} nodes, {len(spec.services)} services"
     click.echo(f"{file}: no problems (cluster {spec.name!r}, version {spec.version}, {count})")
-    if spec.fencing.unsafe_disabled:
-        click.echo("warning: fencing is disabled (fencing.unsafe_disabled)", err=True)
+    for warning in warnings(spec):
+        click.echo(f"warning: {warning}", err=True)

@@ -19,7 +19,7 @@ from rgmgr.view import ServiceView, Status, decode_status
 
 SETTLE_TIMEOUT = 60.0
 PATIENCE_S = "0.25"
-"""Of a client: a lost packet is sent again after a second, which would hide when the page is back."""
+"""Of a client: a lost packet is sent again after a second, which would hide the page's return."""
 IDLE_STATES = ("started", "disabled", "stopped", "failed")
 
 

@@ -15,7 +15,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from rgmgr.adapters.corosync import Corosync
 from rgmgr.adapters.fencing import FenceRunner
 from rgmgr.adapters.journal import Journal
 from rgmgr.adapters.notify import Notifier
-from rgmgr.adapters.store import Store, hold_lock
+from rgmgr.adapters.store import Store, StoreError, hold_lock
 from rgmgr.adapters.systemd import Systemd
 from rgmgr.adapters.timers import Timers
 from rgmgr.config.load import load
@@ -37,11 +37,11 @@ from rgmgr.core.events import ConfigLoaded, CorosyncLost, Event, ShutdownRequest
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin
 from rgmgr.core.spec import ClusterSpec
-from rgmgr.errors import ConfigError, CorosyncError, RgmgrError, WireError, WireFault
+from rgmgr.errors import ConfigError, CorosyncError, WireError, WireFault
 from rgmgr.runtime.dispatch import Desk, Dispatcher
 from rgmgr.runtime.office import Office
 from rgmgr.runtime.pump import Pump
-from rgmgr.runtime.reporting import status_line, status_of
+from rgmgr.runtime.reporting import log_problems, log_warnings, status_line, status_of
 from rgmgr.runtime.translate import to_core
 from rgmgr.view import Status
 
@@ -66,9 +66,19 @@ class Options:
 
 
 class Daemon:
-    """One life of rgmgrd. `run` returns the exit status."""
+    """One life of rgmgrd. `run` returns the exit status.
 
-    def __init__(self, options: Options, spec: ClusterSpec, journal: Journal) -> None:
+    `group` makes our place in the group, as `Corosync` does.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        spec: ClusterSpec,
+        journal: Journal,
+        *,
+        group: Callable[..., Corosync] = Corosync,
+    ) -> None:
         self._journal = journal
         self._options = options
         self._spec = spec
@@ -83,7 +93,7 @@ class Daemon:
         self._timers = Timers(self._emit)
         self._systemd = Systemd(self._emit)
         self._fences = FenceRunner(self._emit, journal.note, secrets_dir=options.secrets_dir)
-        self._group = Corosync(GROUP, self._heard, on_garbage=self._on_garbage)
+        self._group = group(GROUP, self._heard, on_garbage=self._on_garbage)
         self._office = Office(self._desk, self._current, self._emit)
         self._line = ""
 
@@ -134,17 +144,20 @@ class Daemon:
                 pass  # the view has the ring's nodes
             case corosync.ShutdownRequested(urgency=urgency):
                 self._corosync_stops(urgency)
-            case _:
+            case corosync.MessageReceived(sender=sender):
                 try:
                     self._emit(to_core(event))
                 except WireError as error:
-                    self._drop(error)
+                    self._drop(sender, error)
+            case _:
+                self._emit(to_core(event))
 
     @staticmethod
-    def _drop(error: WireError) -> None:
+    def _drop(sender: corosync.GroupMember, error: WireError) -> None:
         """Say what could not be read; what we must understand and do not is an error."""
         is_severe = error.fault is WireFault.NOT_UNDERSTOOD
-        (log.error if is_severe else log.warning)("message.dropped", reason=str(error))
+        write = log.error if is_severe else log.warning
+        write("message.dropped", node=sender.node, pid=sender.pid, reason=str(error))
 
     def _connected(self, event: corosync.CorosyncConnected) -> None:
         log.info(
@@ -170,9 +183,12 @@ class Daemon:
         try:
             spec = load(self._options.config, node_ids)
         except ConfigError as error:
-            self._end(Exit(EX_CONFIG, str(error)))
+            log_problems(error)
+            self._end(Exit(EX_CONFIG, f"{error.source} cannot be used with this corosync.conf"))
             return
         self._node_ids = node_ids
+        if spec.digest != self._spec.digest:  # else they were told at the start
+            log_warnings(spec, self._options.config)
         self._spec = spec
         state = begin(
             me=me,
@@ -215,6 +231,7 @@ class Daemon:
     def _end(self, action: Exit) -> None:
         severity = log.info if action.status == 0 else log.error
         severity("daemon.ending", status=action.status, reason=action.reason)
+        self._say(f"ending: {action.reason}")
         self._exit = action
         self._is_over.set()
 
@@ -275,9 +292,12 @@ class Daemon:
         try:
             spec = load(self._options.config, self._node_ids)
         except ConfigError as error:
-            log.error("config.refused", reason=str(error))  # noqa: TRY400  # an operator's mistake
+            log_problems(error)
             return
         log.info("config.loaded", version=spec.version)
+        log_warnings(spec, self._options.config)
+        if self._pump is None:
+            self._spec = spec  # the core is given the file of that moment when it begins
         self._emit(ConfigLoaded(spec))
 
     async def _feed_watchdog(self) -> None:
@@ -294,21 +314,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     journal = Journal()
     journal.install()
     try:
-        spec = load(options.config, None)
-        lock = hold_lock(options.runtime_dir / "rgmgrd.lock")
-        try:
-            return asyncio.run(_live(options, spec, journal))
-        finally:
-            os.close(lock)
+        return _run(options, journal)
     except ConfigError as error:
-        log.error("config.refused", reason=str(error))  # noqa: TRY400  # an operator's mistake
+        log_problems(error)
+        with Notifier() as notifier:
+            notifier.status(f"ending: {error.source} has problems, all of them in the journal")
         return EX_CONFIG
-    except RgmgrError as error:
-        log.error("daemon.failed", reason=str(error))  # noqa: TRY400  # it says it all
+    except Exception as error:  # noqa: BLE001  # say it, end, and let systemd start anew
+        _explain(error, journal)
         return 1
-    except Exception as error:  # noqa: BLE001  # a bug: say it, end, and let systemd start anew
+
+
+def _run(options: Options, journal: Journal) -> int:
+    spec = load(options.config, None)
+    log_warnings(spec, options.config)
+    lock = hold_lock(options.runtime_dir / "rgmgrd.lock")
+    try:
+        return asyncio.run(_live(options, spec, journal))
+    finally:
+        os.close(lock)
+
+
+def _explain(error: Exception, journal: Journal) -> None:
+    """Say in a line what can be put right on this node; all else is a bug, with its traceback."""
+    reasons = tuple(_leaves(error))
+    if not all(isinstance(reason, StoreError | CorosyncError) for reason in reasons):
         journal.failed("daemon.crashed", error)
-        return 1
+        return
+    user = os.geteuid()
+    hint = {"hint": f"rgmgrd must run as root, this is uid {user}"} if user else {}
+    for reason in reasons:
+        log.error("daemon.failed", reason=str(reason), **hint)
+    with Notifier() as notifier:
+        notifier.status(f"ending: {reasons[0]}")
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    """Yield what a group of tasks failed with, one by one."""
+    if isinstance(error, ExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield error
 
 
 async def _live(options: Options, spec: ClusterSpec, journal: Journal) -> int:

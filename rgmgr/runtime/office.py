@@ -21,6 +21,7 @@ from rgmgr.view import Status
 RETRY_MS = 500
 PUBLISH_MS = 50
 """Changes closer together than this are told as one."""
+HINT = "commands cannot reach rgmgrd until this is mended; 'systemctl status dbus' may say why"
 
 log = structlog.get_logger("rgmgrd")
 
@@ -47,7 +48,7 @@ class Office:
             except BusError as error:
                 if str(error) != complaint:
                     complaint = str(error)
-                    log.warning("bus.unavailable", reason=complaint)
+                    log.warning("bus.unavailable", reason=complaint, hint=HINT)
             await asyncio.sleep(RETRY_MS / 1000)
 
     async def _serve(self) -> None:

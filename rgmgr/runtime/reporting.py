@@ -1,14 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the daemon shows of itself: the snapshot for the bus and the line in `systemctl status`."""
+"""What the daemon shows of itself: the snapshot for the bus, the line in `systemctl status`, and
+what the journal gets to know of a configuration."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import structlog
+
+from rgmgr.config.advice import warnings
 from rgmgr.core.local import State
 from rgmgr.core.model import NodeStatus
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.sync import has_quorum_of
+from rgmgr.errors import ConfigError
 from rgmgr.runtime.pump import monotonic_ms
 from rgmgr.view import Standing, Status, snapshot
+
+PROBLEM_LINES_MAX = 100
+
+log = structlog.get_logger("rgmgrd")
+
+
+def log_problems(error: ConfigError) -> None:
+    """Write a line for each problem of a configuration; of very many only the first."""
+    for found in error.problems[:PROBLEM_LINES_MAX]:
+        hint = {"hint": found.hint} if found.hint else {}
+        log.error(
+            "config.refused", source=error.source, key=found.path, problem=found.problem, **hint
+        )
+    rest = len(error.problems) - PROBLEM_LINES_MAX
+    if rest > 0:
+        problem = f"{rest} more problems; 'rgmgr config check' tells all"
+        log.error("config.refused", source=error.source, problem=problem)
+
+
+def log_warnings(spec: ClusterSpec, source: Path) -> None:
+    """Write a line for each thing in a configuration that deserves a second look."""
+    for warning in warnings(spec):
+        log.warning("config.warned", source=str(source), reason=warning)
 
 
 def status_of(state: State | None, spec: ClusterSpec, note: str) -> Status:

@@ -305,7 +305,9 @@ class Bus:
         """Tell the verdict for this ring, on its own connection."""
         connection = station.connection
         event = QuorumChanged(ring.id, is_quorate=len(ring.nodes) >= self.majority)
-        due_ms = self._engine.now_ms + self._dice.randint(0, QUORUM_SKEW_MS)
+        # half of the verdicts come as fast as the view, so that either may be first
+        skew_ms = self._dice.choice((VIEW_SKEW_MS, QUORUM_SKEW_MS))
+        due_ms = self._engine.now_ms + self._dice.randint(0, skew_ms)
         station.quorum_due_ms = max(station.quorum_due_ms, due_ms)
 
         def tell() -> None:

@@ -38,6 +38,7 @@ from rgmgr.sim.faults import (
     in_words,
 )
 from rgmgr.sim.host import Host
+from rgmgr.sim.overstay import Overstay
 from rgmgr.sim.power import Device, Power
 from rgmgr.sim.systemd import Mood, Systemd, UnitEvent
 from rgmgr.sim.trace import Trace
@@ -60,6 +61,13 @@ class World:
         self.power = Power(self.engine, self._dice, self._cut_power, self._switch_on)
         self.power.is_alive = self._is_alive
         self.hosts = {node: self._make_host(node) for node in nodes}
+        Overstay(
+            engine=self.engine,
+            bus=self.bus,
+            spec=script.spec,
+            hosts=self.hosts,
+            violate=self.watch.violate,
+        )
         self._request_number = 0
         self._is_over = False
         self._ambushes: list[Ambush] = []

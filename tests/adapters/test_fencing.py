@@ -16,7 +16,7 @@ import pytest
 
 from domains.model import NodeId
 from rgmgr.adapters.fencing import FenceRunner
-from rgmgr.core.actions import FenceNode
+from rgmgr.core.actions import FenceNode, Severity
 from rgmgr.core.events import FenceEnded
 from rgmgr.core.spec import FenceDevice, FenceStep, FenceVerb
 
@@ -40,13 +40,18 @@ class Lab:
         self.secrets.mkdir(mode=0o700)
         self.ended: list[FenceEnded] = []
         self.notes: list[tuple[str, dict[str, str | int]]] = []
+        self.severities: dict[str, Severity] = {}
         self.runner = FenceRunner(
             self.ended.append,
-            lambda event, **fields: self.notes.append((event, fields)),
+            self.note,
             secrets_dir=self.secrets,
             agent_paths=(path,),
             power_on_pause_ms=1,
         )
+
+    def note(self, event: str, severity: Severity = Severity.INFO, /, **fields: str | int) -> None:
+        self.notes.append((event, fields))
+        self.severities[event] = severity
 
     def agent(self, name: str, body: str) -> None:
         script = self.path / name
@@ -407,6 +412,7 @@ def test_a_failing_power_on_is_tried_again_and_decides_nothing(lab: Lab) -> None
     assert ended.is_confirmed
     assert lab.calls() == ["fence_x off ", *["fence_x on "] * 3]
     assert lab.events() == ["fence.power_on_failed"]
+    assert lab.severities["fence.power_on_failed"] is Severity.WARNING
 
 
 def test_a_power_on_that_cannot_be_tried_is_told(lab: Lab) -> None:
@@ -428,6 +434,7 @@ def test_nothing_is_switched_on_while_an_off_may_still_arrive(lab: Lab) -> None:
     assert ended.is_confirmed
     assert "fence_x on " not in lab.calls()
     assert lab.events() == ["fence.power_on_skipped"]
+    assert lab.severities["fence.power_on_skipped"] is Severity.WARNING
 
 
 def test_off_switches_nothing_on(lab: Lab) -> None:

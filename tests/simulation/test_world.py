@@ -109,6 +109,25 @@ def test_members_that_go_together_see_the_same_and_separated_ones_prefixes(seed:
     assert long[: len(short)] == short
 
 
+def test_the_verdict_comes_before_the_view_as_often_as_a_core_must_expect() -> None:
+    """Two connections: whichever is read first. Each order must come in many seeds."""
+    verdict_first = 0
+    for seed in range(200):
+        network = Network(seed)
+        before = len(network.daemons[N3].heard)
+        network.bus.divide(((N1, N2), (N3,)))
+        network.run(DETECTION_MS + 500)
+        kinds = [
+            type(event)
+            for event in network.daemons[N3].heard[before:]
+            if isinstance(event, ViewChanged | QuorumChanged)
+        ]
+        assert sorted(kinds, key=str) == [QuorumChanged, ViewChanged]
+        verdict_first += kinds[0] is QuorumChanged
+
+    assert 20 <= verdict_first <= 180
+
+
 def _messages_before_view(daemon: Listener, views: int) -> list[int]:
     found: list[int] = []
     for event in daemon.heard:

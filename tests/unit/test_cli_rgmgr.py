@@ -221,7 +221,10 @@ def test_config_check_says_that_a_file_is_good(tmp_path: Path) -> None:
     assert result.stdout == (
         f"{file}: no problems (cluster 'alpha', version 3, 1 nodes, 0 services)\n"
     )
-    assert "fencing is disabled" in result.stderr
+    assert result.stderr == (
+        "warning: fencing.unsafe_disabled: lost nodes are not fenced;"
+        " a service may run twice and destroy its data\n"
+    )
 
 
 GOOD_CONFIG = """

@@ -36,7 +36,7 @@ from typing import Final, Protocol
 from domains.model import NodeId
 from rgmgr.adapters.fencing.agent import AgentRun, find_agent, masked_tail
 from rgmgr.adapters.fencing.options import StepError, input_of, options_of, sensitive_values
-from rgmgr.core.actions import FenceNode
+from rgmgr.core.actions import FenceNode, Severity
 from rgmgr.core.events import FenceEnded
 from rgmgr.core.spec import FenceStep, FenceVerb
 
@@ -48,9 +48,11 @@ STATUS_OFF: Final = 2
 
 
 class Note(Protocol):
-    """Takes a line for the journal: an event name and plain values."""
+    """Takes a line for the journal: an event name, how much it matters, and plain values."""
 
-    def __call__(self, event: str, **fields: str | int) -> None:
+    def __call__(
+        self, event: str, severity: Severity = Severity.INFO, /, **fields: str | int
+    ) -> None:
         """Write one line."""
 
 
@@ -202,7 +204,7 @@ class FenceRunner:
             return
         if fence.has_timed_out:
             reason = "an off without an answer may still arrive; switch it on by hand"
-            self._note("fence.power_on_skipped", node=node, reason=reason)
+            self._note("fence.power_on_skipped", Severity.WARNING, node=node, reason=reason)
             return
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._power_on_all(fence), name=f"power on {node}")
@@ -231,7 +233,7 @@ class FenceRunner:
                 self._note("fence.power_restored", **fields, attempt=attempt)
                 return
             reason = f"on {_failure_of(ran)}"
-        self._note("fence.power_on_failed", **fields, reason=reason)
+        self._note("fence.power_on_failed", Severity.WARNING, **fields, reason=reason)
 
     async def _run_step(self, fence: _Fence, step: FenceStep, verb: str) -> _Ran:
         """Run the agent of a step; every reason not to is a `StepError`."""

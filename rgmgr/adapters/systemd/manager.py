@@ -267,6 +267,11 @@ class Manager:
         """Return the properties that all types of units have."""
         return await self._get_all(names.object_path(unit), UNIT)
 
+    async def unit_facts(self, unit: str, *properties: str) -> list[object]:
+        """Return a few properties, which is much faster than all of them."""
+        path = names.object_path(unit)
+        return await asyncio.gather(*(self._get(path, UNIT, name) for name in properties))
+
     async def type_properties(self, unit: str) -> Properties:
         """Return the properties of the unit's own type, among them `Result`."""
         interface = _TYPE_INTERFACES.get(unit.rpartition(".")[2])

@@ -210,10 +210,9 @@ class Worker:
         except OSError as error:
             path = self._drop_ins.path(plan.unit)
             raise _CannotError(f"cannot write {path}: {error.strerror}") from error
-        loaded = await self._manager.unit_properties(plan.unit)
-        paths = loaded.get("DropInPaths")
+        state, paths = await self._manager.unit_facts(plan.unit, "LoadState", "DropInPaths")
         is_seen = isinstance(paths, list) and str(self._drop_ins.path(plan.unit)) in paths
-        if loaded.get("LoadState") == "loaded" and (written is Written.REPLACED or not is_seen):
+        if state == "loaded" and (written is Written.REPLACED or not is_seen):
             await self._manager.reload()
 
     async def _after_start_error(self, plan: Plan, error: BusError) -> None:

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services that stay although their node has had no quorum for too long (I4).
+
+Compares the truth of the bus with the truth of systemd, a few times per second; what the daemon
+believes plays no part, for a wrong belief is what this must find. It never changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from domains.model import NodeId
+from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy, ServiceSpec
+from rgmgr.core.tree import start_order
+from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus, Component
+from rgmgr.sim.engine import Engine
+from rgmgr.sim.host import Daemon, Host
+from rgmgr.sim.systemd import Unit
+
+CHECK_EVERY_MS = 250
+NEWS_MAX_MS = 1_000
+"""The slowest network there is, the verdict after the view, and the time between two checks."""
+HEED_MAX_MS = DETECTION_MS + DETECTION_SPREAD_MS + NEWS_MAX_MS
+"""From the loss of quorum to the first stop."""
+
+Report = Callable[[str, str], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Lack:
+    """A time without quorum during which nothing else changed for the daemon."""
+
+    daemon: Daemon
+    component: Component
+    connection: int
+    since_ms: int
+    is_told: bool = False
+
+
+class Overstay:
+    """Looks at every node of a world from its first moment on."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        bus: Bus,
+        spec: ClusterSpec,
+        hosts: Mapping[NodeId, Host],
+        violate: Report,
+    ) -> None:
+        self._engine = engine
+        self._bus = bus
+        self._hosts = hosts
+        self._violate = violate
+        self._name = spec.node_name
+        self._services = tuple(s for s in spec.services if _must_stop(spec, s))
+        self._lacks: dict[NodeId, _Lack] = {}
+        self._met: dict[NodeId, Daemon] = {}
+        self._look_later()
+
+    def _look_later(self) -> None:
+        self._engine.after(CHECK_EVERY_MS, self._look)
+
+    def _look(self) -> None:
+        for host in self._hosts.values():
+            lack = self._lack_of(host)
+            if lack is not None and not lack.is_told:
+                self._check(host, lack)
+        self._look_later()
+
+    def _lack_of(self, host: Host) -> _Lack | None:
+        """Return since when this node has had no quorum and a daemon that can know it.
+
+        Not counted: a daemon that stands still, a corosync that does (it tells nothing, so only
+        the others can act), and a daemon that has not met corosync in this life.
+        """
+        station, daemon = self._bus.stations[host.node], host.daemon
+        if daemon is not None and station.client is not None:
+            self._met[host.node] = daemon
+        can_know = daemon is not None and not daemon.is_paused and not station.is_paused
+        has_quorum = self._bus.inquorate_since_ms[host.node] is None
+        if daemon is None or has_quorum or not can_know or self._met.get(host.node) is not daemon:
+            self._lacks.pop(host.node, None)
+            return None
+        component = self._bus.reach(host.node)
+        lack = self._lacks.get(host.node)
+        is_same = lack is not None and (lack.daemon, lack.component, lack.connection) == (
+            daemon,
+            component,
+            station.connection,
+        )
+        if lack is None or not is_same:
+            lack = _Lack(daemon, component, station.connection, self._engine.now_ms)
+            self._lacks[host.node] = lack
+        return lack
+
+    def _check(self, host: Host, lack: _Lack) -> None:
+        lack_ms = self._engine.now_ms - lack.since_ms
+        if lack_ms <= HEED_MAX_MS:
+            return
+        for service in self._services:
+            units = [host.systemd.unit(service.name, r.name) for r in start_order(service)]
+            words = _reproach(units, is_late=lack_ms > HEED_MAX_MS + patience_ms(service))
+            if words is not None:
+                where = f"{service.name} {words} on {self._name(host.node)}"
+                self._violate("I4", f"{where} after {lack_ms / 1000:.1f} s without quorum")
+                lack.is_told = True
+
+
+def patience_ms(service: ServiceSpec) -> int:
+    """Return how long a service may take to stop, with the start that may have to end first."""
+    resources = start_order(service)
+    starts = max(r.start_timeout_ms for r in resources)
+    return starts + sum(r.stop_timeout_ms for r in resources) + NEWS_MAX_MS
+
+
+def _reproach(units: list[Unit], *, is_late: bool) -> str | None:
+    """Say what is wrong; nothing is with a service that is gone, or that refuses to stop."""
+    active = [unit for unit in units if unit.is_active]
+    if not active or any(unit.has_refused for unit in active):
+        return None
+    names = ", ".join(unit.resource for unit in active)
+    if is_late:
+        return f"is still active ({names})"
+    if any(unit.job is not None for unit in units):
+        return None
+    return f"is left running ({names})"
+
+
+def _must_stop(spec: ClusterSpec, service: ServiceSpec) -> bool:
+    return (service.no_quorum_policy or spec.no_quorum_policy) is NoQuorumPolicy.STOP

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Without quorum a service must go, and the simulator must cry when it does not (I4)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from domains.model import NodeId
+from rgmgr.core.spec import NoQuorumPolicy
+from rgmgr.core.tree import start_order
+from rgmgr.sim.overstay import HEED_MAX_MS, patience_ms
+from rgmgr.sim.rings import BusEvent
+from rgmgr.sim.run import unrest
+from rgmgr.sim.story import WEB, demo_script
+from rgmgr.sim.systemd import Mood
+from rgmgr.sim.world import World
+
+N1, N2, N3 = NodeId(1), NodeId(2), NodeId(3)
+QUIET = replace(demo_script(), faults=())
+SERVICE = QUIET.spec.services[0]
+LATE_MS = HEED_MAX_MS + 500
+FOREVER_MS = 1_000_000_000
+
+
+class Deaf:
+    """A connection on which nothing is heard: the worst that a core can make of the news."""
+
+    def hear(self, event: BusEvent) -> None:
+        del event
+
+
+def running_world(policy: NoQuorumPolicy = NoQuorumPolicy.STOP) -> World:
+    """Three nodes at rest with `web` on the first; no device is reached, so nobody is fenced."""
+    spec = replace(QUIET.spec, no_quorum_policy=policy)
+    world = World(replace(QUIET, spec=spec))
+    world.engine.run_until(20_000)
+    assert unrest(world) == []
+    world.power.cut_off.update(dict.fromkeys((N1, N2, N3)))
+    return world
+
+
+def deafen(world: World) -> None:
+    world.bus.stations[N1].client = Deaf()
+
+
+def cut_off(world: World, for_ms: int) -> None:
+    world.bus.divide(((N1,), (N2, N3)))
+    world.engine.run_until(world.engine.now_ms + for_ms)
+
+
+def active(world: World) -> tuple[str, ...]:
+    return world.hosts[N1].systemd.active(WEB)
+
+
+def test_a_service_left_running_without_quorum_is_told_once() -> None:
+    world = running_world()
+    deafen(world)
+
+    cut_off(world, HEED_MAX_MS - 500)
+    early = list(world.watch.violations)
+    world.engine.run_until(world.engine.now_ms + 5_000)
+
+    assert early == []
+    assert len(world.watch.violations) == 1
+    assert world.watch.violations[0].startswith("I4 ")
+    assert "web is left running" in world.watch.violations[0]
+
+
+def test_a_node_that_lets_go_is_not_told() -> None:
+    world = running_world()
+
+    cut_off(world, FOREVER_MS // 10_000)
+
+    assert active(world) == ()
+    assert world.watch.violations == []
+
+
+def test_stopping_without_end_is_told_once_it_takes_longer_than_its_timeouts() -> None:
+    world = running_world()
+    deafen(world)
+    for resource in start_order(SERVICE):
+        unit = world.hosts[N1].systemd.unit(WEB, resource.name)
+        unit.job = world.engine.after(FOREVER_MS, lambda: None)
+
+    cut_off(world, HEED_MAX_MS + patience_ms(SERVICE) - 500)
+    early = list(world.watch.violations)
+    world.engine.run_until(world.engine.now_ms + 1_500)
+
+    assert early == []
+    assert "web is still active" in world.watch.violations[0]
+
+
+def test_what_the_policy_freezes_may_stay() -> None:
+    world = running_world(NoQuorumPolicy.FREEZE)
+    deafen(world)
+
+    cut_off(world, LATE_MS)
+
+    assert active(world) != ()
+    assert world.watch.violations == []
+
+
+def test_a_unit_that_refuses_to_stop_is_not_the_daemons_fault() -> None:
+    world = running_world()
+    for resource in start_order(SERVICE):
+        world.hosts[N1].systemd.unit(WEB, resource.name).mood = Mood.STOP_FAILS
+
+    cut_off(world, FOREVER_MS // 10_000)
+
+    assert active(world) != ()
+    assert world.watch.violations == []
+
+
+def test_a_daemon_that_stands_still_cannot_know() -> None:
+    world = running_world()
+    world.hosts[N1].pause_daemon()
+
+    cut_off(world, LATE_MS)
+
+    assert active(world) != ()
+    assert world.watch.violations == []
+
+
+def test_what_follows_a_pause_is_counted_from_its_end() -> None:
+    world = running_world()
+    deafen(world)
+    world.hosts[N1].pause_daemon()
+    cut_off(world, LATE_MS)
+
+    world.hosts[N1].resume_daemon()
+    world.engine.run_until(world.engine.now_ms + LATE_MS)
+
+    assert world.watch.violations[0].startswith("I4 ")
