@@ -15,7 +15,7 @@ SEED ?= 0
 # Seeds for `make test`, beyond those that `make check` runs.
 FIRST_SEED ?= 1000
 SEEDS ?= 1000
-CHECKED := rgmgr domains tests tools benchmarks fence_agents
+CHECKED := rgmgr domains tests tools benchmarks fence_agents systemd
 
 .PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench clean
 

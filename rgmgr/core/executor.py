@@ -32,9 +32,9 @@ from rgmgr.core.messages import (
     ServiceStopFailed,
     ServiceStopped,
 )
-from rgmgr.core.model import Service, ServiceState
+from rgmgr.core.model import After, Service, ServiceState
 from rgmgr.core.spec import NoQuorumPolicy, ResourceName
-from rgmgr.core.tree import start_order, stop_order
+from rgmgr.core.tree import from_fault, start_order, stop_order
 
 StepEnded = ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed
 
@@ -155,8 +155,21 @@ def _align(turn: Turn, name: ServiceName, service: Service, duty: _Duty | None) 
     if duty is None or has_ended:
         _set_job(turn, name, None)
         return
-    order = start_order if duty.kind is JobKind.START else stop_order
-    _set_job(turn, name, Job(kind=duty.kind, op=duty.op, steps=order(service.spec)))
+    _set_job(turn, name, _new_job(turn, service, duty))
+
+
+def _new_job(turn: Turn, service: Service, duty: _Duty) -> Job:
+    """Return the whole way up or down; a repair leaves alone what started before the fault."""
+    is_start = duty.kind is JobKind.START
+    order = start_order(service.spec) if is_start else stop_order(service.spec)
+    is_repair = service.after is After.REPAIR and duty.op == service.op
+    sure = _surely_active(turn, service)
+    touched = from_fault(service.spec, {r.name for r in order if r.name not in sure})
+    if not is_repair or not touched:
+        return Job(kind=duty.kind, op=duty.op, steps=order)
+    steps = tuple(resource for resource in order if resource in touched)
+    kept = tuple(resource for resource in order if resource not in touched)
+    return Job(kind=duty.kind, op=duty.op, steps=steps, done=kept if is_start else ())
 
 
 def _advance(turn: Turn, name: ServiceName, *, may_start: bool) -> None:
@@ -208,12 +221,16 @@ def _watch(turn: Turn, name: ServiceName, service: Service) -> None:
 
 
 def _health(turn: Turn, service: Service) -> Health:
-    active = turn.local.active.get(service.spec.name, ())
-    if not active:
+    if not turn.local.active.get(service.spec.name):
         return Health.NONE
-    sure = set(active).difference(turn.local.doubtful.get(service.spec.name, ()))
+    sure = _surely_active(turn, service)
     is_whole = all(r.name in sure for r in start_order(service.spec))
     return Health.RUNNING if is_whole else Health.PARTIAL
+
+
+def _surely_active(turn: Turn, service: Service) -> set[ResourceName]:
+    name = service.spec.name
+    return set(turn.local.active.get(name, ())).difference(turn.local.doubtful.get(name, ()))
 
 
 def _note_activity(turn: Turn, event: StepEnded) -> None:

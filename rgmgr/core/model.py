@@ -72,6 +72,7 @@ class After(Enum):
     RESTART = "restart"  # start again on the same node
     RELOCATE = "relocate"  # start on `target`, or on the best other node
     RECOVER = "recover"  # apply the recovery policy
+    REPAIR = "repair"  # only what is broken and what is below it; start that again here
     SETTLE = "settle"  # start wherever the domain says
 
 

@@ -197,6 +197,7 @@ def _start(ledger: Ledger, service: Service, target: NodeId) -> None:
         service,
         owner=target,
         target=None,
+        after=After.STOP,
         is_new=False,
         restarts=service.restarts + 1 if is_again else 0,
     )

@@ -22,7 +22,7 @@ from rgmgr.core.messages import (
     ServiceStopFailed,
     ServiceStopped,
 )
-from rgmgr.core.model import After, Service, ServiceState
+from rgmgr.core.model import After, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import RecoveryPolicy
 
 Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
@@ -33,7 +33,7 @@ def begin_stop(
     ledger: Ledger, service: Service, after: After, target: NodeId | None = None
 ) -> Service:
     """Have the owner stop the service; `after` says what for."""
-    recovers = after in (After.RECOVER, After.SETTLE)
+    recovers = after in (After.RECOVER, After.SETTLE, After.REPAIR)
     state = ServiceState.RECOVERABLE if recovers else ServiceState.STOPPING
     return ledger.move(replace(service, after=after, target=target), state)
 
@@ -62,8 +62,12 @@ def failed(ledger: Ledger, sender: NodeId, body: ServiceFailed) -> None:
     service = _current(ledger, sender, body)
     if service is None or service.state is not ServiceState.STARTED:
         return
-    begin_stop(ledger, replace(service, fault=body.reason), After.RECOVER)
     _note_failure(ledger, "service.failed", service, sender, body.reason)
+    faulty = replace(service, fault=body.reason)
+    if is_restart_due(faulty, ledger.state.now_ms):
+        begin_stop(ledger, _count_restart(faulty, ledger.state.now_ms), After.REPAIR)
+    else:
+        begin_stop(ledger, faulty, After.RECOVER)
 
 
 def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: int) -> None:
@@ -92,10 +96,13 @@ def stop_failed(ledger: Ledger, sender: NodeId, body: ServiceStopFailed) -> None
 
 def finish_stop(ledger: Ledger, service: Service) -> None:
     """The owner holds nothing any more: go where the stop was meant to lead."""
+    if service.after is After.REPAIR:
+        _finish_repair(ledger, service)
+        return
     owner = service.owner
     freed = replace(service, owner=None, last_owner=owner, target=None)
     ledger.note("service.stopped", service=service.spec.name, last_owner=ledger.name(owner))
-    match service.after:
+    match service.after:  # not REPAIR any more
         case After.STOP:
             ledger.move(replace(freed, is_held=True), ServiceState.STOPPED)
         case After.DISABLE:
@@ -108,6 +115,15 @@ def finish_stop(ledger: Ledger, service: Service) -> None:
             ledger.move(freed, ServiceState.RECOVERING)
         case After.RECOVER:
             _apply_policy(ledger, freed)
+
+
+def _finish_repair(ledger: Ledger, service: Service) -> None:
+    """What was broken is down; the owner keeps the rest and starts again, if it may stay."""
+    owner = ledger.state.nodes.get(service.owner) if service.owner is not None else None
+    if owner is not None and owner.status is NodeStatus.ONLINE:
+        ledger.move(replace(service, restarts=service.restarts + 1), ServiceState.STARTING)
+    else:
+        begin_stop(ledger, service, After.SETTLE)
 
 
 def release(ledger: Ledger, node: NodeId, freed_epoch: int) -> None:
@@ -140,22 +156,33 @@ def _apply_policy(ledger: Ledger, service: Service) -> None:
     if policy is RecoveryPolicy.RELOCATE:
         _elsewhere(ledger, service)
         return
-    stamps = recent_restarts(service, ledger.state.now_ms)
-    if service.spec.max_restarts and len(stamps) >= service.spec.max_restarts:
+    if not is_restart_due(service, ledger.state.now_ms):
         exhausted = replace(service, restart_stamps=())
         ledger.note(
             "service.restarts_exhausted",
             Severity.WARNING,
             service=service.spec.name,
-            restarts=len(stamps),
+            restarts=service.spec.max_restarts,
         )
         is_last = policy is RecoveryPolicy.RESTART_DISABLE
         (_give_up if is_last else _elsewhere)(ledger, exhausted)
         return
-    bound = service.spec.max_restarts or 1  # unlimited restarts need no history
-    counted = (*stamps, ledger.state.now_ms)[-bound:]
-    again = replace(service, restart_stamps=counted, target=service.last_owner)
+    again = replace(_count_restart(service, ledger.state.now_ms), target=service.last_owner)
     ledger.move(again, ServiceState.RECOVERING)
+
+
+def is_restart_due(service: Service, now_ms: int) -> bool:
+    """Tell whether the policy restarts a failed service where it is, this time."""
+    if service.spec.recovery not in (RecoveryPolicy.RESTART, RecoveryPolicy.RESTART_DISABLE):
+        return False
+    limit = service.spec.max_restarts
+    return not limit or len(recent_restarts(service, now_ms)) < limit
+
+
+def _count_restart(service: Service, now_ms: int) -> Service:
+    bound = service.spec.max_restarts or 1  # unlimited restarts need no history
+    stamps = (*recent_restarts(service, now_ms), now_ms)[-bound:]
+    return replace(service, restart_stamps=stamps)
 
 
 def recent_restarts(service: Service, now_ms: int) -> tuple[int, ...]:

@@ -90,7 +90,7 @@ def _disable(ledger: Ledger, service: Service, _target: NodeId | None) -> Verdic
         case ServiceState.STARTED | ServiceState.STARTING:
             begin_stop(ledger, service, After.DISABLE)
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
-            ledger.put(replace(service, after=After.DISABLE, state=ServiceState.STOPPING))
+            begin_stop(ledger, service, After.DISABLE)
         case ServiceState.FAILED:
             return _disable_failed(ledger, service)
         case ServiceState.STOPPED | ServiceState.RECOVERING | ServiceState.DISABLED:
@@ -120,7 +120,7 @@ def _stop(ledger: Ledger, service: Service, _target: NodeId | None) -> Verdict:
         case ServiceState.STOPPING if service.after is After.DISABLE:
             pass
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
-            ledger.put(replace(service, after=After.STOP, state=ServiceState.STOPPING))
+            begin_stop(ledger, service, After.STOP)
         case ServiceState.STOPPED | ServiceState.RECOVERING:
             ledger.move(replace(service, is_held=True, target=None), ServiceState.STOPPED)
         case ServiceState.DISABLED:

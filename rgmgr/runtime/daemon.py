@@ -321,7 +321,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             notifier.status(f"ending: {error.source} has problems, all of them in the journal")
         return EX_CONFIG
     except Exception as error:  # noqa: BLE001  # say it, end, and let systemd start anew
-        _explain(error, journal)
+        explain(error, journal)
         return 1
 
 
@@ -335,7 +335,7 @@ def _run(options: Options, journal: Journal) -> int:
         os.close(lock)
 
 
-def _explain(error: Exception, journal: Journal) -> None:
+def explain(error: Exception, journal: Journal) -> None:
     """Say in a line what can be put right on this node; all else is a bug, with its traceback."""
     reasons = tuple(_leaves(error))
     if not all(isinstance(reason, StoreError | CorosyncError) for reason in reasons):

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the daemon shows of itself: the snapshot for the bus, the line in `systemctl status`, and
-what the journal gets to know of a configuration."""
+"""What the daemon shows: a snapshot for the bus, a line in `systemctl status`, faults of a file."""
 
 from __future__ import annotations
 

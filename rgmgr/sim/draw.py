@@ -365,6 +365,25 @@ def _trouble_at_fencing(rolls: Dice, spec: ClusterSpec, at_ms: int) -> tuple[Fau
     return (device, rolls.choice((alone, alone, dark, frozen)))
 
 
+def _bridge(rolls: Dice, spec: ClusterSpec, at_ms: int) -> tuple[Fault, ...]:
+    """Two parts do not hear each other, and one node hears both: it goes with now this, now that.
+
+    Such memberships come and go about as fast as the loss of a token is noticed.
+    """
+    nodes = rolls.sample(sorted(spec.nodes), len(spec.nodes))
+    hub, others = nodes[0], nodes[1:]
+    middle = max(1, len(others) // 2)
+    parts = (others[:middle], others[middle:])
+    faults = []
+    for number in range(rolls.randint(2, 5)):
+        for_ms = rolls.randint(300, 4_000)
+        own, other = parts[number % 2], parts[(number + 1) % 2]
+        sides = (tuple(sorted((hub, *own))), tuple(sorted(other)))
+        faults.append(Partition(at_ms=at_ms, sides=sides, for_ms=for_ms))
+        at_ms += for_ms + 1
+    return tuple(faults)
+
+
 def _outage(rolls: Dice, spec: ClusterSpec, at_ms: int) -> tuple[Fault, ...]:
     """All nodes lose power, and come back one by one, with other news on the way."""
     nodes = sorted(spec.nodes)
@@ -386,7 +405,14 @@ STRIKES: tuple[Callable[[Dice, ClusterSpec, int], Strike], ...] = (
     _partition,
     _partition,
 )
-PAIRS = (_trouble_at_stop, _trouble_at_start, _trouble_at_fencing, _trouble_at_fencing, _outage)
+PAIRS = (
+    _trouble_at_stop,
+    _trouble_at_start,
+    _trouble_at_fencing,
+    _trouble_at_fencing,
+    _outage,
+    _bridge,
+)
 CALM_MAKERS: tuple[tuple[int, Maker], ...] = ((1, _brief_crash), (1, _restart))
 MAKERS: tuple[tuple[int, Maker], ...] = (
     (6, _power_loss),

@@ -54,8 +54,7 @@ class Overstay:
         self._bus = bus
         self._hosts = hosts
         self._violate = violate
-        self._name = spec.node_name
-        self._services = tuple(s for s in spec.services if _must_stop(spec, s))
+        self._spec = spec
         self._lacks: dict[NodeId, _Lack] = {}
         self._met: dict[NodeId, Daemon] = {}
         self._look_later()
@@ -100,11 +99,13 @@ class Overstay:
         lack_ms = self._engine.now_ms - lack.since_ms
         if lack_ms <= HEED_MAX_MS:
             return
-        for service in self._services:
+        for service in self._spec.services:
+            if not _must_stop(self._spec, service):
+                continue
             units = [host.systemd.unit(service.name, r.name) for r in start_order(service)]
             words = _reproach(units, is_late=lack_ms > HEED_MAX_MS + patience_ms(service))
             if words is not None:
-                where = f"{service.name} {words} on {self._name(host.node)}"
+                where = f"{service.name} {words} on {self._spec.node_name(host.node)}"
                 self._violate("I4", f"{where} after {lack_ms / 1000:.1f} s without quorum")
                 lack.is_told = True
 

@@ -125,10 +125,10 @@ class Probe:
 
     def _multicast_garbage(self) -> None:
         """Send what no member would, past the adapter's framing."""
-        session = self._corosync._session  # noqa: SLF001 - there is no honest way to lie
+        session = self._corosync._session  # there is no honest way to lie
         assert session is not None
         for frame in (b"", os.urandom(1000), b"C", b"C" + os.urandom(5000), b"\xff" * 64):
-            session._connection.multicast(frame)  # noqa: SLF001
+            session._connection.multicast(frame)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: N802, SLF001 - methods are found by systemd's names; the library closes no socket
+# ruff: noqa: N802 - methods are found by systemd's names; the library closes no socket
 """A scripted PID 1 on a private bus: as helpful, or as nasty, as a test wants it."""
 
 from __future__ import annotations

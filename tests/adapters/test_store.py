@@ -198,7 +198,7 @@ def test_closing_writes_the_newest_state_once_and_does_not_wait_for_a_broken_dis
     disk.path.write_text("in the way", encoding="utf-8")
 
     async def run() -> None:
-        store = Store(disk.path, disk.saved.append, disk._failed, backoff_ms=60_000)  # noqa: SLF001
+        store = Store(disk.path, disk.saved.append, disk._failed, backoff_ms=60_000)
         saving = asyncio.create_task(store.save(state(1)))
         while not disk.errors:  # noqa: ASYNC110 - told from a callback of the loop
             await asyncio.sleep(0)

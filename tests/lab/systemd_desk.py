@@ -27,7 +27,7 @@ from rgmgr.core.spec import ClusterSpec, NodeSpec, ResourceName, ResourceSpec, S
 
 UNITS = Path("/run/systemd/system")
 WEB = ServiceName("web-1")  # the dash must be escaped
-ADDRESS = os.environ.get("RGMGR_TEST_ADDRESS", "10.79.0.100/24")
+ADDRESS = os.environ.get("RGMGR_TEST_ADDRESS", "10.78.0.249/24")
 IP = ADDRESS.partition("/")[0]
 MOUNTPOINT = "/srv/rgmgr-web"
 

@@ -3,9 +3,10 @@
 """Drives the systemd adapter against the real PID 1 of the node it runs on; run it inside a node.
 
 `python3 systemd_inside.py [CHECK...]` runs all checks, or the named ones, and prints one line for
-each with what it measured; exit status 1 when one failed. Needs root, nginx, an interface in
-10.79.0.0/24 or the one given by RGMGR_TEST_ADDRESS, and rgmgr-ip in /usr/lib/rgmgr. It starts and
-stops units: never run it on a machine that matters.
+each with what it measured; exit status 1 when one failed. `systemd_inside.py restore` only takes
+away what checks that were cut off have left. Needs root, nginx, rgmgr-ip in
+/usr/lib/rgmgr, no running rgmgrd, and an interface in the network of RGMGR_TEST_ADDRESS (without
+it: in that of the lab). It starts and stops units: never run it on a machine that matters.
 """
 
 from __future__ import annotations
@@ -415,6 +416,8 @@ async def restore() -> None:
     await run("systemctl", "stop", "rgmgr-web\\x2d1.slice", "nginx.service", "stubborn.service")
     await run("ip", "addr", "del", ADDRESS, "dev", "eth0")
     await run("umount", MOUNTPOINT)
+    with contextlib.suppress(OSError):
+        Path(MOUNTPOINT).rmdir()
     for name in ("stubborn", "short", "absent", "hanging", "rgmgrd"):
         (UNITS / f"{name}.service").unlink(missing_ok=True)
     await run("systemctl", "daemon-reload")
@@ -427,6 +430,9 @@ async def main(names: list[str]) -> int:
         for name, check in globals().items()
         if name.startswith("check_")
     }
+    if names == ["restore"]:
+        await restore()
+        return 0
     failures = 0
     for name in names or list(checks):
         begin = time.monotonic()

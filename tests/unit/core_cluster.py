@@ -217,7 +217,7 @@ class Cluster:
             self.feed(node, ServiceProbed(service=service.name, active=active))
         self.feed(node, ProbeFinished())
 
-    def _react(self, node: NodeId, action: Action) -> None:  # noqa: C901
+    def _react(self, node: NodeId, action: Action) -> None:
         match action:
             case Multicast(message=message):
                 self.mail.append((node, message))

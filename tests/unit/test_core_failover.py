@@ -382,3 +382,34 @@ def test_a_verdict_that_comes_before_its_view_stops_the_services_all_the_same() 
     cluster.settle((N1,))
 
     assert [a.resource.name for _, a in cluster.took(StopResource)] == ["nginx", "vip"]
+
+
+def test_a_repair_leaves_alone_what_started_before_the_fault() -> None:
+    """Clients keep their address while the server behind it comes back."""
+    cluster = formed()
+    cluster.units[N1].discard("nginx")
+    del cluster.actions[:]
+
+    failure = ResourceFailed(service=WEB, resource=ResourceName("nginx"), reason="signal 9")
+    cluster.feed(N1, failure)
+    cluster.settle()
+
+    assert [a.resource.name for _, a in cluster.took(StopResource)] == ["nginx"]
+    assert [a.resource.name for _, a in cluster.took(StartResource)] == ["nginx"]
+
+
+def test_a_disable_during_a_repair_stops_everything() -> None:
+    cluster = formed()
+    react = cluster._react
+    cluster._react = lambda n, a: None if isinstance(a, StopResource) else react(n, a)  # type: ignore[method-assign]
+    cluster.feed(N1, ResourceFailed(service=WEB, resource=ResourceName("nginx"), reason="x"))
+    cluster.settle()
+    ((_, begun),) = cluster.took(StopResource)
+
+    cluster.ask(N2, Verb.DISABLE)
+    del cluster._react
+    react(N1, begun)
+    cluster.settle()
+
+    assert cluster.service().state is ServiceState.DISABLED
+    assert cluster.units[N1] == set()

@@ -37,8 +37,8 @@ def test_the_gate_closes_with_the_connection_to_corosync() -> None:
 
 def test_a_member_whose_disk_confirms_nothing_waits_for_a_majority() -> None:
     cluster = Cluster()
-    react = cluster._react  # noqa: SLF001
-    cluster._react = lambda n, a: None if type(a).__name__ == "SaveState" else react(n, a)  # type: ignore[method-assign]  # noqa: SLF001
+    react = cluster._react
+    cluster._react = lambda n, a: None if type(a).__name__ == "SaveState" else react(n, a)  # type: ignore[method-assign]
     cluster.boot(N1, N2, N3)
     cluster.view(N1, N2, N3)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: SLF001  # the harness is steered from inside
+# the harness is steered from inside
 """Rare orders of events that once broke a promise: each test names the promise."""
 
 from dataclasses import replace

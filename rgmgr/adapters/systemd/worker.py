@@ -113,6 +113,8 @@ class Worker:
 
     async def _bring_up(self, plan: Plan, after: Sequence[str]) -> None:
         progress = _Progress()
+        if not plan.is_existing_unit:
+            await self._start_at_once(plan, after, progress)
         while True:
             try:
                 if plan.is_existing_unit and not progress.is_tied:
@@ -123,6 +125,13 @@ class Worker:
                     return
             except BusError as error:
                 await self._after_start_error(plan, error)
+
+    async def _start_at_once(self, plan: Plan, after: Sequence[str], progress: _Progress) -> None:
+        """Try to make the unit without looking first: it is hardly ever there already."""
+        with contextlib.suppress(BusError):  # whatever it is, looking will tell
+            job = await self._manager.start_transient(plan.unit, definition(plan, after))
+            progress.has_started = True
+            await self._manager.job_result(job, _JOB_LOOK_S)
 
     async def _next_up(
         self, plan: Plan, after: Sequence[str], status: UnitStatus, progress: _Progress
@@ -165,8 +174,12 @@ class Worker:
         if progress.has_started:
             raise _CannotError(await self.why_down(plan, status))
         if status.active == "failed" or plan.is_existing_unit:
-            await self._reset_failed(plan.unit)  # or the unit's own start limit bites
-        job = await self._queue_start(plan, after)
+            # or the unit's own start limit bites; calls of one connection keep their order
+            _, job = await asyncio.gather(
+                self._reset_failed(plan.unit), self._queue_start(plan, after)
+            )
+        else:
+            job = await self._queue_start(plan, after)
         if job is None:
             return
         progress.has_started = True
@@ -239,20 +252,24 @@ class Worker:
         progress = _Progress()
         while True:
             try:
-                status = await self._manager.status(plan.unit)
-                if await self._next_down(plan, status, progress):
+                status, system_state = await asyncio.gather(
+                    self._manager.status(plan.unit), self._manager.manager_property("SystemState")
+                )
+                if await self._next_down(plan, status, progress, system_state):
                     break
             except BusError as error:
                 await self._after_stop_error(plan, error)
         if plan.is_existing_unit:
             self._drop_ins.remove(plan.unit)
 
-    async def _next_down(self, plan: Plan, status: UnitStatus, progress: _Progress) -> bool:
+    async def _next_down(
+        self, plan: Plan, status: UnitStatus, progress: _Progress, system_state: object
+    ) -> bool:
         if status.is_down and not status.job:
             return await self._is_gone(plan, status, progress)
         if plan.spec.type == "fs" and not self._is_ours_mounted(plan) and status.is_up:
             return True  # somebody else's mount; ours is gone
-        job = await self._manager.stop_unit(plan.unit, await self._stop_mode(status))
+        job = await self._manager.stop_unit(plan.unit, self._stop_mode(status, system_state))
         result = await self._manager.job_result(job, _JOB_LOOK_S)
         if result == "failed":
             await asyncio.sleep(_REFUSED_PAUSE_S)
@@ -261,10 +278,11 @@ class Worker:
     def _is_ours_mounted(self, plan: Plan) -> bool:
         return is_present(plan, self._node) is True
 
-    async def _stop_mode(self, status: UnitStatus) -> StopMode:
+    @staticmethod
+    def _stop_mode(status: UnitStatus, system_state: object) -> StopMode:
         """At shutdown a stop job waits for our own end: only this mode releases it."""
         is_waiting = bool(status.job) and status.job_type == "stop"
-        if is_waiting or await self._manager.manager_property("SystemState") == "stopping":
+        if is_waiting or system_state == "stopping":
             return StopMode.NOW
         return StopMode.REPLACE
 

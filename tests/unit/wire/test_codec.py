@@ -78,13 +78,13 @@ def test_the_bytes_of_a_state_never_change(golden: Golden) -> None:
 
 
 def test_the_numbers_of_kinds_and_tags_never_change(golden: Golden) -> None:
-    tables = (codec._KIND_BY_MESSAGE, codec._TAG_BY_BODY)  # noqa: SLF001 - the promise itself
+    tables = (codec._KIND_BY_MESSAGE, codec._TAG_BY_BODY)
     lines = [f"{number} {kind.__name__}" for table in tables for kind, number in table.items()]
     golden("wire/numbers.txt", "\n".join(lines) + "\n")
 
 
 def test_every_message_and_body_has_its_own_number() -> None:
-    for table, union in ((codec._KIND_BY_MESSAGE, Message), (codec._TAG_BY_BODY, Body)):  # noqa: SLF001
+    for table, union in ((codec._KIND_BY_MESSAGE, Message), (codec._TAG_BY_BODY, Body)):
         assert set(table) == set(get_args(union))
         assert len(set(table.values())) == len(table)
 
@@ -173,7 +173,7 @@ def test_resources_nested_without_end_are_refused() -> None:
     leaf = msgspec.msgpack.encode(tree)
     inner = leaf[:-1] + b"\x91"  # the last byte is the empty list of children
     with pytest.raises(WireError, match="nested"):
-        codec._decode(msgspec.msgpack.Decoder(ResourceSpec), inner * 20_000 + leaf)  # noqa: SLF001
+        codec._decode(msgspec.msgpack.Decoder(ResourceSpec), inner * 20_000 + leaf)
 
 
 def test_a_small_message_that_grows_without_bound_is_refused() -> None:
@@ -223,4 +223,4 @@ def test_resources_nested_too_deeply_are_not_encoded() -> None:
     for _ in range(5_000):
         tree = ResourceSpec(name="x", type="fs", parameters={}, children=(tree,))
     with pytest.raises(WireError, match="cannot be encoded"):
-        codec._encode(tree)  # noqa: SLF001
+        codec._encode(tree)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A core that answers at will, served on a bus of our own, and a client beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from domains.model import NodeId, ServiceName
+from rgmgr.adapters.bus import Bus, Signal, match_signal
+from rgmgr.adapters.dbus_api import Api
+from rgmgr.core.actions import Answer, Reply
+from rgmgr.core.messages import Verb
+from rgmgr.errors import BusError
+from rgmgr.view import Status
+from tests.adapters.private_bus import private_bus
+from tests.unit.cli_status import NODE2, healthy
+
+MANAGER = ("org.rgmgr", "/org/rgmgr", "org.rgmgr.Manager1")
+SERVICE = "org.rgmgr.Service1"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+POLICY = Path(__file__).parents[2] / "systemd" / "org.rgmgr.conf"
+
+DONE = Reply(number=1, answer=Answer.DONE, text="web is now running on node2", owner=NODE2)
+
+
+@dataclass
+class Core:
+    """Answers requests and shows a status, as the runtime would."""
+
+    shown: Status = field(default_factory=healthy)
+    reply: Reply | Exception = DONE
+    asked: list[tuple[Verb, ServiceName, NodeId | None]] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def ask(self, verb: Verb, service: ServiceName, target: NodeId | None) -> Reply:
+        self.asked.append((verb, service, target))
+        await self.gate.wait()
+        self.finished.set()
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        return self.reply
+
+    def current(self) -> Status:
+        return self.shown
+
+
+@dataclass
+class World:
+    """A served core, and a client on the same bus."""
+
+    address: str
+    core: Core
+    api: Api
+    client: Bus
+    signals: asyncio.Queue[Signal]
+
+    async def request(self, verb: str, service: str, node: str = "") -> list[object]:
+        return await self.client.call(*MANAGER, "Request", "sss", [verb, service, node])
+
+
+@contextlib.asynccontextmanager
+async def world(folder: Path) -> AsyncIterator[World]:
+    async with private_bus(folder) as bus:
+        server, client = await Bus.connect(bus.address), await Bus.connect(bus.address)
+        signals: asyncio.Queue[Signal] = asyncio.Queue()
+        core = Core()
+        api = Api(server, core.ask, core.current)
+        await api.start()
+        client.on_signal(signals.put_nowait)
+        await client.add_match(match_signal(sender="org.rgmgr"))
+        try:
+            yield World(bus.address, core, api, client, signals)
+        finally:
+            await client.close()
+            await server.close()
+
+
+def run(folder: Path, scenario: Callable[[World], Awaitable[None]]) -> None:
+    async def play() -> None:
+        async with asyncio.timeout(20), world(folder) as there:
+            await scenario(there)
+
+    asyncio.run(play())
+
+
+async def refused(asked: Awaitable[object]) -> tuple[str, str]:
+    with pytest.raises(BusError) as caught:
+        await asked
+    return caught.value.name.removeprefix("org.rgmgr.Error."), caught.value.text
