@@ -68,9 +68,12 @@ def _heading(status: Status) -> Text:
 
 
 def _print_notices(status: Status, screen: Console) -> None:
-    for notice in status.notices:
+    texts = [notice.text for notice in status.notices]
+    if status.note and not status.is_connected:  # what the daemon waits for, and where to look
+        texts.insert(0, status.note)
+    for text in texts:
         line = Table.grid(padding=(0, 1))
-        line.add_row(Text("!!", "bold red"), Text(notice.text, "bold"))
+        line.add_row(Text("!!", "bold red"), Text(text, "bold"))
         screen.print(line)
 
 

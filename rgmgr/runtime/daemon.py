@@ -33,7 +33,13 @@ from rgmgr.adapters.systemd import Systemd
 from rgmgr.adapters.timers import Timers
 from rgmgr.config.load import load
 from rgmgr.core.actions import Exit
-from rgmgr.core.events import ConfigLoaded, CorosyncLost, Event, ShutdownRequested
+from rgmgr.core.events import (
+    ConfigLoaded,
+    CorosyncLost,
+    Event,
+    Shutdown,
+    ShutdownRequested,
+)
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin
 from rgmgr.core.spec import ClusterSpec
@@ -279,6 +285,8 @@ class Daemon:
 
     async def _shut_down(self) -> None:
         kind = await self._systemd.shutdown_kind()
+        if kind is Shutdown.RESTART and not self._can_return():
+            kind = Shutdown.STOP
         self._notifier.stopping()
         self._emit(ShutdownRequested(kind))
         while not self._is_over.is_set():
@@ -286,6 +294,21 @@ class Daemon:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(10):
                     await self._is_over.wait()
+
+    def _can_return(self) -> bool:
+        """Tell whether a daemon that starts now would accept the file.
+
+        One that does not leaves its node without a daemon, and the others would fence it with all
+        its services: better to move them away while that can be done.
+        """
+        try:
+            load(self._options.config, self._node_ids)
+        except ConfigError as error:
+            log_problems(error)
+            reason = f"{error.source} would not be taken at the start: services are moved away"
+            log.warning("shutdown.made_final", reason=reason)
+            return False
+        return True
 
     def _reload(self) -> None:
         """Read cluster.toml again; one with problems changes nothing."""

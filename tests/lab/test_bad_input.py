@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must not be done is refused on real nodes: with a word that says why, and without a trace."""
+"""What must not be done is refused on real nodes: it is said why, and nothing is changed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ async def main():
     for number in range({GARBAGE_FRAMES}):
         while send(b"\\xff" + os.urandom(random.randint(0, 5000))) is not Sent.TAKEN:
             await asyncio.sleep(0.01)
-        group.send(os.urandom(random.randint(0, 5000)))  # a whole frame with nothing in it
+        while send(b"W" + os.urandom(random.randint(0, 5000))) is not Sent.TAKEN:
+            await asyncio.sleep(0.01)
     print(os.getpid(), await group.leave())
     await run
 
@@ -58,6 +59,23 @@ def masked(cluster: Observed, unit: str, *nodes: str) -> Iterator[None]:
     finally:
         for node in nodes:
             cluster.do(node, "systemctl", "unmask", "--runtime", unit)
+
+
+@contextlib.contextmanager
+def uninstalled(cluster: Observed, *nodes: str) -> Iterator[None]:
+    """Take the web server's unit away, and the script that systemd would make one of."""
+    moves = [(f"/lib/systemd/system/{NGINX}", "/root/unit"), ("/etc/init.d/nginx", "/root/script")]
+    try:
+        for node in nodes:
+            for home, away in moves:
+                cluster.do(node, "mv", home, away)
+            cluster.do(node, "systemctl", "daemon-reload")
+        yield
+    finally:
+        for node in nodes:
+            for home, away in moves:
+                asked(cluster, node, "mv", away, home)
+            cluster.do(node, "systemctl", "daemon-reload")
 
 
 @contextlib.contextmanager
@@ -93,13 +111,13 @@ def test_a_unit_that_no_node_has_leaves_nothing_behind_and_status_says_why(
 ) -> None:
     cluster.do("node1", "clusvcadm", "-d", "web")
 
-    with masked(cluster, NGINX, *NODES):
+    with uninstalled(cluster, *NODES):
         said = asked(cluster, "node3", "rgmgr", "enable", "web")
         shown = cluster.do("node3", "rgmgr", "status", "web")
 
         assert said.returncode == 1, said
         assert NGINX in said.stderr
-        for word in (NGINX, "masked", *NODES):
+        for word in (NGINX, "not found", *NODES):
             assert word in shown, shown
         assert not any(cluster.active_on(n) for n in NODES)
         assert cluster.answering() == ""
@@ -235,6 +253,27 @@ def test_a_reload_with_a_wrong_file_is_refused_key_by_key(cluster: Observed) -> 
     assert daemon_of(cluster, "node1") == pid
     assert cluster.when("node1", "config.loaded", since) is None
     assert at_rest(cluster) == before
+
+
+def test_a_restart_with_a_wrong_file_moves_services_away_instead_of_getting_fenced(
+    cluster: Observed,
+) -> None:
+    """The new daemon would end with 78, and a node that stays without one is fenced."""
+    boot = cluster.boot_id("node1")
+    since = cluster.now_us()
+
+    with wrong_file(cluster, "node1"):
+        restarted = asked(cluster, "node1", "systemctl", "restart", "rgmgrd")
+        cluster.await_page("node2")
+
+    assert restarted.returncode != 0
+    assert cluster.when("node1", "shutdown.made_final", since, CONFIG)
+    assert cluster.when("node2", "member.left_cleanly", since, "node1")
+    assert not cluster.active_on("node1")
+    cluster.do("node1", "systemctl", "start", "rgmgrd")
+    cluster.await_that(cluster.is_settled, "node1 to return")
+    assert cluster.boot_id("node1") == boot
+    assert cluster.when("node2", "node.unclean", since) is None
 
 
 def test_a_daemon_with_a_wrong_file_does_not_start_and_is_not_tried_again(

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,13 @@ def test_status_screens(
     golden(
         f"cli/{name}.txt", "\n".join(line.rstrip() for line in result.output.splitlines()) + "\n"
     )
+
+
+def test_a_daemon_without_corosync_says_what_it_waits_for() -> None:
+    note = "waiting for corosync: it does not run; see 'systemctl status corosync'"
+    waiting = replace(troubled(), is_connected=False, note=note)
+
+    assert f"!! {note}\n" in run("status", daemon=FakeDaemon(waiting)).output
 
 
 def test_nothing_is_cut_off_on_a_narrow_terminal() -> None:
