@@ -96,6 +96,7 @@ def _cut_power(observer: Observer, samples: Samples) -> None:
     observer.lab.kill("node1")
     observer.await_page("node2")
     page = observer.now_us()
+    _await(observer, "node2", "service.started", since)  # logged a moment after the page is there
     ring = _ring_formed(observer, "node2", since)
     at = {
         event: _when(observer, "node2", event, since)

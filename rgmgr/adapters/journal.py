@@ -13,10 +13,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import stat
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final, TextIO
+from typing import Final, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -32,6 +34,32 @@ _LEVEL_BY_SEVERITY: Final = {
 }
 _BARE: Final = re.compile(r"[^\s\"'=\\]+")
 _RESERVED: Final = frozenset({"event", "exc_info", "exception", "level", "self", "timestamp"})
+
+
+class _JournaldEnd:
+    """The stream to journald; one that is full or broken costs a line, never the daemon's time."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        data = text.encode("utf-8", "backslashreplace")
+        with suppress(OSError, ValueError):
+            link = socket.socket(fileno=self._stream.fileno())
+            try:
+                link.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            finally:
+                link.detach()  # the descriptor stays the stream's
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+def _patient(stream: TextIO, environment: Mapping[str, str]) -> TextIO:
+    """Return where to write: not to the journal's own socket, which blocks while journald hangs."""
+    if _is_journal(stream, environment) and stat.S_ISSOCK(os.fstat(stream.fileno()).st_mode):
+        return cast("TextIO", _JournaldEnd(stream))
+    return stream
 
 
 class Journal:
@@ -52,11 +80,11 @@ class Journal:
     ) -> None:
         found = sys.stderr if stream is None else stream
         variables = os.environ if environment is None else environment
-        self._stream = found
+        self._stream = _patient(found, variables)
         self._processors = _processors(found, variables)
         self._wrapper = structlog.make_filtering_bound_logger(_LEVEL_BY_SEVERITY[lowest])
         self._log = structlog.wrap_logger(
-            structlog.WriteLogger(found),
+            structlog.WriteLogger(self._stream),
             processors=self._processors,
             wrapper_class=self._wrapper,
         )

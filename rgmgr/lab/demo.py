@@ -88,6 +88,10 @@ def _power_cut(observer: Observer) -> None:
     click.echo(f"--- {VICTIM} loses its power ---")
     observer.await_page(SURVIVOR)
     answered_us = observer.now_us()
+    last = STORY[-1]  # logged a moment after the page is there
+    observer.await_that(
+        lambda: observer.when(SURVIVOR, last.event, cut_us, *last.words) is not None, last.event
+    )
     lines = observer.lines(SURVIVOR, cut_us)
     for moment in STORY:
         _tell_moment(lines, moment, cut_us)

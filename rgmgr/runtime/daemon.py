@@ -71,6 +71,10 @@ class Options:
     secrets_dir: Path
 
 
+class _OverError(Exception):
+    """Ends all tasks of the daemon, also those that wait for a disk or a corosync that hangs."""
+
+
 class Daemon:
     """One life of rgmgrd. `run` returns the exit status.
 
@@ -106,31 +110,30 @@ class Daemon:
     async def run(self) -> int:
         """Run until the core says it is over."""
         self._watch_signals()
-        async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(self._systemd.run(), name="systemd"),
-                tasks.create_task(self._office.run(), name="bus"),
-                tasks.create_task(self._group.run(), name="corosync"),
-                tasks.create_task(self._feed_watchdog(), name="watchdog"),
-            ]
-            self._tasks = tasks
-            self._notifier.ready()
-            self._say(self._note)
-            await self._is_over.wait()
-            self._notifier.stopping()
-            await self._group.leave()
-            await self._fences.close()
-            with contextlib.suppress(TimeoutError):  # a stalled disk must not hold the end up
-                async with asyncio.timeout(CLOSE_MS / 1000):
-                    await self._store.close()
-            self._timers.close()
-            for task in (*running, *self._pump_tasks):
-                task.cancel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._systemd.run(), name="systemd")
+                tasks.create_task(self._office.run(), name="bus")
+                tasks.create_task(self._group.run(), name="corosync")
+                tasks.create_task(self._feed_watchdog(), name="watchdog")
+                self._tasks = tasks
+                self._notifier.ready()
+                self._say(self._note)
+                await self._is_over.wait()
+                self._notifier.stopping()
+                await self._group.leave()
+                await self._fences.close()
+                with contextlib.suppress(TimeoutError):  # a stalled disk must not hold the end up
+                    async with asyncio.timeout(CLOSE_MS / 1000):
+                        await self._store.close()
+                self._timers.close()
+                raise _OverError  # noqa: TRY301  # to the group, which then cancels all
+        except* _OverError:
+            pass
         self._notifier.close()
         return self._exit.status if self._exit else 0
 
     _tasks: asyncio.TaskGroup
-    _pump_tasks: tuple[asyncio.Task[None], ...] = ()
 
     def _emit(self, event: Event) -> None:
         if self._pump is not None:
@@ -182,10 +185,14 @@ class Daemon:
             )
         elif self._pump is None:
             self._begin(NodeId(event.local.node), event.node_names)
+        elif event.local.node != self._pump.state.local.me:
+            self._end(Exit(1, f"corosync came back as node {event.local.node}: starting anew"))
+        else:
+            self._node_ids = _ids_of(event.node_names)
 
     def _begin(self, me: NodeId, node_names: dict[int, str]) -> None:
         """Start the core: we know who we are."""
-        node_ids = {name: NodeId(number) for number, name in node_names.items()}
+        node_ids = _ids_of(node_names)
         try:
             spec = load(self._options.config, node_ids)
         except ConfigError as error:
@@ -215,7 +222,7 @@ class Daemon:
             end=self._end,
         )
         self._pump = Pump(state, dispatcher, self._after)
-        self._pump_tasks = (self._tasks.create_task(self._pump.run(), name="pump"),)
+        self._tasks.create_task(self._pump.run(), name="pump")
         self._systemd.probe(state.cluster.spec)
 
     _node_ids: dict[str, NodeId] | None = None
@@ -223,6 +230,7 @@ class Daemon:
     def _after(self, state: State) -> None:
         self._changed.set()
         self._changed.clear()
+        self._systemd.configure([service.spec for service in state.cluster.services.values()])
         self._say(status_line(state))
         self._office.publish()
 
@@ -383,6 +391,10 @@ def _leaves(error: Exception) -> Iterator[Exception]:
 
 async def _live(options: Options, spec: ClusterSpec, journal: Journal) -> int:
     return await Daemon(options, spec, journal).run()
+
+
+def _ids_of(node_names: dict[int, str]) -> dict[str, NodeId]:
+    return {name: NodeId(number) for number, name in node_names.items()}
 
 
 def _parse(argv: Sequence[str] | None) -> Options:

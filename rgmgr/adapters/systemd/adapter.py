@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -35,7 +35,7 @@ from rgmgr.core.events import (
     ServiceProbed,
     Shutdown,
 )
-from rgmgr.core.spec import ClusterSpec, ResourceSpec
+from rgmgr.core.spec import ClusterSpec, ResourceSpec, ServiceSpec
 from rgmgr.errors import BusError
 
 RESYNC_PERIOD_S = 60.0
@@ -93,6 +93,7 @@ class Systemd:
         self._watches: dict[Key, _Watch] = {}
         self._by_unit: dict[str, Key] = {}
         self._spec: ClusterSpec | None = None
+        self._touched: set[ServiceName] = set()  # worked on since the present survey began
         self._has_probed = False
         self._resync = asyncio.Event()
         self._broken: asyncio.Future[None] | None = None
@@ -117,6 +118,11 @@ class Systemd:
         """Tell what really runs: one ServiceProbed per service, then ProbeFinished."""
         self._spec = spec
         self._spawn(self._probe_all(spec), "systemd probe")
+
+    def configure(self, services: Sequence[ServiceSpec]) -> None:
+        """Say what the services are made of now, for the surveys after the first."""
+        if self._spec is not None and self._spec.services != tuple(services):
+            self._spec = replace(self._spec, services=tuple(services))
 
     def start(self, action: StartResource) -> None:
         """Begin to bring a resource up; answered by one event with the action's `op`."""
@@ -184,6 +190,7 @@ class Systemd:
 
     async def _in_turn(self, key: Key, work: Callable[[], Coroutine[None, None, None]]) -> None:
         """Do one thing at a time for each resource, in the order of the actions."""
+        self._touched.add(key.service)
         queue = self._queues.setdefault(key, [])
         done = asyncio.Event()
         before = queue[-1] if queue else None
@@ -248,10 +255,10 @@ class Systemd:
                 await self._tell_again(self._spec)
 
     async def _tell_again(self, spec: ClusterSpec) -> None:
+        self._touched = {key.service for key in self._queues}
         found = await self._survey(spec)
-        busy = {key.service for key in self._queues}
         for service, active in found.active.items():
-            if service not in busy:
+            if service not in self._touched:  # else what was seen may be past
                 self._emit(ServiceProbed(service=service, active=active))
 
     # --- failures -----------------------------------------------------------------------------

@@ -17,7 +17,15 @@ from enum import Enum
 
 import structlog
 
-from rgmgr.adapters.bus import NO_REPLY, UNKNOWN_OUTCOME, Bus, Signal, match_signal, variant
+from rgmgr.adapters.bus import (
+    BUS_DESTINATION,
+    NO_REPLY,
+    UNKNOWN_OUTCOME,
+    Bus,
+    Signal,
+    match_signal,
+    variant,
+)
 from rgmgr.adapters.systemd import names
 from rgmgr.errors import BusError
 
@@ -350,11 +358,11 @@ class Manager:
         await self._begin(bus)
 
     async def _begin(self, bus: Bus) -> None:
-        await bus.call(SYSTEMD, MANAGER_PATH, MANAGER, "Subscribe")
         (owner,) = await bus.call(
-            "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetNameOwner", "s", [SYSTEMD]
+            BUS_DESTINATION, "/", BUS_DESTINATION, "GetNameOwner", "s", [SYSTEMD]
         )
-        self._owner = str(owner)
+        self._owner = str(owner)  # first, for it tells whose signals count
+        await bus.call(SYSTEMD, MANAGER_PATH, MANAGER, "Subscribe")
         self._is_ready.set()
         self._on_resync()
 
@@ -400,9 +408,13 @@ class Manager:
         return value
 
     def _on_signal(self, signal: Signal) -> None:
-        match signal.member:
-            case "NameOwnerChanged" if signal.body[0] == SYSTEMD:
+        if signal.member == "NameOwnerChanged":
+            if signal.sender == BUS_DESTINATION and signal.body[0] == SYSTEMD:
                 self._on_owner(str(signal.body[2]))
+            return
+        if signal.sender != self._owner:
+            return  # anybody may send us a signal, whatever our match rules say
+        match signal.member:
             case "PropertiesChanged" if signal.body[0] == UNIT:
                 self._on_properties(signal)
             case "JobRemoved" if signal.interface == MANAGER:

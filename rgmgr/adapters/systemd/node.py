@@ -33,6 +33,7 @@ _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
 _IFADDRMSG = struct.Struct("=BBBBI")
 _ATTRIBUTE = struct.Struct("=HH")
 _RECEIVE_BYTES = 65536
+_INT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ class ThisNode:
         """Read PID 1's mounts, or our own when it is not ours to see them."""
         for path in _MOUNTINFO:
             with contextlib.suppress(PermissionError):
-                return parse_mountinfo(path.read_text(encoding="utf-8", errors="surrogateescape"))
+                return parse_mountinfo(path.read_text(encoding="utf-8", errors="replace"))
         return []
 
     def addresses(self) -> list[Address]:
@@ -88,6 +89,7 @@ class ThisNode:
             while True:
                 for kind, payload in _messages(link.recv(_RECEIVE_BYTES)):
                     if kind in (_NLMSG_DONE, _NLMSG_ERROR):
+                        _refuse_failed_dump(payload)
                         return found
                     if kind == _RTM_NEWADDR:
                         found.extend(_address(payload))
@@ -200,6 +202,13 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         yield kind, data[at + _HEADER.size : at + size]
         at += (size + 3) & ~3
+
+
+def _refuse_failed_dump(payload: bytes) -> None:
+    """Raise OSError when the kernel gave up: an unfinished list must not look like a short one."""
+    code = struct.unpack_from("=i", payload)[0] if len(payload) >= _INT_BYTES else 0
+    if code < 0:
+        raise OSError(-code, f"cannot list the addresses of this node: {os.strerror(-code)}")
 
 
 def _address(payload: bytes) -> Iterator[Address]:

@@ -134,11 +134,18 @@ async def _holds_something(
 ) -> bool:
     if is_present(made, node):
         return True
-    if status.is_up:
-        return False  # the unit is, the real thing is not
+    if status.is_up:  # the unit is, the real thing is not, unless it was another one then
+        return await _is_of_other_definition(manager, made)
     if not status.is_down:
         return True
     return status.active == "failed" and bool(await manager.processes(made.unit))
+
+
+async def _is_of_other_definition(manager: Manager, made: Plan) -> bool:
+    environment = (await manager.type_properties(made.unit)).get("Environment")
+    marks = [str(entry) for entry in environment] if isinstance(environment, list) else []
+    ours = [mark for mark in marks if mark.startswith(f"{MARK}GEN=")]
+    return bool(ours) and f"{MARK}GEN={made.generation}" not in ours
 
 
 async def _note_generation(manager: Manager, drop_ins: DropIns, made: Plan) -> None:

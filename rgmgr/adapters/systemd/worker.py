@@ -34,6 +34,7 @@ from rgmgr.adapters.systemd.manager import (
 )
 from rgmgr.adapters.systemd.node import NodeFacts, users_of
 from rgmgr.adapters.systemd.resources import (
+    DAEMON_UNIT,
     Plan,
     cleanup_definition,
     definition,
@@ -252,10 +253,10 @@ class Worker:
         progress = _Progress()
         while True:
             try:
-                status, system_state = await asyncio.gather(
-                    self._manager.status(plan.unit), self._manager.manager_property("SystemState")
+                status, is_ending = await asyncio.gather(
+                    self._manager.status(plan.unit), self._is_ending()
                 )
-                if await self._next_down(plan, status, progress, system_state):
+                if await self._next_down(plan, status, progress, is_ending=is_ending):
                     break
             except BusError as error:
                 await self._after_stop_error(plan, error)
@@ -263,13 +264,13 @@ class Worker:
             self._drop_ins.remove(plan.unit)
 
     async def _next_down(
-        self, plan: Plan, status: UnitStatus, progress: _Progress, system_state: object
+        self, plan: Plan, status: UnitStatus, progress: _Progress, *, is_ending: bool
     ) -> bool:
         if status.is_down and not status.job:
             return await self._is_gone(plan, status, progress)
         if plan.spec.type == "fs" and not self._is_ours_mounted(plan) and status.is_up:
             return True  # somebody else's mount; ours is gone
-        job = await self._manager.stop_unit(plan.unit, self._stop_mode(status, system_state))
+        job = await self._manager.stop_unit(plan.unit, _stop_mode(status, is_ending=is_ending))
         result = await self._manager.job_result(job, _JOB_LOOK_S)
         if result == "failed":
             await asyncio.sleep(_REFUSED_PAUSE_S)
@@ -278,13 +279,17 @@ class Worker:
     def _is_ours_mounted(self, plan: Plan) -> bool:
         return is_present(plan, self._node) is True
 
-    @staticmethod
-    def _stop_mode(status: UnitStatus, system_state: object) -> StopMode:
-        """At shutdown a stop job waits for our own end: only this mode releases it."""
-        is_waiting = bool(status.job) and status.job_type == "stop"
-        if is_waiting or system_state == "stopping":
-            return StopMode.NOW
-        return StopMode.REPLACE
+    async def _is_ending(self) -> bool:
+        """Tell whether this node, or our own unit, is being ended."""
+        state, job = await asyncio.gather(
+            self._manager.manager_property("SystemState"), self._daemon_job()
+        )
+        return state == "stopping" or job in ("stop", "restart")
+
+    async def _daemon_job(self) -> str:
+        with contextlib.suppress(BusError):  # its job may end while we ask
+            return await self._manager.job_type(names.object_path(DAEMON_UNIT))
+        return ""
 
     async def _is_gone(self, plan: Plan, status: UnitStatus, progress: _Progress) -> bool:
         """Answer the three questions: the unit, its processes, the real thing."""
@@ -413,6 +418,12 @@ class Worker:
         except BusError as error:
             if error.name != NO_SUCH_UNIT:
                 raise
+
+
+def _stop_mode(status: UnitStatus, *, is_ending: bool) -> StopMode:
+    """While our own unit is ended a stop job waits for our end: only one mode releases it."""
+    is_waiting = bool(status.job) and status.job_type == "stop"
+    return StopMode.NOW if is_waiting or is_ending else StopMode.REPLACE
 
 
 def _users(plan: Plan) -> str:
