@@ -87,7 +87,7 @@ class WireFault(enum.Enum):
 
     MALFORMED = "malformed"  # not ours or damaged: drop it, with an error in the journal
     IGNORABLE = "ignorable"  # of a later version, which says that others need not know it
-    NOT_UNDERSTOOD = "not understood"  # of a later version, and it matters: stop acting
+    NOT_UNDERSTOOD = "not understood"  # of a later version, and it matters: an error
 
 
 class WireError(RgmgrError):

@@ -34,7 +34,7 @@ HEADER_BYTES: Final = _FIXED.size + _CRC.size
 class Flag(enum.IntFlag):
     """Bits of the header. A receiver ignores bits that it does not know."""
 
-    MUST_UNDERSTAND = 1  # who does not know this kind must stop acting
+    MUST_UNDERSTAND = 1  # who does not know this kind reports an error; INSTALL names what all know
     COMPRESSED = 2
 
 

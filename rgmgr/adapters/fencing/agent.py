@@ -71,7 +71,13 @@ class AgentRun:
         finally:
             os.close(options)
             os.close(writer)
-        self._pidfd = os.pidfd_open(self._process.pid)
+        try:
+            self._pidfd = os.pidfd_open(self._process.pid)
+        except OSError:  # out of descriptors: an agent that nobody watches must not run on
+            os.close(self._reader)
+            self._kill(marked=True)
+            self._process.wait()
+            raise
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._loop.add_reader(self._pidfd, self._note_end)
         self._loop.add_reader(self._reader, self._drain)

@@ -355,9 +355,6 @@ class Manager:
         for rule in _MATCHES:
             await bus.add_match(rule)
         self._bus = bus
-        await self._begin(bus)
-
-    async def _begin(self, bus: Bus) -> None:
         (owner,) = await bus.call(
             BUS_DESTINATION, "/", BUS_DESTINATION, "GetNameOwner", "s", [SYSTEMD]
         )
@@ -421,8 +418,6 @@ class Manager:
                 self._on_job_removed(str(signal.body[1]), str(signal.body[3]))
             case "Reloading" if signal.interface == MANAGER:
                 self._on_reloading(is_reloading=signal.body[0] is True)
-            case _:
-                pass
 
     def _on_reloading(self, *, is_reloading: bool) -> None:
         self._is_reloading = is_reloading
