@@ -40,6 +40,15 @@ def cluster(booted: Lab) -> Observed:
     return observed
 
 
+@pytest.fixture
+def own_lab(booted: Lab) -> Iterator[Lab]:
+    """Give the test the lab to take down; the others get a new one."""
+    try:
+        yield booted
+    finally:
+        booted.up(3)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

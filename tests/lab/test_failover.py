@@ -167,3 +167,16 @@ def test_nothing_starts_while_the_fence_device_does_not_confirm(cluster: Observe
     assert proven is not None
     assert starting is not None
     assert proven <= starting
+
+
+def test_a_node_that_shuts_down_gives_its_services_away_and_is_not_fenced(
+    cluster: Observed,
+) -> None:
+    since = cluster.now_us()
+
+    cluster.lab.run("node1", ["systemctl", "--no-block", "poweroff"])
+    cluster.await_page("node2", 30)
+    cluster.await_that(lambda: not cluster.lab.is_on("node1"), "node1 to be off", 30)
+
+    assert cluster.when("node2", "member.left_cleanly", since, "node1") is not None
+    assert cluster.when("node2", "node.unclean", since) is None

@@ -6,24 +6,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from rgmgr.lab.lab import Lab
 
 PROJECT = Path(__file__).parents[2]
 DEMO_TIMEOUT_S = 180
-
-
-@pytest.fixture
-def own_lab(booted: Lab) -> Iterator[Lab]:
-    """Give the test the lab to take down; the others get a new one."""
-    try:
-        yield booted
-    finally:
-        booted.up(3)
 
 
 def test_down_leaves_nothing_behind(own_lab: Lab) -> None:
