@@ -159,17 +159,18 @@ def _align(turn: Turn, name: ServiceName, service: Service, duty: _Duty | None) 
 
 
 def _new_job(turn: Turn, service: Service, duty: _Duty) -> Job:
-    """Return the whole way up or down; a repair leaves alone what started before the fault."""
-    is_start = duty.kind is JobKind.START
-    order = start_order(service.spec) if is_start else stop_order(service.spec)
-    is_repair = service.after is After.REPAIR and duty.op == service.op
+    """Return the whole way up or down; a repair stops only from the first fault on.
+
+    A start always goes the whole way: what is up already is verified, not believed.
+    """
+    if duty.kind is JobKind.START:
+        return Job(kind=duty.kind, op=duty.op, steps=start_order(service.spec))
+    order = stop_order(service.spec)
     sure = _surely_active(turn, service)
-    touched = from_fault(service.spec, {r.name for r in order if r.name not in sure})
-    if not is_repair or not touched:
-        return Job(kind=duty.kind, op=duty.op, steps=order)
-    steps = tuple(resource for resource in order if resource in touched)
-    kept = tuple(resource for resource in order if resource not in touched)
-    return Job(kind=duty.kind, op=duty.op, steps=steps, done=kept if is_start else ())
+    broken = {resource.name for resource in order if resource.name not in sure}
+    if broken and service.after is After.REPAIR and duty.op == service.op:
+        order = from_fault(service.spec, broken)[::-1]
+    return Job(kind=duty.kind, op=duty.op, steps=order)
 
 
 def _advance(turn: Turn, name: ServiceName, *, may_start: bool) -> None:

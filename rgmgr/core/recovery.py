@@ -85,13 +85,23 @@ def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: i
 def stop_failed(ledger: Ledger, sender: NodeId, body: ServiceStopFailed) -> None:
     """Something may still be held: only a human, or the proof that the node is down, helps."""
     service = ledger.state.services.get(body.service)
-    if service is None or body.op not in (service.op, service.cleanup_op):
+    if service is None:
         return
-    if _current(ledger, sender, body) and service.state in STOPPING_STATES:
-        lost = replace(service, owner=None, last_owner=sender, fault=body.reason, target=None)
-        ledger.move(lost, ServiceState.FAILED)
-    if sender == service.owner or sender in service.cleanup:
-        _note_failure(ledger, "service.stop_failed", service, sender, body.reason)
+    is_owner = _current(ledger, sender, body) is not None and service.state in STOPPING_STATES
+    is_cleaner = sender in service.cleanup and body.op == service.cleanup_op
+    if not is_owner and not is_cleaner:
+        return
+    _note_failure(ledger, "service.stop_failed", service, sender, body.reason)
+    if is_owner or service.owner is None:
+        held = replace(
+            service,
+            owner=None,
+            last_owner=sender,
+            cleanup=tuple(n for n in service.cleanup if n != sender),
+            fault=body.reason,
+            target=None,
+        )
+        ledger.move(held, ServiceState.FAILED)
 
 
 def finish_stop(ledger: Ledger, service: Service) -> None:

@@ -198,6 +198,8 @@ def _best_other(cluster: ClusterState, service: Service) -> NodeId | None:
 
 def _outcome_of_stop(service: Service, verb: Verb) -> Verdict:
     goal = ServiceState.DISABLED if verb is Verb.DISABLE else ServiceState.STOPPED
+    if service.state in (goal, ServiceState.DISABLED) and service.cleanup:
+        return ACCEPTED  # something of it is still being stopped somewhere
     if service.state in (goal, ServiceState.DISABLED):
         return Verdict(Answer.DONE, f"{service.spec.name} is {service.state.value}")
     if service.state in MOVING:

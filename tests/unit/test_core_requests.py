@@ -6,7 +6,7 @@ from rgmgr.core.actions import Answer, SaveState, StartResource, StopResource
 from rgmgr.core.events import Shutdown, ShutdownRequested
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import NodeStatus, ServiceState
-from tests.unit.core_cluster import N1, N2, N3, formed, spec, web
+from tests.unit.core_cluster import N1, N2, N3, Cluster, formed, spec, web
 
 
 def test_relocate_moves_the_service_and_answers_when_it_runs() -> None:
@@ -185,3 +185,40 @@ def test_a_daemon_that_restarts_leaves_everything_as_it_is() -> None:
 
     assert cluster.took(StopResource) == []
     assert cluster.states[N1].local.is_over
+
+
+def leftover(cluster: Cluster) -> None:
+    """Have node3 come back with a part of the service that runs on nobody's record."""
+    cluster.ask(N2, Verb.DISABLE)
+    cluster.units[N3] = {"vip"}
+    cluster.restart_daemon(N3)
+
+
+def test_disable_is_not_done_while_left_overs_are_being_stopped() -> None:
+    cluster = formed()
+    leftover(cluster)
+    react = cluster._react
+    cluster._react = lambda n, a: None if isinstance(a, StopResource) else react(n, a)  # type: ignore[method-assign]
+    cluster.view(N1, N2, N3)
+    ((_, begun),) = cluster.took(StopResource)[-1:]
+
+    early = cluster.ask(N1, Verb.DISABLE)
+    del cluster._react
+    react(N3, begun)
+    cluster.settle()
+
+    assert early is None
+    assert cluster.units[N3] == set()
+    assert [a.answer for _, a in cluster.actions if hasattr(a, "answer")][-1] is Answer.DONE
+
+
+def test_left_overs_that_cannot_be_stopped_make_the_service_failed() -> None:
+    """Nothing else would ever try again, and only an administrator can help."""
+    cluster = formed()
+    leftover(cluster)
+    cluster.broken_stops.add((N3, "vip"))
+
+    cluster.view(N1, N2, N3)
+
+    assert cluster.service().state is ServiceState.FAILED
+    assert cluster.service().last_owner == N3
