@@ -2,9 +2,8 @@
 """What the administrator asked for: the checked configuration as the core sees it.
 
 Built by `rgmgr.config.schema` from cluster.toml, carried inside the agreed state. Times are
-milliseconds. A fence option should hold a
-reference such as `secret:ipmi1`; one in clear text is warned of and is here too, so a spec is never
-logged.
+milliseconds. A fence option should hold a reference such as `secret:ipmi1`; one in clear text is
+warned of and is here too, so a spec is never logged.
 """
 
 from __future__ import annotations
