@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from rgmgr.lab.errors import LabError
 from rgmgr.lab.layout import (
     BRIDGE,
     MANAGEMENT,
@@ -76,8 +77,14 @@ def remove() -> None:
 
 
 def set_port(node: NodePlan, state: str) -> None:
-    """Plug (``up``) or unplug (``down``) a node's cable at the bridge."""
-    command(["ip", "-n", MANAGEMENT, "link", "set", node.port, state])
+    """Plug (``up``) or unplug (``down``) a node's cable at the bridge.
+
+    A node that is just being switched on has no port yet; it looks for the file ``cut`` once it has.
+    """
+    argv = ["ip", "-n", MANAGEMENT, "link", "set", node.port, state]
+    done = attempt(argv)
+    if done.returncode != 0 and "Cannot find device" not in done.stderr:
+        raise LabError(f"`{' '.join(argv)}` failed: {done.stderr.strip()}")
 
 
 def set_cuts(pairs: Sequence[tuple[NodePlan, NodePlan]]) -> None:

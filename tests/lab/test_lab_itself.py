@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from rgmgr.lab.lab import Lab
+from tests.lab.observed import Observed
 
 PROJECT = Path(__file__).parents[2]
 DEMO_TIMEOUT_S = 180
@@ -18,6 +19,18 @@ def test_down_leaves_nothing_behind(own_lab: Lab) -> None:
     own_lab.down()
 
     assert left_behind(own_lab) == []
+
+
+def test_cables_can_be_mended_while_a_node_is_switched_on(cluster: Observed) -> None:
+    """Its port is made anew at each boot, so for a moment there is none."""
+    for _ in range(3):
+        cluster.lab.kill("node3")
+        cluster.lab.cut("node3")
+        cluster.lab.power_on("node3")
+        cluster.lab.heal()
+
+    cluster.lab.await_booted("node3")
+    cluster.await_that(cluster.is_settled, "node3 to return")
 
 
 def test_the_demo_tells_a_real_failover_and_leaves_nothing_behind(own_lab: Lab) -> None:
