@@ -79,7 +79,7 @@ def remove() -> None:
 def set_port(node: NodePlan, state: str) -> None:
     """Plug (``up``) or unplug (``down``) a node's cable at the bridge.
 
-    A node that is just being switched on has no port yet; it looks for the file ``cut`` once it has.
+    A node that is just being switched on has no port yet; it heeds the file ``cut`` once it has.
     """
     argv = ["ip", "-n", MANAGEMENT, "link", "set", node.port, state]
     done = attempt(argv)
