@@ -55,7 +55,7 @@ class Session:
         return self._outbox.queued
 
     def send(self, payload: bytes) -> None:
-        """Queue a message; it is sent in this session or never."""
+        """Queue a message; it is sent on this connection or never."""
         self._outbox.put(payload)
         self._drained.clear()
         self._wake.set()
