@@ -7,10 +7,7 @@ from pathlib import Path
 
 import click
 
-from rgmgr.cli.exits import Exit
-from rgmgr.errors import ConfigError
-
-DEFAULT_FILE = Path("/etc/rgmgr/cluster.toml")
+from rgmgr.cli.files import DEFAULT_FILE, read_file
 
 
 @click.group()
@@ -26,17 +23,8 @@ def check(file: Path) -> None:
     Works on any machine: neither corosync nor rgmgrd is asked.
     """
     from rgmgr.config.advice import warnings  # noqa: PLC0415 - other verbs read no configuration
-    from rgmgr.config.load import load  # noqa: PLC0415 - likewise
 
-    context = click.get_current_context()
-    try:
-        spec = load(file, node_ids=None)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        context.exit(Exit.CONFIG)
-    except OSError as error:
-        click.echo(f"rgmgr: cannot read {str(file)!r}: {error.strerror}", err=True)
-        context.exit(Exit.CONFIG)
+    spec = read_file(file)
     count = f"{len(spec.nodes)} nodes, {len(spec.services)} services"
     click.echo(f"{file}: no problems (cluster {spec.name!r}, version {spec.version}, {count})")
     for warning in warnings(spec):

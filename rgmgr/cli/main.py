@@ -26,6 +26,7 @@ _VERBS = {
     "sim": "rgmgr.sim.cli:sim",
     "status": "rgmgr.cli.status:status",
     "stop": "rgmgr.cli.services:stop",
+    "tree": "rgmgr.cli.tree:tree",
 }
 
 

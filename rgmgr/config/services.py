@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from domains.model import ServiceName
+from rgmgr.config.levels import SERVICE, read_levels
 from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, check_word, resource_unit_length
 from rgmgr.config.problems import Problems, below, did_you_mean, listed, shown
 from rgmgr.config.resources import accept, find_type, parse_plain, read_parameters
@@ -22,7 +23,8 @@ from rgmgr.core.spec import (
 
 TREE_DEPTH_MAX = 16
 COMMON_KEYS = ("type", "name", "start_timeout", "stop_timeout")
-REF_KEYS = ("ref", "type", "start_timeout", "stop_timeout", "resource")
+PLACE_KEYS = ("start_level", "stop_level", "resource")
+REF_KEYS = ("ref", "type", "start_timeout", "stop_timeout", *PLACE_KEYS)
 _RESOURCE = ResourceSpec(name=ResourceName(""), type="", parameters={})  # its defaults
 _SERVICE = ServiceSpec(name=ServiceName(""), resources=())  # its defaults
 SERVICE_KEYS = (
@@ -126,33 +128,46 @@ class _Tree:
     problems: Problems
     placed: list[_Placed] = field(default_factory=list)
 
-    def read(self, entries: Entries, depth: int = 1) -> tuple[ResourceSpec, ...]:
-        found = [self._read_place(path, raw, depth) for path, raw in entries]
+    def read(
+        self, entries: Entries, parent: str = SERVICE, depth: int = 1
+    ) -> tuple[ResourceSpec, ...]:
+        found = [self._read_place(path, raw, parent, depth) for path, raw in entries]
         return tuple(resource for resource in found if resource is not None)
 
-    def _read_place(self, path: str, raw: Mapping[str, object], depth: int) -> ResourceSpec | None:
+    def _read_place(
+        self, path: str, raw: Mapping[str, object], parent: str, depth: int
+    ) -> ResourceSpec | None:
         resource = self._refer(raw, path) if "ref" in raw else self._own(raw, path)
         if resource is not None:
             self.placed.append(_Placed(path, resource))
-        children = self._read_children(raw, path, depth)
-        return None if resource is None else replace(resource, children=children)
+        kind = resource.type if resource else ""
+        children = self._read_children(raw, path, kind, depth)
+        levels = read_levels(Table(raw, path, self.problems, known=None), parent, kind)
+        return (
+            None
+            if resource is None
+            else replace(
+                resource, children=children, start_level=levels.start, stop_level=levels.stop
+            )
+        )
 
     def _read_children(
-        self, raw: Mapping[str, object], path: str, depth: int
+        self, raw: Mapping[str, object], path: str, kind: str, depth: int
     ) -> tuple[ResourceSpec, ...]:
         if depth == TREE_DEPTH_MAX and raw.get("resource"):
             text = f"resources are nested more than {TREE_DEPTH_MAX} levels deep"
             self.problems.add(below(path, "resource"), text)
             return ()
         table = Table(raw, path, self.problems, known=None)
-        return self.read(table.tables("resource", "service" + ".resource" * (depth + 1)), depth + 1)
+        entries = table.tables("resource", "service" + ".resource" * (depth + 1))
+        return self.read(entries, kind, depth + 1)
 
     def _own(self, raw: Mapping[str, object], path: str) -> ResourceSpec | None:
         if "type" not in raw:
             text = "neither type nor ref is given"
             self.problems.add(path, text, "a type makes a resource, a ref uses a shared one")
             return None
-        return _define(raw, path, self.problems, structure=("resource",))[1]
+        return _define(raw, path, self.problems, structure=PLACE_KEYS)[1]
 
     def _refer(self, raw: Mapping[str, object], path: str) -> ResourceSpec | None:
         table = Table(

@@ -24,7 +24,7 @@ class StartResource:
     """Bring one resource up; answered by ResourceStarted or ResourceStartFailed with `op`.
 
     Starting what is already up and verified is a success. `after` names the resources of the
-    same service that must stop later than this one (its parent and elder siblings).
+    same service that are up and must stop later than this one.
     """
 
     service: ServiceName

@@ -34,7 +34,7 @@ from rgmgr.core.messages import (
 )
 from rgmgr.core.model import After, Service, ServiceState
 from rgmgr.core.spec import NoQuorumPolicy, ResourceName
-from rgmgr.core.tree import from_fault, start_order, stop_order
+from rgmgr.core.tree import start_order, stop_from_fault, stop_order, stopped_later
 
 StepEnded = ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed
 
@@ -93,7 +93,7 @@ def drive(turn: Turn, *, may_start: bool) -> None:
         duty = _duty(turn, name, service)
         _align(turn, name, service, duty)
         if duty is not None:
-            _advance(turn, name, may_start=may_start)
+            _advance(turn, name, service, may_start=may_start)
         if duty is None:
             _watch(turn, name, service)
 
@@ -169,11 +169,11 @@ def _new_job(turn: Turn, service: Service, duty: _Duty) -> Job:
     sure = _surely_active(turn, service)
     broken = {resource.name for resource in order if resource.name not in sure}
     if broken and service.after is After.REPAIR and duty.op == service.op:
-        order = from_fault(service.spec, broken)[::-1]
+        order = stop_from_fault(service.spec, broken)
     return Job(kind=duty.kind, op=duty.op, steps=order)
 
 
-def _advance(turn: Turn, name: ServiceName, *, may_start: bool) -> None:
+def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool) -> None:
     job = turn.local.jobs.get(name)
     if job is None or job.is_waiting:
         return
@@ -185,7 +185,8 @@ def _advance(turn: Turn, name: ServiceName, *, may_start: bool) -> None:
     step = job.steps[0]
     _set_job(turn, name, replace(job, is_waiting=True))
     if job.kind is JobKind.START:
-        turn.do(StartResource(service=name, resource=step, op=job.op, after=job.done))
+        after = stopped_later(service.spec, step, job.done)
+        turn.do(StartResource(service=name, resource=step, op=job.op, after=after))
     else:
         turn.do(StopResource(service=name, resource=step, op=job.op))
 

@@ -44,13 +44,16 @@ class FenceVerb(Enum):
 class ResourceSpec:
     """One place in a service tree. Its name is unique in the service.
 
-    `parameters` are those of the type (`unit`, `address`, `device` ...), already checked.
+    `parameters` are those of the type (`unit`, `address`, `device` ...), already checked. The
+    levels order it among its siblings (`tree.py`).
     """
 
     name: ResourceName
     type: str
     parameters: dict[str, str]
     children: tuple[ResourceSpec, ...] = ()
+    start_level: int | None = None  # 1-100; None: after all that have one
+    stop_level: int | None = None  # 1-100; None: before all that have one
     start_timeout_ms: int = 60_000
     stop_timeout_ms: int = 60_000
 

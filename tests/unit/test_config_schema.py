@@ -136,6 +136,8 @@ def test_a_shared_resource_is_used_by_its_name_with_timeouts_of_the_place() -> N
             type="ip",
             parameters={"address": "10.0.0.9/24"},
             children=(NGINX,),
+            start_level=7,
+            stop_level=2,
             start_timeout_ms=7_000,
             stop_timeout_ms=8_000,
         ),
