@@ -22,6 +22,7 @@ _VERBS = {
     "enable": "rgmgr.cli.services:enable",
     "lab": "rgmgr.lab.cli:lab",
     "relocate": "rgmgr.cli.services:relocate",
+    "resource": "rgmgr.cli.resource:resource",
     "restart": "rgmgr.cli.services:restart",
     "sim": "rgmgr.sim.cli:sim",
     "status": "rgmgr.cli.status:status",

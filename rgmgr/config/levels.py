@@ -24,7 +24,9 @@ class Levels(NamedTuple):
 
 LEVELS = {
     (SERVICE, "fs"): Levels(start=2, stop=8),
+    (SERVICE, "netfs"): Levels(start=4, stop=6),
     (SERVICE, "ip"): Levels(start=7, stop=2),
+    (SERVICE, "script"): Levels(start=9, stop=1),
     ("fs", "fs"): Levels(start=1, stop=3),
 }
 """By parent and type; the parent of the first resources is the service."""

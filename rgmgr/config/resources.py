@@ -1,28 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """The types of resources and their parameters: one table per type.
 
-Checks the values that can be checked without looking at a machine. What systemd would corrupt in a
-transient unit at its next reload (`$`, `;`, line breaks) is refused here.
+The values are checked by `values.py`.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, mount_unit_length
-from rgmgr.config.problems import Rejection, did_you_mean, listed, shown, unprintable
+from rgmgr.config.problems import Rejection, did_you_mean, listed, shown
 from rgmgr.config.table import Table
-
-UNIT_SUFFIXES = ("service", "socket", "target", "timer", "path", "mount", "automount", "swap")
-_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+")
-_OWN_UNITS = ("corosync.service", "rgmgrd.service")
-_ADDRESS = re.compile(r"([^/%]+)/([0-9]{1,3})")
-_INTERFACE = re.compile(r"[A-Za-z0-9_.@-]{1,15}")
-_FSTYPE = re.compile(r"[A-Za-z0-9_.-]+")
-_CORRUPTED = "$;"
+from rgmgr.config.values import (
+    parse_address,
+    parse_command,
+    parse_export,
+    parse_fstype,
+    parse_interface,
+    parse_mountpoint,
+    parse_netfs,
+    parse_path,
+    parse_plain,
+    parse_ready,
+    parse_unit,
+    parse_user,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,96 +47,13 @@ class ResourceType:
     parameters: tuple[Parameter, ...]
 
 
-def parse_plain(text: str) -> str | Rejection:
-    """Accept what survives in a transient unit of systemd."""
-    bad = unprintable(text) or next((c for c in text if c in _CORRUPTED), None)
-    if bad is None:
-        return text
-    return Rejection(f"{shown(text)} contains {bad!r}, which systemd corrupts at its next reload")
-
-
-def parse_unit(text: str) -> str | Rejection:
-    """Accept the full name of a unit that can be started and stopped."""
-    stem, _, suffix = text.rpartition(".")
-    if suffix not in UNIT_SUFFIXES or not _UNIT.fullmatch(stem):
-        hint = f"did you mean {text + '.service'!r}?" if _UNIT.fullmatch(text) else ""
-        return Rejection(f"expected the full name of a systemd unit, got {shown(text)}", hint)
-    if len(text) > UNIT_NAME_LENGTH_MAX:
-        return Rejection(
-            f"the unit name {shown(text)} has {len(text)} characters,"
-            f" systemd allows {UNIT_NAME_LENGTH_MAX}"
-        )
-    if stem.endswith("@"):
-        hint = f"name an instance, such as {stem + 'main.' + suffix!r}"
-        return Rejection(f"{shown(text)} is a template, which cannot be started", hint)
-    if text in _OWN_UNITS or text.startswith("rgmgr-"):
-        return Rejection(f"{shown(text)} belongs to the cluster itself")
-    return text
-
-
-def parse_address(text: str) -> str | Rejection:
-    """Accept an address of a host with its prefix length; IPv6 in its short form."""
-    match = _ADDRESS.fullmatch(text)
-    if match is None:
-        hint = f"add the prefix length of its network, such as {text + '/24'!r}"
-        is_bare = re.fullmatch(r"[0-9A-Fa-f.:]+", text)
-        return Rejection(_address_expected(text), hint if is_bare else "")
-    try:
-        interface = ipaddress.ip_interface(text)
-    except ValueError:
-        return Rejection(_address_expected(text))
-    address, network = interface.ip, interface.network
-    if address.is_multicast or address.is_unspecified:
-        return Rejection(f"{shown(text)} is not the address of a host")
-    is_short = network.prefixlen < network.max_prefixlen - 1
-    if is_short and address in (network.network_address, _broadcast(network)):
-        return Rejection(
-            f"{shown(text)} is not the address of a host, but of its network {network}"
-        )
-    return str(interface)
-
-
-def _address_expected(text: str) -> str:
-    return f"expected an IPv4 or IPv6 address with a prefix length, got {shown(text)}"
-
-
-def _broadcast(
-    network: ipaddress.IPv4Network | ipaddress.IPv6Network,
-) -> ipaddress.IPv4Address | None:
-    return network.broadcast_address if isinstance(network, ipaddress.IPv4Network) else None
-
-
-def parse_interface(text: str) -> str | Rejection:
-    """Accept the name of a network interface."""
-    if _INTERFACE.fullmatch(text) and text not in (".", ".."):
-        return text
-    return Rejection(f"expected the name of a network interface, got {shown(text)}")
-
-
-def parse_mountpoint(text: str) -> str | Rejection:
-    """Accept an absolute path without detours; the root is not ours to mount."""
-    if not text.startswith("/"):
-        return Rejection(f"expected an absolute path, got {shown(text)}")
-    components = [part for part in text.split("/") if part not in ("", ".")]
-    normal = "/" + "/".join(components)
-    if ".." in components or not components:
-        return Rejection(f"expected the path of a directory to mount on, got {shown(text)}")
-    if normal != text:
-        return Rejection(f"expected a normalised path, got {shown(text)}", f"write {shown(normal)}")
-    if mount_unit_length(text) > UNIT_NAME_LENGTH_MAX:
-        return Rejection(
-            f"the path {shown(text)} is too long for the name of a mount unit of systemd",
-            f"{UNIT_NAME_LENGTH_MAX} characters, dashes and special ones count four times",
-        )
-    return parse_plain(text)
-
-
-def parse_fstype(text: str) -> str | Rejection:
-    """Accept the name of a file system type."""
-    if _FSTYPE.fullmatch(text):
-        return text
-    return Rejection(f"expected a file system type such as 'xfs', got {shown(text)}")
-
+MOUNTPOINT = Parameter(
+    name="mountpoint",
+    help="absolute path of the directory to mount on; made when missing",
+    parse=parse_mountpoint,
+    required=True,
+)
+OPTIONS = Parameter(name="options", help="mount options, separated by commas", parse=parse_plain)
 
 RESOURCE_TYPES = {
     kind.name: kind
@@ -181,22 +100,86 @@ RESOURCE_TYPES = {
                     parse=parse_plain,
                     required=True,
                 ),
-                Parameter(
-                    name="mountpoint",
-                    help="absolute path of the directory to mount on; made when missing",
-                    parse=parse_mountpoint,
-                    required=True,
-                ),
+                MOUNTPOINT,
                 Parameter(
                     name="fstype",
                     help="type of the file system, such as xfs",
                     parse=parse_fstype,
                     required=True,
                 ),
+                OPTIONS,
+            ),
+        ),
+        ResourceType(
+            name="netfs",
+            help="a file system of a server",
+            title="mountpoint",
+            parameters=(
                 Parameter(
-                    name="options",
-                    help="mount options, separated by commas",
-                    parse=parse_plain,
+                    name="device",
+                    help="what is mounted: HOST:/PATH, or //HOST/SHARE",
+                    parse=parse_export,
+                    required=True,
+                ),
+                MOUNTPOINT,
+                Parameter(
+                    name="fstype", help="nfs, nfs4 or cifs", parse=parse_netfs, required=True
+                ),
+                OPTIONS,
+            ),
+        ),
+        ResourceType(
+            name="bind-mount",
+            help="a directory that is shown at another place, too",
+            title="mountpoint",
+            parameters=(
+                Parameter(
+                    name="source",
+                    help="absolute path of the directory, without symbolic links",
+                    parse=parse_path,
+                    required=True,
+                ),
+                MOUNTPOINT,
+                OPTIONS,
+            ),
+        ),
+        ResourceType(
+            name="script",
+            help="an init script (LSB) that is installed on the nodes",
+            title="file",
+            parameters=(
+                Parameter(
+                    name="file",
+                    help="absolute path of the script, such as /etc/init.d/app",
+                    parse=parse_path,
+                    required=True,
+                ),
+            ),
+        ),
+        ResourceType(
+            name="exec",
+            help="a command that runs as long as the resource is up",
+            title="name",
+            parameters=(
+                Parameter(
+                    name="command",
+                    help="absolute path of the program, and its arguments",
+                    parse=parse_command,
+                    required=True,
+                ),
+                Parameter(
+                    name="stop_command",
+                    help="what asks it to end; without it, it gets SIGTERM",
+                    parse=parse_command,
+                ),
+                Parameter(name="user", help="who runs it; root without it", parse=parse_user),
+                Parameter(
+                    name="directory", help="working directory; / without it", parse=parse_path
+                ),
+                Parameter(
+                    name="ready",
+                    help="up once it is executed (exec), or once it says so (notify)",
+                    parse=parse_ready,
                 ),
             ),
         ),

@@ -11,8 +11,9 @@ from domains.model import ServiceName
 from rgmgr.config.levels import SERVICE, read_levels
 from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, check_word, resource_unit_length
 from rgmgr.config.problems import Problems, below, did_you_mean, listed, shown
-from rgmgr.config.resources import accept, find_type, parse_plain, read_parameters
+from rgmgr.config.resources import accept, find_type, read_parameters
 from rgmgr.config.table import Table
+from rgmgr.config.values import parse_plain
 from rgmgr.core.spec import (
     NoQuorumPolicy,
     RecoveryPolicy,
@@ -74,6 +75,12 @@ def _claims_of(resource: ResourceSpec) -> list[tuple[str, str]]:
             if device.startswith(_DEVICE_PREFIXES) and parameters["fstype"] not in _SHAREABLE:
                 claims.append(("device", device))
             return claims
+        case "netfs" | "bind-mount":
+            return [("mountpoint", parameters["mountpoint"])]
+        case "script":
+            return [("script", parameters["file"])]
+        case "exec":
+            return []
         case _:
             return [("unit", parameters["unit"])]
 
@@ -108,6 +115,8 @@ def _define(
     table = Table(raw, path, problems, known=(*COMMON_KEYS, *structure, *parameter_names))
     parameters = read_parameters(kind, table)
     name = table.text("name") or parameters.get(kind.title)
+    if name is None and kind.title == "name":
+        problems.add(table.at("name"), f"missing: a name for this {kind.name}")
     if name is not None:
         name = accept(parse_plain(name), table, "name" if table.has("name") else kind.title)
     resource = ResourceSpec(

@@ -30,6 +30,7 @@ from rgmgr.core.events import (
     Shutdown,
 )
 from rgmgr.core.spec import ResourceName, ResourceSpec, ServiceSpec
+from tests.lab import systemd_kinds
 from tests.lab.systemd_desk import (
     ADDRESS,
     APP,
@@ -51,6 +52,8 @@ from tests.lab.systemd_desk import (
     show,
     write_unit,
 )
+
+KINDS = {name: each for name, each in vars(systemd_kinds).items() if name.startswith("check_")}
 
 
 async def check_tree() -> str:
@@ -416,6 +419,7 @@ async def restore() -> None:
     await run("systemctl", "stop", "rgmgr-web\\x2d1.slice", "nginx.service", "stubborn.service")
     await run("ip", "addr", "del", ADDRESS, "dev", "eth0")
     await run("umount", MOUNTPOINT)
+    await systemd_kinds.restore_kinds()
     with contextlib.suppress(OSError):
         Path(MOUNTPOINT).rmdir()
     for name in ("stubborn", "short", "absent", "hanging", "rgmgrd"):
@@ -427,7 +431,7 @@ async def restore() -> None:
 async def main(names: list[str]) -> int:
     checks: dict[str, Check] = {
         name.removeprefix("check_"): check
-        for name, check in globals().items()
+        for name, check in {**globals(), **KINDS}.items()
         if name.startswith("check_")
     }
     if names == ["restore"]:

@@ -56,7 +56,7 @@ def test_every_key_of_a_section_has_its_line_and_no_other(
 
 def test_every_parameter_of_every_type_has_its_line_and_no_other() -> None:
     """The same words as `rgmgr resource describe`."""
-    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (\w+) \| (.*) \|$", PAGE, flags=re.MULTILINE)
+    rows = re.findall(r"^\| `([\w-]+)` \| `(\w+)` \| (\w+) \| (.*) \|$", PAGE, flags=re.MULTILINE)
 
     assert rows == [
         (kind.name, each.name, "required" if each.required else "optional", each.help)

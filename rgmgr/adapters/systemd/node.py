@@ -44,6 +44,7 @@ class Mount:
     device: str
     fstype: str
     device_number: str  # major:minor
+    root: str = "/"  # the directory of that file system that is mounted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +142,7 @@ def parse_mountinfo(text: str) -> list[Mount]:
                 device=_unquoted(device),
                 fstype=fstype,
                 device_number=fields[2],
+                root=_unquoted(fields[3]),
             )
         )
     return mounts

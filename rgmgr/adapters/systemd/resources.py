@@ -12,22 +12,20 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from domains.model import ServiceName
-from rgmgr.adapters.systemd import names
-from rgmgr.adapters.systemd.node import Mount, NodeFacts, same_device
+from rgmgr.adapters.systemd import mounts, names, programs
+from rgmgr.adapters.systemd.node import NodeFacts
 from rgmgr.core.spec import ResourceName, ResourceSpec
 
 DAEMON_UNIT = "rgmgrd.service"
 HELPERS = Path("/usr/lib/rgmgr")
-TYPES = ("systemd", "ip", "fs")
+TYPES = ("systemd", "ip", "exec", "script", *mounts.TYPES)
 MARK = "RGMGR_"
 
 _TYPES_WITH_SLICE = {"service": "Service", "socket": "Socket", "mount": "Mount", "swap": "Swap"}
-
-Property = tuple[str, str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,16 @@ class Plan:
         return self.spec.type == "systemd"
 
     @property
+    def is_mount(self) -> bool:
+        """The unit is a mount, which the mount table tells the truth about."""
+        return self.spec.type in mounts.TYPES
+
+    @property
+    def is_script(self) -> bool:
+        """The unit has no main process, so its commands tell how it ended."""
+        return self.spec.type == "script"
+
+    @property
     def generation(self) -> str:
         """Return a short hash of the definition: equal means that nothing has to be restarted."""
         text = json.dumps([self.spec.type, sorted(self.spec.parameters.items())])
@@ -76,24 +84,33 @@ def plan(service: str, spec: ResourceSpec, helpers: Path = HELPERS) -> Plan:
         case "systemd":
             unit = spec.parameters["unit"]
             return Plan(key=key, spec=spec, unit=unit, description=f"{service}: {unit}")
-        case "ip":
-            return Plan(
-                key=key,
-                spec=spec,
-                unit=names.resource_unit(service, spec.name),
-                description=f"{service}: address {_where(spec)}",
-                helper=helpers / "rgmgr-ip",
-            )
-        case "fs":
-            mountpoint = spec.parameters["mountpoint"]
-            return Plan(
-                key=key,
-                spec=spec,
-                unit=names.mount_unit(mountpoint),
-                description=f"{service}: {spec.parameters['device']} on {mountpoint}",
-            )
+        case kind if kind in mounts.TYPES:
+            unit = names.mount_unit(spec.parameters["mountpoint"])
+        case kind if kind in TYPES:
+            unit = names.resource_unit(service, spec.name)
         case other:
             raise ValueError(f"{key} has the unknown type {other!r}; known are {', '.join(TYPES)}")
+    return Plan(
+        key=key,
+        spec=spec,
+        unit=unit,
+        description=f"{service}: {_described(spec)}",
+        helper=helpers / "rgmgr-ip" if spec.type == "ip" else None,
+    )
+
+
+def _described(spec: ResourceSpec) -> str:
+    parameters = spec.parameters
+    match spec.type:
+        case "ip":
+            device = parameters.get("device")
+            return f"address {parameters['address']}" + (f" on {device}" if device else "")
+        case "exec":
+            return parameters["command"]
+        case "script":
+            return parameters["file"]
+        case _:
+            return f"{mounts.source(spec)} on {parameters['mountpoint']}"
 
 
 def resolved(plan_: Plan, node: NodeFacts) -> Plan:
@@ -101,7 +118,7 @@ def resolved(plan_: Plan, node: NodeFacts) -> Plan:
 
     A path that is a mount point now has no link in it, and is not touched: it may hang.
     """
-    if plan_.spec.type != "fs":
+    if not plan_.is_mount:
         return plan_
     path = plan_.spec.parameters["mountpoint"]
     if any(mount.mountpoint == path for mount in node.mounts()):
@@ -109,17 +126,8 @@ def resolved(plan_: Plan, node: NodeFacts) -> Plan:
     real = os.path.realpath(path)
     if real == path:
         return plan_
-    parameters = {**plan_.spec.parameters, "mountpoint": real}
-    spec = ResourceSpec(
-        name=plan_.spec.name,
-        type=plan_.spec.type,
-        parameters=parameters,
-        start_timeout_ms=plan_.spec.start_timeout_ms,
-        stop_timeout_ms=plan_.spec.stop_timeout_ms,
-    )
-    return Plan(
-        key=plan_.key, spec=spec, unit=names.mount_unit(real), description=plan_.description
-    )
+    spec = replace(plan_.spec, parameters={**plan_.spec.parameters, "mountpoint": real})
+    return replace(plan_, spec=spec, unit=names.mount_unit(real))
 
 
 def flatten(resources: Sequence[ResourceSpec]) -> Iterator[ResourceSpec]:
@@ -131,40 +139,43 @@ def flatten(resources: Sequence[ResourceSpec]) -> Iterator[ResourceSpec]:
 
 def is_present(plan_: Plan, node: NodeFacts) -> bool | None:
     """Tell whether the real thing behind the unit is there; None: only the unit can say."""
+    if plan_.is_mount:
+        return mounts.is_mounted(plan_.spec, node)
+    if plan_.spec.type != "ip":
+        return None
     parameters = plan_.spec.parameters
-    match plan_.spec.type:
-        case "ip":
-            ip = parameters["address"].partition("/")[0]
-            device = parameters.get("device")
-            return any(
-                address.ip == ip and device in (None, address.interface)
-                for address in node.addresses()
-            )
-        case "fs":
-            return any(same_device(mount, parameters["device"]) for mount in layers(plan_, node))
-        case _:
-            return None
+    ip = parameters["address"].partition("/")[0]
+    device = parameters.get("device")
+    return any(
+        address.ip == ip and device in (None, address.interface) for address in node.addresses()
+    )
 
 
-def layers(plan_: Plan, node: NodeFacts) -> list[Mount]:
-    """Return what is mounted on the mount point, the lowest layer first."""
-    path = plan_.spec.parameters["mountpoint"]
-    return [mount for mount in node.mounts() if mount.mountpoint == path]
-
-
-def definition(plan_: Plan, after: Sequence[str]) -> list[Property]:
+def definition(plan_: Plan, after: Sequence[str]) -> list[programs.Property]:
     """Return the properties of the transient unit. `after`: units that must stop later."""
-    common: list[Property] = [
+    common: list[programs.Property] = [
         ("Description", "s", plan_.description),
         ("Slice", "s", names.slice_of(plan_.key.service)),
         ("After", "as", list(after)),
         ("StartLimitIntervalUSec", "t", 0),
         ("Environment", "as", _environment(plan_)),
     ]
-    return common + (_mount(plan_) if plan_.spec.type == "fs" else _helper_service(plan_))
+    if plan_.is_mount:
+        return common + mounts.properties(plan_.spec, DAEMON_UNIT)
+    return [*common, ("Before", "as", [DAEMON_UNIT]), *_program(plan_)]
 
 
-def cleanup_definition(plan_: Plan) -> list[Property]:
+def _program(plan_: Plan) -> list[programs.Property]:
+    match plan_.spec.type:
+        case "exec":
+            return programs.command(plan_.spec)
+        case "script":
+            return programs.script(plan_.spec)
+        case _:
+            return programs.helper(plan_.spec, str(plan_.helper))
+
+
+def cleanup_definition(plan_: Plan) -> list[programs.Property]:
     """Return the throw-away unit that runs the stop command once more, at shutdown too."""
     helper = str(plan_.helper)
     return [
@@ -203,45 +214,9 @@ def helper_environment(plan_: Plan) -> dict[str, str]:
     return {f"{MARK}{name}": value for name, value in marks.items()}
 
 
-def _where(spec: ResourceSpec) -> str:
-    address, device = spec.parameters["address"], spec.parameters.get("device")
-    return f"{address} on {device}" if device else address
-
-
 def _environment(plan_: Plan) -> list[str]:
-    return [f"{name}={value}" for name, value in helper_environment(plan_).items()]
-
-
-def _helper_service(plan_: Plan) -> list[Property]:
-    """Return a oneshot whose stop command runs after a failed start as well."""
-    helper = str(plan_.helper)
-    return [
-        ("Type", "s", "oneshot"),
-        ("RemainAfterExit", "b", True),
-        ("ExecStart", "a(sasb)", [[helper, [helper, "start"], False]]),
-        ("ExecStopPost", "a(sasb)", [[helper, [helper, "stop"], False]]),
-        ("TimeoutStartUSec", "t", plan_.spec.start_timeout_ms * 1000),
-        ("TimeoutStopUSec", "t", plan_.spec.stop_timeout_ms * 1000),
-        ("Before", "as", [DAEMON_UNIT]),
-    ]
-
-
-def _mount(plan_: Plan) -> list[Property]:
-    """Return a mount without default dependencies: with them, shutdown finds a cycle."""
-    parameters = plan_.spec.parameters
-    timeout_ms = max(plan_.spec.start_timeout_ms, plan_.spec.stop_timeout_ms)
-    properties: list[Property] = [
-        ("DefaultDependencies", "b", False),
-        ("Conflicts", "as", ["umount.target"]),
-        ("Before", "as", ["umount.target", DAEMON_UNIT]),
-        ("What", "s", parameters["device"]),
-        ("Where", "s", parameters["mountpoint"]),
-        ("Type", "s", parameters["fstype"]),
-        ("TimeoutUSec", "t", timeout_ms * 1000),
-    ]
-    if parameters.get("options"):
-        properties.append(("Options", "s", parameters["options"]))
-    return properties
+    extra = programs.SCRIPT_ENVIRONMENT if plan_.is_script else {}
+    return [f"{name}={value}" for name, value in {**helper_environment(plan_), **extra}.items()]
 
 
 def _refuse_control_characters(parameters: Mapping[str, str]) -> None:

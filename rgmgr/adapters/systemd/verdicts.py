@@ -64,9 +64,10 @@ def failed_stop_command(properties: Mapping[str, object]) -> str | None:
     """Return the stop command that failed, when nothing else tells whether it is stopped.
 
     A unit with a main process is judged by the processes that are left, for a stop command may
-    well fail on a daemon that is dead. A oneshot has only its commands.
+    well fail on a daemon that is dead. A oneshot and an init script of ours have only commands.
     """
-    if properties.get("Type") != "oneshot":
+    is_script = properties.get("Type") == "forking" and properties.get("RemainAfterExit")
+    if properties.get("Type") != "oneshot" and not is_script:
         return None
     for kind in ("ExecStop", "ExecStopPost"):
         commands = properties.get(kind)

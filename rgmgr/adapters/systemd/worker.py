@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import structlog
 
 from rgmgr.adapters.bus import TIMEOUT
-from rgmgr.adapters.systemd import names, verdicts
+from rgmgr.adapters.systemd import mounts, names, verdicts
 from rgmgr.adapters.systemd.dropins import DropIns, Written
 from rgmgr.adapters.systemd.emergency import emergency_stop
 from rgmgr.adapters.systemd.manager import (
@@ -40,7 +40,6 @@ from rgmgr.adapters.systemd.resources import (
     definition,
     drop_in,
     is_present,
-    layers,
 )
 from rgmgr.errors import BusError
 
@@ -154,10 +153,10 @@ class Worker:
         """Compare an active unit with the real thing."""
         if is_present(plan, self._node) is not False:
             return True
-        if plan.spec.type == "fs":
-            found = ", ".join(mount.device for mount in layers(plan, self._node)) or "nothing"
+        if plan.is_mount:
+            found = ", ".join(m.device for m in mounts.layers(plan.spec, self._node)) or "nothing"
             where = plan.spec.parameters["mountpoint"]
-            text = f"{where} holds {found}, not {plan.spec.parameters['device']}: unmount that"
+            text = f"{where} holds {found}, not {mounts.source(plan.spec)}: unmount that"
             raise _CannotError(text)
         if progress.has_restarted:
             raise _CannotError(f"{plan.unit} is active, but the {plan.spec.type} is not there")
@@ -268,7 +267,7 @@ class Worker:
     ) -> bool:
         if status.is_down and not status.job:
             return await self._is_gone(plan, status, progress)
-        if plan.spec.type == "fs" and not self._is_ours_mounted(plan) and status.is_up:
+        if plan.is_mount and not self._is_ours_mounted(plan) and status.is_up:
             return True  # somebody else's mount; ours is gone
         job = await self._manager.stop_unit(plan.unit, _stop_mode(status, is_ending=is_ending))
         result = await self._manager.job_result(job, _JOB_LOOK_S)
@@ -303,7 +302,8 @@ class Worker:
             return False
         if status.active == "failed":
             properties = await self._manager.type_properties(status.name)
-            if plan.is_existing_unit and (why := verdicts.failed_stop_command(properties)):
+            has_word = plan.is_existing_unit or plan.is_script
+            if has_word and (why := verdicts.failed_stop_command(properties)):
                 text = f"{plan.unit}: {why}; when it is stopped, run 'systemctl reset-failed'"
                 raise _CannotError(text)
             await self._reset_failed(plan.unit)
@@ -428,7 +428,7 @@ def _stop_mode(status: UnitStatus, *, is_ending: bool) -> StopMode:
 
 def _users(plan: Plan) -> str:
     """Say who keeps a mount busy."""
-    if plan.spec.type != "fs":
+    if not plan.is_mount:
         return ""
     users = ", ".join(users_of(plan.spec.parameters["mountpoint"]))
     return f", used by {users}" if users else ""

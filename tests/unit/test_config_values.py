@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from rgmgr.config import resources
+from rgmgr.config import values
 from rgmgr.config.problems import Rejection
 from rgmgr.config.resources import RESOURCE_TYPES
 
@@ -12,7 +12,7 @@ from rgmgr.config.resources import RESOURCE_TYPES
     "unit", ["nginx.service", "a.socket", "pgsql@main.service", "x.target", r"srv-a\x2db.mount"]
 )
 def test_a_full_unit_name_is_accepted(unit: str) -> None:
-    assert resources.parse_unit(unit) == unit
+    assert values.parse_unit(unit) == unit
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_full_unit_name_is_accepted(unit: str) -> None:
     ],
 )
 def test_what_is_no_unit_to_manage_is_rejected(unit: str, words: str, hint: str) -> None:
-    parsed = resources.parse_unit(unit)
+    parsed = values.parse_unit(unit)
 
     assert isinstance(parsed, Rejection)
     assert words in parsed.text
@@ -50,7 +50,7 @@ def test_what_is_no_unit_to_manage_is_rejected(unit: str, words: str, hint: str)
     ],
 )
 def test_an_address_is_kept_in_its_canonical_form(address: str, canonical: str) -> None:
-    assert resources.parse_address(address) == canonical
+    assert values.parse_address(address) == canonical
 
 
 @pytest.mark.parametrize(
@@ -72,14 +72,14 @@ def test_an_address_is_kept_in_its_canonical_form(address: str, canonical: str) 
     ],
 )
 def test_what_is_no_address_of_a_host_is_rejected(address: str, words: str) -> None:
-    parsed = resources.parse_address(address)
+    parsed = values.parse_address(address)
 
     assert isinstance(parsed, Rejection)
     assert words in parsed.text
 
 
 def test_a_missing_prefix_length_is_suggested_for_addresses_only() -> None:
-    bare, name = resources.parse_address("10.0.0.1"), resources.parse_address("www")
+    bare, name = values.parse_address("10.0.0.1"), values.parse_address("www")
 
     assert isinstance(bare, Rejection)
     assert bare.hint == "add the prefix length of its network, such as '10.0.0.1/24'"
@@ -89,17 +89,17 @@ def test_a_missing_prefix_length_is_suggested_for_addresses_only() -> None:
 
 @pytest.mark.parametrize("device", ["eth0", "bond0.100", "br-lan", "a" * 15])
 def test_the_name_of_an_interface_is_accepted(device: str) -> None:
-    assert resources.parse_interface(device) == device
+    assert values.parse_interface(device) == device
 
 
 @pytest.mark.parametrize("device", ["a" * 16, "..", ".", "eth 0", "a/b"])
 def test_what_cannot_name_an_interface_is_rejected(device: str) -> None:
-    assert isinstance(resources.parse_interface(device), Rejection)
+    assert isinstance(values.parse_interface(device), Rejection)
 
 
 @pytest.mark.parametrize("path", ["/srv", "/srv/web", "/srv/my data", "/srv/übung"])
 def test_a_normal_absolute_path_is_accepted(path: str) -> None:
-    assert resources.parse_mountpoint(path) == path
+    assert values.parse_mountpoint(path) == path
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_normal_absolute_path_is_accepted(path: str) -> None:
     ],
 )
 def test_what_systemd_cannot_mount_on_is_rejected(path: str, words: str, hint: str) -> None:
-    parsed = resources.parse_mountpoint(path)
+    parsed = values.parse_mountpoint(path)
 
     assert isinstance(parsed, Rejection)
     assert words in parsed.text
@@ -134,21 +134,69 @@ def test_what_systemd_cannot_mount_on_is_rejected(path: str, words: str, hint: s
 )
 def test_what_systemd_corrupts_at_a_reload_is_rejected(text: str, bad: str) -> None:
     """Any package installation reloads systemd; a transient unit would change under our hands."""
-    parsed = resources.parse_plain(text)
+    parsed = values.parse_plain(text)
 
     assert isinstance(parsed, Rejection)
     assert bad in parsed.text
 
 
 def test_a_file_system_type_is_a_word() -> None:
-    assert resources.parse_fstype("ext4") == "ext4"
-    assert isinstance(resources.parse_fstype("ext4,xfs"), Rejection)
+    assert values.parse_fstype("ext4") == "ext4"
+    assert isinstance(values.parse_fstype("ext4,xfs"), Rejection)
 
 
-def test_every_type_explains_itself_and_has_a_title_that_is_required() -> None:
+@pytest.mark.parametrize(
+    "command", ["/usr/bin/app", "/bin/sh -c 'sleep 5 && exec app'", '/opt/a "b c" --x=1%']
+)
+def test_a_command_begins_with_the_path_of_its_program(command: str) -> None:
+    assert values.parse_command(command) == command
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("app --x", "absolute path of a program"),
+        ("   ", "absolute path of a program"),
+        ("/bin/sh -c 'x", "cannot be split into words: no closing quotation"),
+        ("/bin/echo $HOME", "'$'"),
+        ("/bin/a; /bin/b", "';'"),
+    ],
+)
+def test_what_systemd_could_not_run_as_written_is_rejected(command: str, words: str) -> None:
+    parsed = values.parse_command(command)
+
+    assert isinstance(parsed, Rejection)
+    assert words in parsed.text
+
+
+@pytest.mark.parametrize(
+    "export", ["nas:/export/web", "10.0.0.9:/", "[2001:db8::9]:/srv", "//nas/share", "//nas/s/x"]
+)
+def test_an_export_names_its_server(export: str) -> None:
+    assert values.parse_export(export) == export
+
+
+@pytest.mark.parametrize("export", ["nas", "/dev/sda", "nas:export", "//nas", "nas:/a b"])
+def test_what_no_server_exports_is_rejected(export: str) -> None:
+    assert isinstance(values.parse_export(export), Rejection)
+
+
+@pytest.mark.parametrize("path", ["etc/init.d/x", "/etc/../x", "/etc//x", "/etc/x;y"])
+def test_a_path_is_absolute_and_has_no_detours(path: str) -> None:
+    assert isinstance(values.parse_path(path), Rejection)
+
+
+def test_a_word_of_a_short_list_is_suggested() -> None:
+    parsed = values.parse_ready("notfy")
+
+    assert isinstance(parsed, Rejection)
+    assert "'notify'" in parsed.hint
+
+
+def test_every_type_explains_itself_and_has_a_title_that_is_never_missing() -> None:
     """`rgmgr resource describe` shows these tables; the title is a resource's default name."""
     for kind in RESOURCE_TYPES.values():
         required = [parameter.name for parameter in kind.parameters if parameter.required]
-        assert kind.title in required
+        assert kind.title in (*required, "name")
         assert kind.help
         assert all(parameter.help for parameter in kind.parameters)
