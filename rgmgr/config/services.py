@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from domains.model import ServiceName
+from rgmgr.config.checks import read_checks
 from rgmgr.config.levels import SERVICE, read_levels
 from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, check_word, resource_unit_length
 from rgmgr.config.problems import Problems, below, did_you_mean, listed, shown
@@ -23,7 +24,7 @@ from rgmgr.core.spec import (
 )
 
 TREE_DEPTH_MAX = 16
-COMMON_KEYS = ("type", "name", "start_timeout", "stop_timeout")
+COMMON_KEYS = ("type", "name", "start_timeout", "stop_timeout", "check")
 PLACE_KEYS = ("start_level", "stop_level", "resource")
 REF_KEYS = ("ref", "type", "start_timeout", "stop_timeout", *PLACE_KEYS)
 _RESOURCE = ResourceSpec(name=ResourceName(""), type="", parameters={})  # its defaults
@@ -125,6 +126,7 @@ def _define(
         parameters=parameters,
         start_timeout_ms=table.timeout("start_timeout", _RESOURCE.start_timeout_ms),
         stop_timeout_ms=table.timeout("stop_timeout", _RESOURCE.stop_timeout_ms),
+        checks=read_checks(table),
     )
     return name, resource if len(problems.found) == before else None
 

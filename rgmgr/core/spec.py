@@ -40,6 +40,26 @@ class FenceVerb(Enum):
     REBOOT = "reboot"
 
 
+class CheckKind(Enum):
+    """How a resource that is up is asked whether it works."""
+
+    HTTP = "http"
+    TCP = "tcp"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSpec:
+    """One check of a resource: `target` is a URL, HOST:PORT, or a command with its arguments."""
+
+    kind: CheckKind
+    target: str
+    status: int = 200  # of HTTP, that means well
+    interval_ms: int = 10_000
+    timeout_ms: int = 5_000
+    tolerance: int = 0  # failures in a row that are borne
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceSpec:
     """One place in a service tree. Its name is unique in the service.
@@ -56,6 +76,7 @@ class ResourceSpec:
     stop_level: int | None = None  # 1-100; None: before all that have one
     start_timeout_ms: int = 60_000
     stop_timeout_ms: int = 60_000
+    checks: tuple[CheckSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

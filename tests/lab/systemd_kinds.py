@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from rgmgr.core.events import (
@@ -16,7 +17,7 @@ from rgmgr.core.events import (
     ResourceStopFailed,
     ResourceStopped,
 )
-from rgmgr.core.spec import ResourceSpec
+from rgmgr.core.spec import CheckKind, CheckSpec, ResourceSpec
 from tests.lab.systemd_desk import Desk, desk, ms, resource, run, show
 
 FOLDER = Path("/run/rgmgr-kinds")
@@ -97,6 +98,28 @@ async def check_a_command_that_cannot_run_says_why() -> str:
         assert "203" in event.reason, event
         assert isinstance(await d.stop(COMMAND), ResourceStopped)
     return event.reason
+
+
+async def check_a_command_asks_whether_a_resource_works() -> str:
+    """One that fails is told; one that hangs is killed, told, and leaves nothing behind."""
+    _prepare()
+    told = []
+    for probe in (f"/usr/bin/test -e {FOLDER}/data", "/usr/bin/sleep 1003"):
+        check = CheckSpec(
+            kind=CheckKind.COMMAND, target=probe, interval_ms=200, timeout_ms=300, tolerance=1
+        )
+        async with desk() as d:
+            spec = replace(COMMAND, checks=(check,))
+            await _start(d, spec)
+            if "data" in probe:
+                await d.quiet(0.8)
+                (FOLDER / "data").rmdir()
+            _, event = await d.event(ResourceFailed)
+            told.append(event.reason)
+            assert isinstance(await d.stop(spec), ResourceStopped)
+            assert not await _sleepers(1003)
+            assert "check0" not in await run("systemctl", "list-units", "--all", "rgmgr-web*")
+    return "; ".join(told)
 
 
 async def check_an_init_script_is_a_resource() -> str:

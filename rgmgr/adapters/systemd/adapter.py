@@ -18,6 +18,7 @@ import structlog
 
 from domains.model import ServiceName
 from rgmgr.adapters.systemd import survey
+from rgmgr.adapters.systemd.checks import Checks
 from rgmgr.adapters.systemd.dropins import FOLDER, DropIns
 from rgmgr.adapters.systemd.manager import Manager, UnitNews, UnitStatus, job_path
 from rgmgr.adapters.systemd.node import AddressWatch, NodeFacts, ThisNode
@@ -56,6 +57,7 @@ class _Watch:
     is_foreign: bool = False  # somebody else's job was seen on it
     has_failed: bool = False
     sub: str = ""
+    checks: Checks | None = None  # from when it is known to be up
 
 
 class Systemd:
@@ -155,6 +157,7 @@ class Systemd:
             watch = self._begin_watch(made, made.unit)
             fault = await self._worker.start(made, after)
             await self._note_real_name(watch)
+            self._begin_checks(watch)
         op = action.op
         if fault is not None:
             self._end_watch(key)
@@ -205,10 +208,11 @@ class Systemd:
             if not queue:
                 del self._queues[key]
 
-    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
+        return task
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -223,7 +227,7 @@ class Systemd:
         found = await self._survey(spec)
         for seen in found.up:
             if seen.plan.key not in self._queues:
-                self._begin_watch(seen.plan, seen.unit)
+                self._begin_checks(self._begin_watch(seen.plan, seen.unit))
         for service, active in found.active.items():
             self._emit(ServiceProbed(service=service, active=active))
         self._has_probed = True
@@ -272,8 +276,26 @@ class Systemd:
 
     def _end_watch(self, key: Key) -> None:
         watch = self._watches.pop(key, None)
-        if watch is not None and self._by_unit.get(watch.unit) == key:
+        if watch is None:
+            return
+        if self._by_unit.get(watch.unit) == key:
             del self._by_unit[watch.unit]
+        if watch.checks is not None:
+            watch.checks.end()
+
+    def _begin_checks(self, watch: _Watch) -> None:
+        def failed(reason: str) -> None:
+            if not watch.has_failed and watch.plan.key not in self._queues:
+                self._tell_failed(watch, reason)
+
+        if watch.plan.spec.checks:
+            watch.checks = Checks(self._manager, watch.plan, failed, self._spawn)
+
+    def _tell_failed(self, watch: _Watch, reason: str) -> None:
+        watch.has_failed = True
+        key = watch.plan.key
+        log.warning("resource.failed", unit=str(key), reason=reason)
+        self._emit(ResourceFailed(service=key.service, resource=key.resource, reason=reason))
 
     async def _note_real_name(self, watch: _Watch) -> None:
         """Watch the unit that an alias stands for."""
@@ -339,12 +361,7 @@ class Systemd:
                 if self._watches.get(key) is not watch or key in self._queues:
                     return
                 if reason is not None:
-                    watch.has_failed = True
-                    log.warning("resource.failed", unit=str(key), reason=reason)
-                    event = ResourceFailed(
-                        service=key.service, resource=key.resource, reason=reason
-                    )
-                    self._emit(event)
+                    self._tell_failed(watch, reason)
                     return
                 if not watch.was_disturbed:
                     return

@@ -75,6 +75,11 @@ def cleanup_unit(service: str, resource: str) -> str:
     return f"{PREFIX}{escape(service)}-{escape(resource)}-cleanup.service"
 
 
+def check_unit(service: str, resource: str, number: int) -> str:
+    """Return the throw-away unit of a check of a resource that is a command."""
+    return f"{PREFIX}{escape(service)}-{escape(resource)}-check{number}.service"
+
+
 def resource_of_unit(unit: str) -> tuple[str, str] | None:
     """Return service and resource of a unit made by us; None for any other unit."""
     parts = unit.removesuffix(".service").split("-")

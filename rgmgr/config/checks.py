@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The key `check` of a resource: one check, or a list of them."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from rgmgr.config.problems import Rejection, described, item, listed, shown
+from rgmgr.config.table import Table
+from rgmgr.config.values import parse_command
+from rgmgr.core.spec import CheckKind, CheckSpec
+
+CHECK_KEYS = ("http", "tcp", "command", "status", "interval", "timeout", "tolerance")
+_PORT_MAX = 65_535
+_ENDPOINT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+_DEFAULTS = CheckSpec(kind=CheckKind.TCP, target="")
+
+
+def read_checks(resource: Table) -> tuple[CheckSpec, ...]:
+    """Return the checks of a resource; whatever is wrong with them is noted."""
+    raw = resource.raw.get("check", [])
+    path = resource.at("check")
+    if isinstance(raw, dict):
+        entries: list[tuple[str, object]] = [(path, raw)]
+    elif isinstance(raw, list):
+        entries = [(item(path, index), entry) for index, entry in enumerate(raw)]
+    else:
+        resource.wrong("check", 'a check such as { tcp = "127.0.0.1:80" }, or a list of them')
+        return ()
+    checks = []
+    for place, entry in entries:
+        if isinstance(entry, dict):
+            checks.append(_read_check(Table(entry, place, resource.problems, known=CHECK_KEYS)))
+        else:
+            resource.problems.add(place, f"expected a check, got {described(entry)}")
+    return tuple(check for check in checks if check is not None)
+
+
+def _read_check(table: Table) -> CheckSpec | None:
+    kinds = [kind for kind in CheckKind if table.has(kind.value)]
+    if len(kinds) != 1:
+        known = listed(kind.value for kind in CheckKind)
+        found = " and ".join(kind.value for kind in kinds) or "none"
+        table.problems.add(table.path, f"a check needs exactly one of {known}; it has {found}")
+        return None
+    kind = kinds[0]
+    if table.has("status") and kind is not CheckKind.HTTP:
+        table.problems.add(table.at("status"), f"means nothing to a check by {kind.value}")
+    text = table.text(kind.value)
+    target = None if text is None else _TARGETS[kind](text)
+    if isinstance(target, Rejection):
+        table.problems.reject(table.at(kind.value), target)
+        return None
+    return CheckSpec(
+        kind=kind,
+        target=target or "",
+        status=table.integer("status", minimum=100, default=_DEFAULTS.status),
+        interval_ms=table.timeout("interval", _DEFAULTS.interval_ms),
+        timeout_ms=table.timeout("timeout", _DEFAULTS.timeout_ms),
+        tolerance=table.integer("tolerance", minimum=0, default=_DEFAULTS.tolerance),
+    )
+
+
+def _parse_url(text: str) -> str | Rejection:
+    try:
+        parts = urlsplit(text)
+        is_whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or not text.isascii() or not text.isprintable() or " " in text:
+        return Rejection(f"expected a URL of http or https, got {shown(text)}")
+    return text
+
+
+def _parse_endpoint(text: str) -> str | Rejection:
+    match = _ENDPOINT.fullmatch(text)
+    if match and 0 < int(match[2]) <= _PORT_MAX:
+        return text
+    return Rejection(f"expected HOST:PORT, got {shown(text)}")
+
+
+_TARGETS = {
+    CheckKind.HTTP: _parse_url,
+    CheckKind.TCP: _parse_endpoint,
+    CheckKind.COMMAND: parse_command,
+}
