@@ -7,19 +7,24 @@ import re
 from urllib.parse import urlsplit
 
 from rgmgr.config.problems import Rejection, described, item, listed, shown
+from rgmgr.config.resources import ResourceType, accept
 from rgmgr.config.table import Table
 from rgmgr.config.values import parse_command
 from rgmgr.core.spec import CheckKind, CheckSpec
 
-CHECK_KEYS = ("http", "tcp", "command", "status", "interval", "timeout", "tolerance")
+CHECK_KEYS = ("http", "tcp", "command", "monitor", "status", "interval", "timeout", "tolerance")
 _PORT_MAX = 65_535
 _ENDPOINT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _DEFAULTS = CheckSpec(kind=CheckKind.TCP, target="")
 
 
-def read_checks(resource: Table) -> tuple[CheckSpec, ...]:
-    """Return the checks of a resource; whatever is wrong with them is noted."""
-    raw = resource.raw.get("check", [])
+def read_checks(resource: Table, kind: ResourceType) -> tuple[CheckSpec, ...]:
+    """Return the checks of a resource; whatever is wrong with them is noted.
+
+    Systemd sees nothing of what an agent has started, so one without a check gets its own.
+    """
+    usual: list[object] = [{"monitor": 0}] if kind.takes_options else []
+    raw = resource.raw.get("check", usual)
     path = resource.at("check")
     if isinstance(raw, dict):
         entries: list[tuple[str, object]] = [(path, raw)]
@@ -31,13 +36,14 @@ def read_checks(resource: Table) -> tuple[CheckSpec, ...]:
     checks = []
     for place, entry in entries:
         if isinstance(entry, dict):
-            checks.append(_read_check(Table(entry, place, resource.problems, known=CHECK_KEYS)))
+            table = Table(entry, place, resource.problems, known=CHECK_KEYS)
+            checks.append(_read_check(table, kind))
         else:
             resource.problems.add(place, f"expected a check, got {described(entry)}")
     return tuple(check for check in checks if check is not None)
 
 
-def _read_check(table: Table) -> CheckSpec | None:
+def _read_check(table: Table, of: ResourceType) -> CheckSpec | None:
     kinds = [kind for kind in CheckKind if table.has(kind.value)]
     if len(kinds) != 1:
         known = listed(kind.value for kind in CheckKind)
@@ -47,19 +53,30 @@ def _read_check(table: Table) -> CheckSpec | None:
     kind = kinds[0]
     if table.has("status") and kind is not CheckKind.HTTP:
         table.problems.add(table.at("status"), f"means nothing to a check by {kind.value}")
-    text = table.text(kind.value)
-    target = None if text is None else _TARGETS[kind](text)
-    if isinstance(target, Rejection):
-        table.problems.reject(table.at(kind.value), target)
+    target = _read_depth(table, of) if kind is CheckKind.MONITOR else _read_target(table, kind)
+    if target is None:
         return None
     return CheckSpec(
         kind=kind,
-        target=target or "",
+        target=target,
         status=table.integer("status", minimum=100, default=_DEFAULTS.status),
         interval_ms=table.timeout("interval", _DEFAULTS.interval_ms),
         timeout_ms=table.timeout("timeout", _DEFAULTS.timeout_ms),
         tolerance=table.integer("tolerance", minimum=0, default=_DEFAULTS.tolerance),
     )
+
+
+def _read_target(table: Table, kind: CheckKind) -> str | None:
+    text = table.text(kind.value)
+    return None if text is None else accept(_TARGETS[kind](text), table, kind.value)
+
+
+def _read_depth(table: Table, of: ResourceType) -> str | None:
+    if not of.has_monitor:
+        text = f"a resource of type {of.name} has no action of its own that tells how it is"
+        table.problems.add(table.at("monitor"), text, "use http, tcp or command")
+        return None
+    return str(table.integer("monitor", minimum=0, default=0))
 
 
 def _parse_url(text: str) -> str | Rejection:

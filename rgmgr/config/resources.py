@@ -6,13 +6,15 @@ The values are checked by `values.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rgmgr.config.problems import Rejection, did_you_mean, listed, shown
+from rgmgr.config.problems import Rejection, did_you_mean, listed, shown, unprintable
 from rgmgr.config.table import Table
 from rgmgr.config.values import (
     parse_address,
+    parse_agent,
     parse_command,
     parse_export,
     parse_fstype,
@@ -25,6 +27,7 @@ from rgmgr.config.values import (
     parse_unit,
     parse_user,
 )
+from rgmgr.core.spec import AGENT_OPTION_PREFIX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,12 @@ class ResourceType:
     help: str
     title: str
     parameters: tuple[Parameter, ...]
+    takes_options: bool = False  # a table of options that only the nodes' own program knows
+    has_monitor: bool = False  # its program has an action of its own that tells how it is
 
+
+OPTIONS_KEY = "options"
+_OPTION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 MOUNTPOINT = Parameter(
     name="mountpoint",
@@ -155,6 +163,22 @@ RESOURCE_TYPES = {
                     required=True,
                 ),
             ),
+            has_monitor=True,
+        ),
+        ResourceType(
+            name="ocf",
+            help="an agent of the Open Cluster Framework that is installed on the nodes",
+            title="name",
+            parameters=(
+                Parameter(
+                    name="agent",
+                    help="PROVIDER:TYPE, such as heartbeat:IPaddr2",
+                    parse=parse_agent,
+                    required=True,
+                ),
+            ),
+            takes_options=True,
+            has_monitor=True,
         ),
         ResourceType(
             name="exec",
@@ -197,14 +221,38 @@ def find_type(table: Table) -> ResourceType | None:
     return None
 
 
+def known_keys(kind: ResourceType) -> tuple[str, ...]:
+    """Return the keys that belong to a type alone."""
+    names = tuple(parameter.name for parameter in kind.parameters)
+    return (*names, OPTIONS_KEY) if kind.takes_options else names
+
+
 def read_parameters(kind: ResourceType, table: Table) -> dict[str, str]:
     """Return the parameters that are there and right, note the others."""
-    values = {}
+    values = _read_options(table) if kind.takes_options else {}
     for parameter in kind.parameters:
         value = _read_parameter(parameter, table)
         if value is not None:
             values[parameter.name] = value
     return values
+
+
+def _read_options(table: Table) -> dict[str, str]:
+    """Return the options for an agent under the names in which it gets them."""
+    section = Table(table.table(OPTIONS_KEY), table.at(OPTIONS_KEY), table.problems, known=None)
+    found = {}
+    for key, value in section.raw.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        if not _OPTION_NAME.fullmatch(key):
+            problem = f"{shown(key)} cannot name an option: letters, digits and _ are allowed"
+            table.problems.add(section.at(key), problem)
+        elif not isinstance(value, str | int):
+            section.wrong(key, "a text, an integer, or true or false")
+        elif (bad := unprintable(text)) is not None:
+            section.problems.add(section.at(key), f"contains {bad!r}, which no agent can be given")
+        else:
+            found[AGENT_OPTION_PREFIX + key] = text
+    return found
 
 
 def _read_parameter(parameter: Parameter, table: Table) -> str | None:

@@ -12,7 +12,7 @@ from rgmgr.config.checks import read_checks
 from rgmgr.config.levels import SERVICE, read_levels
 from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, check_word, resource_unit_length
 from rgmgr.config.problems import Problems, below, did_you_mean, listed, shown
-from rgmgr.config.resources import accept, find_type, read_parameters
+from rgmgr.config.resources import accept, find_type, known_keys, read_parameters
 from rgmgr.config.table import Table
 from rgmgr.config.values import parse_plain
 from rgmgr.core.spec import (
@@ -80,7 +80,7 @@ def _claims_of(resource: ResourceSpec) -> list[tuple[str, str]]:
             return [("mountpoint", parameters["mountpoint"])]
         case "script":
             return [("script", parameters["file"])]
-        case "exec":
+        case "exec" | "ocf":
             return []
         case _:
             return [("unit", parameters["unit"])]
@@ -112,8 +112,7 @@ def _define(
     if kind is None:
         name = raw.get("name")
         return (name if isinstance(name, str) else None), None
-    parameter_names = [parameter.name for parameter in kind.parameters]
-    table = Table(raw, path, problems, known=(*COMMON_KEYS, *structure, *parameter_names))
+    table = Table(raw, path, problems, known=(*COMMON_KEYS, *structure, *known_keys(kind)))
     parameters = read_parameters(kind, table)
     name = table.text("name") or parameters.get(kind.title)
     if name is None and kind.title == "name":
@@ -126,7 +125,7 @@ def _define(
         parameters=parameters,
         start_timeout_ms=table.timeout("start_timeout", _RESOURCE.start_timeout_ms),
         stop_timeout_ms=table.timeout("stop_timeout", _RESOURCE.stop_timeout_ms),
-        checks=read_checks(table),
+        checks=read_checks(table, kind),
     )
     return name, resource if len(problems.found) == before else None
 

@@ -22,6 +22,7 @@ _INTERFACE = re.compile(r"[A-Za-z0-9_.@-]{1,15}")
 _FSTYPE = re.compile(r"[A-Za-z0-9_.-]+")
 _CORRUPTED = "$;"
 _EXPORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._:-]+):/\S*|//[^/\s]+/\S+")
+_AGENT = re.compile(r"[A-Za-z0-9_-]+:[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
@@ -148,6 +149,15 @@ def parse_export(text: str) -> str | Rejection:
 def parse_netfs(text: str) -> str | Rejection:
     """Accept the type of a network file system."""
     return _one_of(text, "nfs", "nfs4", "cifs")
+
+
+def parse_agent(text: str) -> str | Rejection:
+    """Accept the name of an OCF agent, with or without the words `ocf:` before it."""
+    name = text.removeprefix("ocf:")
+    if _AGENT.fullmatch(name):
+        return name
+    hint = "see the folders below /usr/lib/ocf/resource.d"
+    return Rejection(f"expected PROVIDER:TYPE, got {shown(text)}", hint)
 
 
 def parse_ready(text: str) -> str | Rejection:

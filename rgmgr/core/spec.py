@@ -16,6 +16,9 @@ from domains.model import FailoverDomain, NodeId, ServiceName
 
 ResourceName = NewType("ResourceName", str)
 
+AGENT_OPTION_PREFIX = "OCF_RESKEY_"
+"""Begins the parameters of an OCF agent that are its own. Source: OCF Resource Agent API 1.0."""
+
 
 class RecoveryPolicy(Enum):
     """What happens when a running service fails. Source: rgmanager `recovery`."""
@@ -46,11 +49,15 @@ class CheckKind(Enum):
     HTTP = "http"
     TCP = "tcp"
     COMMAND = "command"
+    MONITOR = "monitor"  # the agent's or script's own action
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSpec:
-    """One check of a resource: `target` is a URL, HOST:PORT, or a command with its arguments."""
+    """One check of a resource: `target` is a URL, HOST:PORT, a command, or a depth.
+
+    The depth is that of an OCF agent's monitor action, from 0 (quick).
+    """
 
     kind: CheckKind
     target: str

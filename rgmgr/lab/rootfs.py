@@ -35,6 +35,7 @@ PACKAGES = (
     "ipmitool",
     "openssh-client",
     "nginx-light",
+    "resource-agents",
     "curl",
     "nftables",
     "kmod",

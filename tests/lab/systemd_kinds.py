@@ -17,9 +17,20 @@ from rgmgr.core.events import (
     ResourceStopFailed,
     ResourceStopped,
 )
-from rgmgr.core.spec import CheckKind, CheckSpec, ResourceSpec
-from tests.lab.systemd_desk import Desk, desk, ms, resource, run, show
+from rgmgr.core.spec import AGENT_OPTION_PREFIX, CheckKind, CheckSpec, ResourceSpec
+from tests.lab.systemd_desk import (
+    ADDRESS,
+    IP,
+    Desk,
+    desk,
+    has_address,
+    ms,
+    resource,
+    run,
+    show,
+)
 
+PREFIX = ADDRESS.partition("/")[2]
 FOLDER = Path("/run/rgmgr-kinds")
 SCRIPT = FOLDER / "app"
 PLACE = "/srv/rgmgr-bound"
@@ -120,6 +131,54 @@ async def check_a_command_asks_whether_a_resource_works() -> str:
             assert not await _sleepers(1003)
             assert "check0" not in await run("systemctl", "list-units", "--all", "rgmgr-web*")
     return "; ".join(told)
+
+
+def _agent(name: str, agent: str, **options: str) -> ResourceSpec:
+    monitor = CheckSpec(kind=CheckKind.MONITOR, target="0", interval_ms=300)
+    named = {f"{AGENT_OPTION_PREFIX}{key}": value for key, value in options.items()}
+    return replace(resource(name, "ocf", agent=agent, **named), checks=(monitor,))
+
+
+async def check_agents_of_the_distribution_run_unmodified() -> str:
+    """Each comes up, is watched by its own action, is lost, told, and stopped."""
+    _prepare()
+    state = FOLDER / "dummy"
+    lose_address = ("ip", "addr", "del", ADDRESS, "dev", "eth0")
+    address = _agent("a", "heartbeat:IPaddr2", ip=IP, cidr_netmask=PREFIX, nic="eth0")
+    mount = _agent("f", "heartbeat:Filesystem", device="tmpfs", directory=PLACE, fstype="tmpfs")
+    losses = [
+        (_agent("d", "heartbeat:Dummy", state=str(state)), ("rm", str(state))),
+        (address, lose_address),
+        (mount, ("umount", PLACE)),
+        (_agent("n", "heartbeat:nginx", configfile="/etc/nginx/nginx.conf"), ("pkill", "nginx")),
+    ]
+    told = []
+    for spec, loss in losses:
+        async with desk() as d:
+            await _start(d, spec)
+            await d.quiet(0.7)
+            await run(*loss)
+            begin = time.monotonic()
+            at, event = await d.event(ResourceFailed)
+            assert "check monitor 0" in event.reason, event
+            told.append(f"{spec.parameters['agent']} {ms(at - begin)}")
+            assert isinstance(await d.stop(spec), ResourceStopped)
+    assert not await has_address()
+    return "lost and told: " + ", ".join(told)
+
+
+async def check_an_agent_that_lacks_something_says_what() -> str:
+    async with desk() as d:
+        spec = _agent("a", "heartbeat:IPaddr2", ip="none of these")
+        event = await d.start(spec)
+        assert isinstance(event, ResourceStartFailed), event
+        missing = await d.start(_agent("m", "heartbeat:NoSuchAgent"))
+        assert isinstance(missing, ResourceStartFailed), missing
+        assert "cannot be executed" in missing.reason, missing
+        for each in (spec, _agent("m", "heartbeat:NoSuchAgent")):
+            stopped = await d.stop(each)
+            assert isinstance(stopped, ResourceStopped), stopped
+    return f"{event.reason}; {missing.reason}"
 
 
 async def check_an_init_script_is_a_resource() -> str:

@@ -122,6 +122,21 @@ def test_members_of_a_domain_are_a_table_or_a_list(
     )
 
 
+def test_options_of_an_agent_arrive_as_it_expects_them() -> None:
+    spec = read(
+        HEAD
+        + '[[service]]\nname = "web"\n[[service.resource]]\ntype = "ocf"\nname = "d"\n'
+        + 'agent = "ocf:heartbeat:Dummy"\noptions = { state = "/run/x; $y", fake = 3, on = true }\n'
+    )
+
+    assert spec.services[0].resources[0].parameters == {
+        "OCF_RESKEY_state": "/run/x; $y",
+        "OCF_RESKEY_fake": "3",
+        "OCF_RESKEY_on": "true",
+        "agent": "heartbeat:Dummy",
+    }
+
+
 def test_a_shared_resource_is_used_by_its_name_with_timeouts_of_the_place() -> None:
     spec = read(
         HEAD
@@ -270,7 +285,7 @@ USE = '[[service]]\nname = "web"\n[[service.resource]]\nref = "vip"\n'
         (SHARED + USE + 'type = "fs"', ["service.web.resource[1].type: expected 'ip' as in the shared resource, got the text 'fs'"]),
         (SHARED.replace("/24", "") + USE, ["resource[1].address: expected an IPv4 or IPv6 address with a prefix length, got '10.0.0.9'"]),
         (SHARED.replace('"ip"', '"ipx"') + USE, ["resource[1].type: unknown resource type 'ipx'"]),
-        (SHARED.replace('type = "ip"', "") + USE, ["resource[1].type: missing: one of systemd, ip, fs, netfs, bind-mount, script, exec"]),
+        (SHARED.replace('type = "ip"', "") + USE, ["resource[1].type: missing: one of systemd, ip, fs, netfs, bind-mount, script, ocf, exec"]),
         (SHARED + "[[resource]]\ntype = 1\nname = 2\n" + USE, ["resource[2].type: expected a text, got the integer 1"]),
         (SHARED + USE + USE.replace("web", "db"), ["service.db.resource[1]: the address '10.0.0.9' is already used by service.web.resource[1]"]),
     ],

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from rgmgr.adapters.systemd import names
+from rgmgr.adapters.systemd import names, programs
 from rgmgr.adapters.systemd.manager import UNIT_EXISTS, Manager
 from rgmgr.adapters.systemd.resources import Plan
 from rgmgr.core.spec import CheckKind, CheckSpec
@@ -76,7 +76,7 @@ class Checks:
         """Return what is wrong; None when all is well, or nobody can tell."""
         try:
             match check.kind:
-                case CheckKind.COMMAND:
+                case CheckKind.COMMAND | CheckKind.MONITOR:
                     return await self._run(number, check)
                 case CheckKind.TCP:
                     return await _within(check, _connect(check.target))
@@ -99,12 +99,18 @@ class Checks:
 
 
 def _definition(plan: Plan, check: CheckSpec) -> Sequence[tuple[str, str, object]]:
-    words = shlex.split(check.target)
+    words, environment, degraded = (
+        programs.monitor(plan.spec, check.target)
+        if check.kind is CheckKind.MONITOR
+        else (shlex.split(check.target), {}, [])
+    )
     return [
         ("Description", "s", f"{plan.description}, check"),
         ("CollectMode", "s", "inactive-or-failed"),
         ("Type", "s", "oneshot"),
         ("ExecStart", "a(sasb)", [[words[0], words, False]]),
+        ("Environment", "as", [f"{name}={value}" for name, value in environment.items()]),
+        ("SuccessExitStatus", "(aiai)", [degraded, []]),
         ("TimeoutStartUSec", "t", check.timeout_ms * 1000),
         ("LogLevelMax", "i", 4),  # warnings of the command, not systemd's word on every run
     ]

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resources that are programs: a helper of ours, a command, an init script.
+"""Resources that are programs: a helper of ours, a command, an init script, an OCF agent.
 
-Source: systemd.service(5), and Linux Standard Base for the actions and codes of init scripts.
+Source: systemd.service(5), Linux Standard Base for init scripts, OCF Resource Agent API 1.0.
 """
 
 from __future__ import annotations
 
 import shlex
 
-from rgmgr.core.spec import ResourceSpec
+from rgmgr.core.spec import AGENT_OPTION_PREFIX, ResourceSpec
 
 Property = tuple[str, str, object]
 
 SCRIPT_ENVIRONMENT = {"SYSTEMCTL_SKIP_REDIRECT": "1"}
 """Without it Debian's init functions hand a script's actions over to a unit of the same name."""
+
+
+OCF_ROOT = "/usr/lib/ocf"
+OCF_DEGRADED = [190, 191]
+"""Statuses of a monitor action: it works, but not for long."""
 
 
 def helper(spec: ResourceSpec, program: str) -> list[Property]:
@@ -43,6 +48,53 @@ def script(spec: ResourceSpec) -> list[Property]:
         ("ExecStopPost", "a(sasb)", [_command([file, "stop"])]),
         *_timeouts(spec),
     ]
+
+
+def agent(spec: ResourceSpec) -> list[Property]:
+    """Return an OCF agent as a unit; daemons that it starts live in the unit's control group.
+
+    So only the first stop finds them alive; the second proves it, also after a failed start.
+    """
+    file = agent_file(spec)
+    return [
+        ("Type", "s", "oneshot"),
+        ("RemainAfterExit", "b", True),
+        ("ExecStart", "a(sasb)", [_command([file, "start"])]),
+        ("ExecStop", "a(sasb)", [_command([file, "stop"], is_failure_ignored=True)]),
+        ("ExecStopPost", "a(sasb)", [_command([file, "stop"])]),
+        *_timeouts(spec),
+    ]
+
+
+def agent_file(spec: ResourceSpec) -> str:
+    """Return the path of an OCF agent, which is named PROVIDER:TYPE."""
+    return f"{OCF_ROOT}/resource.d/{spec.parameters['agent'].replace(':', '/')}"
+
+
+def environment(spec: ResourceSpec) -> dict[str, str]:
+    """Return what programs that are not ours expect in their environment."""
+    if spec.type == "script":
+        return SCRIPT_ENVIRONMENT
+    if spec.type != "ocf":
+        return {}
+    provider, _, kind = spec.parameters["agent"].partition(":")
+    return {
+        "OCF_ROOT": OCF_ROOT,
+        "OCF_RA_VERSION_MAJOR": "1",
+        "OCF_RA_VERSION_MINOR": "0",
+        "OCF_RESOURCE_INSTANCE": spec.name,
+        "OCF_RESOURCE_PROVIDER": provider,
+        "OCF_RESOURCE_TYPE": kind,
+        **{n: value for n, value in spec.parameters.items() if n.startswith(AGENT_OPTION_PREFIX)},
+    }
+
+
+def monitor(spec: ResourceSpec, depth: str) -> tuple[list[str], dict[str, str], list[int]]:
+    """Return the command of the own check, its environment, and statuses that mean well too."""
+    if spec.type == "script":
+        return [spec.parameters["file"], "status"], environment(spec), []
+    own = {**environment(spec), "OCF_CHECK_LEVEL": depth}
+    return [agent_file(spec), "monitor"], own, OCF_DEGRADED
 
 
 def command(spec: ResourceSpec) -> list[Property]:

@@ -22,7 +22,7 @@ from rgmgr.core.spec import ResourceName, ResourceSpec
 
 DAEMON_UNIT = "rgmgrd.service"
 HELPERS = Path("/usr/lib/rgmgr")
-TYPES = ("systemd", "ip", "exec", "script", *mounts.TYPES)
+TYPES = ("systemd", "ip", "exec", "script", "ocf", *mounts.TYPES)
 MARK = "RGMGR_"
 
 _TYPES_WITH_SLICE = {"service": "Service", "socket": "Socket", "mount": "Mount", "swap": "Swap"}
@@ -63,7 +63,7 @@ class Plan:
     @property
     def is_script(self) -> bool:
         """The unit has no main process, so its commands tell how it ended."""
-        return self.spec.type == "script"
+        return self.spec.type in ("script", "ocf")
 
     @property
     def generation(self) -> str:
@@ -109,6 +109,8 @@ def _described(spec: ResourceSpec) -> str:
             return parameters["command"]
         case "script":
             return parameters["file"]
+        case "ocf":
+            return f"ocf:{parameters['agent']} {spec.name}"
         case _:
             return f"{mounts.source(spec)} on {parameters['mountpoint']}"
 
@@ -171,6 +173,8 @@ def _program(plan_: Plan) -> list[programs.Property]:
             return programs.command(plan_.spec)
         case "script":
             return programs.script(plan_.spec)
+        case "ocf":
+            return programs.agent(plan_.spec)
         case _:
             return programs.helper(plan_.spec, str(plan_.helper))
 
@@ -215,8 +219,8 @@ def helper_environment(plan_: Plan) -> dict[str, str]:
 
 
 def _environment(plan_: Plan) -> list[str]:
-    extra = programs.SCRIPT_ENVIRONMENT if plan_.is_script else {}
-    return [f"{name}={value}" for name, value in {**helper_environment(plan_), **extra}.items()]
+    found = {**helper_environment(plan_), **programs.environment(plan_.spec)}
+    return [f"{name}={value}" for name, value in found.items()]
 
 
 def _refuse_control_characters(parameters: Mapping[str, str]) -> None:

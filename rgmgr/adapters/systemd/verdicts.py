@@ -13,6 +13,7 @@ from rgmgr.adapters.systemd.manager import ProcessLeft, UnitStatus
 
 _CLD_EXITED = 1
 _EXEC_FAILED = 203
+_NEVER_BEGAN = (5, _EXEC_FAILED)  # not installed: nothing was started that could be left
 _EXEC_FIELDS = 10  # of a(sasbttttuii)
 
 _RESULTS = {
@@ -26,6 +27,13 @@ _RESULTS = {
 _HELPER_STATUSES = {
     2: "its parameters are wrong",
     5: "no interface of this node is in the network of the address; set device, or add one",
+}
+_AGENT_STATUSES = {
+    2: "its options are wrong",
+    3: "its agent does not know the action",
+    4: "its agent may not do that",
+    5: "something that its agent needs is not installed",
+    6: "it is not configured as its agent needs it",
 }
 _UNUSABLE = {
     "not-found": "does not exist on this node: install it, or keep the service away from here",
@@ -56,8 +64,17 @@ def why_down(status: UnitStatus, properties: Mapping[str, object]) -> str:
 
 def helper_verdict(properties: Mapping[str, object]) -> str | None:
     """Return what the exit status of one of our helper programs means; None: nothing special."""
+    return _meaning(properties, _HELPER_STATUSES)
+
+
+def agent_verdict(properties: Mapping[str, object]) -> str | None:
+    """Return what the exit status of an OCF agent means; None: nothing special."""
+    return _meaning(properties, _AGENT_STATUSES)
+
+
+def _meaning(properties: Mapping[str, object], words: Mapping[int, str]) -> str | None:
     status = properties.get("ExecMainStatus")
-    return _HELPER_STATUSES.get(status) if isinstance(status, int) else None
+    return words.get(status) if isinstance(status, int) else None
 
 
 def failed_stop_command(properties: Mapping[str, object]) -> str | None:
@@ -69,12 +86,18 @@ def failed_stop_command(properties: Mapping[str, object]) -> str | None:
     is_script = properties.get("Type") == "forking" and properties.get("RemainAfterExit")
     if properties.get("Type") != "oneshot" and not is_script:
         return None
+    if any(command[9] in _NEVER_BEGAN for command in _commands(properties, "ExecStart")):
+        return None
     for kind in ("ExecStop", "ExecStopPost"):
-        commands = properties.get(kind)
-        for command in commands if isinstance(commands, list) else []:
-            if len(command) == _EXEC_FIELDS and _has_failed(command):
+        for command in _commands(properties, kind):
+            if _has_failed(command):
                 return f"{kind} {command[0]} ended with status {command[9]}"
     return None
+
+
+def _commands(properties: Mapping[str, object], kind: str) -> list[list[object]]:
+    found = properties.get(kind)
+    return [c for c in found if len(c) == _EXEC_FIELDS] if isinstance(found, list) else []
 
 
 def processes_text(processes: list[ProcessLeft]) -> str:

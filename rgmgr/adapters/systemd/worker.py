@@ -398,6 +398,8 @@ class Worker:
             return f"{status.name} was not started: a condition in its unit file is not met"
         if plan.helper is not None and (words := verdicts.helper_verdict(properties)):
             return f"{status.name} failed: {words}"
+        if plan.spec.type == "ocf" and (words := verdicts.agent_verdict(properties)):
+            return f"{status.name} failed: {words}; see 'journalctl -u {status.name}'"
         return verdicts.why_down(status, properties)
 
     async def _processes(self, unit: str) -> list[ProcessLeft]:
