@@ -5,12 +5,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 from rgmgr.core.events import StateSaved
 from rgmgr.core.model import ClusterState
 from rgmgr.sim.engine import Dice, Engine, chance
 
 QUICK_MS = (1, 12)
+
+
+class DiskMood(Enum):
+    """How well a disk takes and gives files."""
+
+    GOOD = "works"
+    FULL = "is full"
+    FAILS = "gives errors"  # cannot be read either: no daemon can start
+
+
+class Damage(Enum):
+    """What became of a state file."""
+
+    TORN = "ends in the middle"
+    CORRUPT = "has flipped bits"
+    LOST = "is gone"
+    OLD = "is the one before"  # somebody put a copy back
 
 
 @dataclass(slots=True, eq=False)

@@ -299,7 +299,7 @@ def _ambush(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
     """Strike the node that does it, or any other."""
     node = _node(rolls, spec)
     strike = rolls.choice(STRIKES)(rolls, spec, at_ms)
-    if not isinstance(strike, Partition) and chance(rolls, 0.5):
+    if isinstance(strike, PROCESSES) and chance(rolls, 0.5):
         strike = replace(strike, node=node)
     return Ambush(
         at_ms=max(0, at_ms - 2_000),
@@ -396,6 +396,7 @@ def _outage(rolls: Dice, spec: ClusterSpec, at_ms: int) -> tuple[Fault, ...]:
 
 Maker = Callable[[Dice, ClusterSpec, int], Fault]
 
+PROCESSES = (PowerLoss, DaemonCrash, DaemonPause, CorosyncCrash, CorosyncPause)
 STRIKES: tuple[Callable[[Dice, ClusterSpec, int], Strike], ...] = (
     _power_loss,
     _daemon_crash,

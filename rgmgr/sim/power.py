@@ -29,6 +29,8 @@ class Device(Enum):
     REFUSES = "refuses"
     HANGS = "hangs"
     LATE = "switches off too late"
+    SAYS_FAILED = "switches off and says that it failed"
+    LIES = "says off and does nothing"
 
 
 @dataclass(slots=True, eq=False)

@@ -47,6 +47,7 @@ class Mood(Enum):
     STOP_FAILS = "fails to stop"
     STOP_HANGS = "hangs while stopping"
     DIES_SOON = "dies soon after its start"
+    MASKED = "is masked"
 
 
 @dataclass(slots=True, eq=False)

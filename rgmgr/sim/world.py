@@ -35,7 +35,6 @@ from rgmgr.sim.faults import (
     SlowNetwork,
     UnitDeath,
     UnitTrouble,
-    in_words,
 )
 from rgmgr.sim.host import Host
 from rgmgr.sim.overstay import Overstay
@@ -43,6 +42,7 @@ from rgmgr.sim.power import Device, Power
 from rgmgr.sim.systemd import Mood, Systemd, UnitEvent
 from rgmgr.sim.trace import Trace
 from rgmgr.sim.watch import Watch
+from rgmgr.sim.words import in_words
 
 HUMAN_SWITCHES_ON_MS = (5_000, 15_000)
 
@@ -135,8 +135,19 @@ class World:
                     host.systemd.die(service, resource)
             case DeviceTrouble() | DevicesUnreachable() | UnitTrouble() | SlowDisk():
                 self._trouble(fault)
-            case _:
+            case (
+                PowerLoss()
+                | DaemonCrash()
+                | DaemonPause()
+                | DaemonStop()
+                | DaemonRestart()
+                | CorosyncCrash()
+                | CorosyncPause()
+                | NodePause()
+            ):
                 self._happen_to(self.hosts[fault.node], fault)
+            case _:
+                pass
 
     def _spring(self, node: NodeId, moment: Moment) -> None:
         """Let the fault that waited for this happen at once, or as good as at once."""
