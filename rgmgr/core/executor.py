@@ -86,16 +86,28 @@ def resource_failed(turn: Turn, event: ResourceFailed) -> None:
 
 def drive(turn: Turn, *, may_start: bool) -> None:
     """Bring every service here closer to what its record asks of this node."""
-    for name in sorted({*turn.cluster.services, *turn.local.jobs}):
-        service = turn.cluster.services.get(name)
-        if service is None:
-            continue
+    for name in _concerned(turn):
+        service = turn.cluster.services[name]
         duty = _duty(turn, name, service)
         _align(turn, name, service, duty)
         if duty is not None:
             _advance(turn, name, may_start=may_start)
         if duty is None:
             _watch(turn, name, service)
+
+
+def _concerned(turn: Turn) -> list[ServiceName]:
+    """Return the services that this node may have to do with; most belong to other nodes."""
+    me, jobs, services = turn.local.me, turn.local.jobs, turn.cluster.services
+    if turn.local.emergency:
+        return sorted(services)
+    return sorted(
+        [
+            name
+            for name, service in services.items()
+            if service.owner == me or name in jobs or me in service.cleanup
+        ]
+    )
 
 
 def claims(turn: Turn) -> tuple[Claim, ...]:
@@ -263,11 +275,12 @@ def _is_answer(job: Job, event: StepEnded) -> bool:
 
 
 def _set_job(turn: Turn, name: ServiceName, job: Job | None) -> None:
+    if turn.local.jobs.get(name) is job:
+        return
     jobs = {n: j for n, j in turn.local.jobs.items() if n != name}
     if job is not None:
         jobs[name] = job
-    if jobs != turn.local.jobs:
-        turn.update(jobs=jobs)
+    turn.update(jobs=jobs)
 
 
 def _set_active(turn: Turn, name: ServiceName, active: tuple[ResourceName, ...]) -> None:

@@ -22,11 +22,11 @@ from rgmgr.core.actions import (
     StartResource,
     StopResource,
 )
-from rgmgr.core.digest import digest
 from rgmgr.core.events import Delivered, Event, ViewChanged
 from rgmgr.core.invariants import check_cluster, check_fence
 from rgmgr.core.local import State
 from rgmgr.core.messages import Install, NodeFenced, Operation, Request, Verb
+from rgmgr.core.model import ClusterState
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.tree import start_order
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
@@ -70,7 +70,7 @@ class Watch:
         self._trace = trace
         self._active: dict[ServiceName, dict[NodeId, int]] = {}
         self._was_active: dict[int, bool] = {}
-        self._digests: dict[tuple[int, int], tuple[NodeId, str]] = {}
+        self._agreed: dict[tuple[int, int], tuple[NodeId, ClusterState]] = {}
         self._kept_installs: list[Install] = []  # so that no id() is used twice
 
     def violate(self, invariant: str, words: str) -> None:
@@ -157,12 +157,13 @@ class Watch:
         message = self.installs.get(node)
         if message is None:
             return
-        for problem in check_cluster(after.cluster):
-            self.violate("state", f"{self.name(node)}: {problem}")
         key = (id(message), after.cluster.applied)
-        mine = digest(after.cluster)
-        other, theirs = self._digests.setdefault(key, (node, mine))
-        if mine != theirs:
+        mine = after.cluster
+        other, theirs = self._agreed.setdefault(key, (node, mine))
+        if mine is theirs:
+            for problem in check_cluster(mine):
+                self.violate("state", f"{self.name(node)}: {problem}")
+        elif mine != theirs or list(mine.services) != list(theirs.services):
             at = f"epoch {after.cluster.epoch}, applied {after.cluster.applied}"
             self.violate("I6", f"{self.name(node)} and {self.name(other)} differ at {at}")
 
