@@ -86,6 +86,8 @@ def resource_failed(turn: Turn, event: ResourceFailed) -> None:
 
 def drive(turn: Turn, *, may_start: bool) -> None:
     """Bring every service here closer to what its record asks of this node."""
+    if _is_done(turn):
+        return
     for name in _concerned(turn):
         service = turn.cluster.services[name]
         duty = _duty(turn, name, service)
@@ -94,6 +96,19 @@ def drive(turn: Turn, *, may_start: bool) -> None:
             _advance(turn, name, may_start=may_start)
         if duty is None:
             _watch(turn, name, service)
+
+
+def _is_done(turn: Turn) -> bool:
+    """Tell whether nothing is under way, and nothing has changed since that was last settled."""
+    before, local = turn.before.local, turn.local
+    return (
+        not local.jobs
+        and turn.cluster is turn.before.cluster
+        and local.active is before.active
+        and local.doubtful is before.doubtful
+        and local.reported is before.reported
+        and local.emergency == before.emergency
+    )
 
 
 def _concerned(turn: Turn) -> list[ServiceName]:

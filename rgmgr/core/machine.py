@@ -87,23 +87,21 @@ def step(state: State, event: Event, now_ms: int) -> Step:
         return Step(state, ())
     turn = Turn(state, now_ms)
     _handle(turn, event)
-    if not _is_foreign_tick(state, event):
+    if not _is_idle_tick(state, event, now_ms):
         _follow_up(turn)
     if turn.cluster is not state.cluster and (broken := check_cluster(turn.cluster)):
         raise InvariantViolation("; ".join(broken))
     return turn.step()
 
 
-def _is_foreign_tick(state: State, event: Event) -> bool:
-    """Tell whether nothing can follow: only one's own tick renews the lease.
+def _is_idle_tick(state: State, event: Event, now_ms: int) -> bool:
+    """Tell whether nothing can follow, as from most of what an idle cluster hears.
 
-    Most of what an idle cluster hears is this.
+    A tick can only open the gate, and only one's own can.
     """
-    return (
-        isinstance(event, Delivered)
-        and isinstance(event.message, Tick)
-        and event.sender != state.local.me
-    )
+    if not (isinstance(event, Delivered) and isinstance(event.message, Tick)):
+        return False
+    return event.sender != state.local.me or lease.gate_is_open(Turn(state, now_ms))
 
 
 def _handle(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one arm per kind
