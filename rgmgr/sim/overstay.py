@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from domains.model import NodeId
 from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy, ServiceSpec
 from rgmgr.core.tree import start_order
-from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus, Component
+from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.host import Daemon, Host
+from rgmgr.sim.network import Component
 from rgmgr.sim.systemd import Unit
 
 CHECK_EVERY_MS = 250

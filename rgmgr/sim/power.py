@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulated fence devices: one outlet per node, and how well it obeys.
 
-A device that says "off" has switched off; it never lies. It may refuse, hang until the agent's
-time is up, switch off long after a failure was reported, or be out of reach from some nodes. What
-an agent has begun may happen although its daemon has died meanwhile.
+A device may refuse, hang until the agent's time is up, switch off long after a failure was
+reported, switch off and report a failure, or be out of reach from some nodes. One that says "off"
+has switched off, unless it is made to lie: then `lied` is told, for no proof can be better than
+its device. What an agent has begun may happen although its daemon has died meanwhile.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Power:
     switch_on: Callable[[NodeId], None]
     devices: dict[NodeId, Device] = field(default_factory=dict)
     cut_off: dict[NodeId, None] = field(default_factory=dict)  # nodes that reach no device
+    cut_ways: dict[tuple[NodeId, NodeId], None] = field(default_factory=dict)  # by, victim
     is_alive: Callable[[NodeId, int], bool] = lambda _node, _incarnation: True
+    lied: Callable[[NodeId], None] = lambda _node: None
 
     def fence(
         self,
@@ -54,14 +57,17 @@ class Power:
     ) -> None:
         """Run the agents for one node; the answer comes in any case, if the asker lives."""
         device = self.devices.get(action.node, Device.GOOD)
-        if by in self.cut_off:
+        if by in self.cut_off or (by, action.node) in self.cut_ways:
             delay_ms = min(action.timeout_ms, self.dice.randint(100, 3_000))
             self._answer_in(delay_ms, action, answer, "device not reachable", is_confirmed=False)
         elif device is Device.REFUSES:
             delay_ms = self.dice.randint(50, 1_000)
             self._answer_in(delay_ms, action, answer, "agent exited with 1", is_confirmed=False)
-        elif device is Device.GOOD:
-            self._switch(by, incarnation, action, answer)
+        elif device is Device.LIES:
+            self.engine.after(self.dice.randint(50, 1_000), lambda: self._lie(action, answer))
+        elif device in (Device.GOOD, Device.SAYS_FAILED):
+            is_confirmed = device is Device.GOOD
+            self._switch(by, incarnation, action, answer, is_confirmed=is_confirmed)
         else:
             self._hang(by, incarnation, action, answer, device)
 
@@ -71,16 +77,20 @@ class Power:
         incarnation: int,
         action: FenceNode,
         answer: Callable[[FenceEnded], None],
+        *,
+        is_confirmed: bool,
     ) -> None:
-        """Switch off, and say so a little later."""
+        """Switch off, and a little later say so, or the contrary."""
         off_ms = self.dice.randint(50, 1_500)
         if off_ms >= action.timeout_ms:
             off_ms = action.timeout_ms // 2
         said_ms = min(action.timeout_ms, off_ms + self.dice.randint(10, 1_000))
         self._off_in(off_ms, by, incarnation, action)
-        self.engine.after(said_ms, lambda: self._confirm(action, answer))
+        detail = "pdu" if is_confirmed else "status cannot be read"
+        self._answer_in(said_ms, action, answer, detail, is_confirmed=is_confirmed)
 
-    def _confirm(self, action: FenceNode, answer: Callable[[FenceEnded], None]) -> None:
+    def _lie(self, action: FenceNode, answer: Callable[[FenceEnded], None]) -> None:
+        self.lied(action.node)
         answer(_ended(action, "pdu", is_confirmed=True))
 
     def _hang(

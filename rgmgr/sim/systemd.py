@@ -2,7 +2,8 @@
 """The simulated systemd of one node: units that start, stop, fail and outlive the daemon.
 
 What runs where is true here and nowhere else; the core only believes. A unit that is starting
-or stopping counts as active: something of it may be there. Must not know the core.
+or stopping counts as active: something of it may be there. Must not know the core. The way
+between daemon and systemd, which may be slow or lost, is in `line.py`.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ from rgmgr.core.events import (
     ResourceStopped,
 )
 from rgmgr.core.spec import ResourceName
-from rgmgr.sim.engine import Alarm, Dice, Engine, chance
+from rgmgr.sim.engine import Alarm, Call, Dice, Engine, chance
 
 UnitEvent = (
     ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed | ResourceFailed
 )
 Answer = Callable[[UnitEvent], None]
+
+
+STOPPED_BY_HAND = "was stopped by somebody else, not by the cluster"
 
 
 class Phase(Enum):
@@ -61,6 +65,9 @@ class Unit:
     job: Alarm | None = None  # what ends the present phase
     waiter: Answer | None = None  # who asked for the present job
     op: int = 0  # of the present job
+    due_ms: int = 0  # when the present job ends
+    call: Call | None = None  # how it ends
+    is_excused: bool = False  # a human, or a device that lies, made it run beside another
     has_refused: bool = False  # its latest stop failed
 
     @property
@@ -79,6 +86,7 @@ class Systemd:
     changed: Callable[[NodeId, Unit, str], None]
     orphan: Callable[[UnitEvent], None]
     units: dict[tuple[ServiceName, ResourceName], Unit] = field(default_factory=dict)
+    frozen_ms: int | None = None  # since when the whole node stands still
 
     def unit(self, service: ServiceName, resource: ResourceName) -> Unit:
         """Return the unit, which exists from the first question on."""
@@ -106,6 +114,9 @@ class Systemd:
             self._end_in(unit, self.dice.randint(1, 5), lambda: self._is_up(unit))
             return
         unit.has_refused = False
+        if unit.mood is Mood.MASKED:
+            self._end_in(unit, self.dice.randint(1, 5), lambda: self._start_failed(unit, "masked"))
+            return
         self._set(unit, Phase.STARTING, "starts")
         timeout_ms = action.resource.start_timeout_ms
         if unit.mood is Mood.START_HANGS:
@@ -136,9 +147,45 @@ class Systemd:
     def die(self, service: ServiceName, resource: ResourceName) -> None:
         """Let a unit that is up fail by itself."""
         unit = self.units.get((service, resource))
-        if unit is not None and unit.phase is Phase.ACTIVE:
+        if unit is not None and unit.phase is Phase.ACTIVE and self.frozen_ms is None:
             self._set(unit, Phase.INACTIVE, "dies")
             self._tell_failure(unit, "main process exited with status 1")
+
+    def stop_by_hand(self, service: ServiceName, resource: ResourceName) -> None:
+        """An administrator stops a unit; a start under way is cancelled."""
+        unit = self.unit(service, resource)
+        waiter = unit.waiter
+        if unit.phase not in (Phase.ACTIVE, Phase.STARTING):
+            return
+        self._cancel(unit)
+        self._set(unit, Phase.INACTIVE, "is stopped by hand")
+        if waiter is not None:
+            waiter(_start_failed(unit, STOPPED_BY_HAND))
+        else:
+            self._tell_failure(unit, STOPPED_BY_HAND)
+
+    def start_by_hand(self, service: ServiceName, resource: ResourceName) -> None:
+        """An administrator starts a unit that is down; nobody waits for it."""
+        unit = self.unit(service, resource)
+        if unit.phase is not Phase.INACTIVE or unit.job is not None:
+            return
+        unit.is_excused = True
+        self._set(unit, Phase.STARTING, "is started by hand")
+        self._end_in(unit, self._job_ms(), lambda: self._is_up(unit))
+
+    def freeze(self) -> None:
+        """Stand still, with all jobs where they are."""
+        self.frozen_ms = self.engine.now_ms
+        for unit in self.units.values():
+            if unit.job is not None:
+                unit.job.cancel()
+
+    def thaw(self) -> None:
+        """Go on: every job has as much to do as it had."""
+        since_ms, self.frozen_ms = self.frozen_ms, None
+        for unit in self.units.values():
+            if since_ms is not None and unit.job is not None and unit.call is not None:
+                self._end_in(unit, max(0, unit.due_ms - since_ms), unit.call)
 
     def calm(self) -> None:
         """Let every unit behave from now on."""
@@ -147,12 +194,16 @@ class Systemd:
 
     def power_off(self) -> None:
         """Lose everything at once; nobody hears of it."""
+        self.frozen_ms = None
         for unit in self.units.values():
-            if unit.job is not None:
-                unit.job.cancel()
-            unit.waiter = unit.job = None
+            self._cancel(unit)
             if unit.is_active:
                 self._set(unit, Phase.INACTIVE, "is gone")
+
+    def _cancel(self, unit: Unit) -> None:
+        if unit.job is not None:
+            unit.job.cancel()
+        unit.waiter = unit.job = unit.call = None
 
     def _job_ms(self) -> int:
         """Most jobs are quick; some take seconds."""
@@ -162,23 +213,26 @@ class Systemd:
     def _replace(self, unit: Unit, answer: Answer, op: int) -> None:
         """Cancel the job under way, as systemd does with a conflicting one."""
         waiter, phase = unit.waiter, unit.phase
-        if unit.job is not None:
-            unit.job.cancel()
-        unit.job = None
+        self._cancel(unit)
         if waiter is not None:
             waiter(_cancelled(unit, phase))
         unit.waiter, unit.op = answer, op
 
     def _end_in(self, unit: Unit, delay_ms: int, call: Callable[[], None]) -> None:
+        unit.due_ms, unit.call = self.engine.now_ms + delay_ms, call
         unit.job = self.engine.after(delay_ms, call)
+        if self.frozen_ms is not None:
+            unit.job.cancel()
 
     def _set(self, unit: Unit, phase: Phase, words: str) -> None:
         unit.phase = phase
+        if phase is Phase.INACTIVE:
+            unit.is_excused = False
         self.changed(self.node, unit, words)
 
     def _finish(self, unit: Unit) -> Answer | None:
         """End the job and return who waits for its result."""
-        waiter, unit.waiter, unit.job = unit.waiter, None, None
+        waiter, unit.waiter, unit.job, unit.call = unit.waiter, None, None, None
         return waiter
 
     def _is_up(self, unit: Unit) -> None:
