@@ -53,6 +53,7 @@ class Bus:
         self.majority = len(self.stations) // 2 + 1
         self.is_two_node = is_two_node
         self.delay_max_ms = PATH_MS
+        self.detection_ms = DETECTION_MS
         self.quorum_late_ms = 0  # on top of what is usual
         self.inquorate_since_ms: dict[NodeId, int | None] = dict.fromkeys(self.stations, 0)
         self._ring_seq = 0
@@ -268,7 +269,9 @@ class Bus:
         elif all(ring.nodes == component for ring in rings):
             delay_ms = self._dice.randint(*GLITCH_MS)
         else:
-            noticed_ms = min(broken) + DETECTION_MS + self._dice.randint(0, DETECTION_SPREAD_MS)
+            noticed_ms = (
+                min(broken) + self.detection_ms + self._dice.randint(0, DETECTION_SPREAD_MS)
+            )
             noticed_ms += RESTLESS_MS if component in self._restless else 0
             delay_ms = max(noticed_ms - self._engine.now_ms, self._dice.randint(*GLITCH_MS) // 3)
         alarm = self._engine.after(delay_ms, lambda: self._reform(component))

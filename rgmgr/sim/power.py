@@ -18,6 +18,7 @@ from rgmgr.core.actions import FenceNode
 from rgmgr.core.events import FenceEnded
 from rgmgr.core.spec import FenceVerb
 from rgmgr.sim.engine import Dice, Engine, chance
+from rgmgr.sim.pace import Pace
 
 LATE_MS = (500, 5_000)
 BOOT_AFTER_MS = (500, 3_000)
@@ -47,6 +48,7 @@ class Power:
     cut_ways: dict[tuple[NodeId, NodeId], None] = field(default_factory=dict)  # by, victim
     is_alive: Callable[[NodeId, int], bool] = lambda _node, _incarnation: True
     lied: Callable[[NodeId], None] = lambda _node: None
+    pace: Pace | None = None  # None: the dice say how long it takes
 
     def fence(
         self,
@@ -81,7 +83,7 @@ class Power:
         is_confirmed: bool,
     ) -> None:
         """Switch off, and a little later say so, or the contrary."""
-        off_ms = self.dice.randint(50, 1_500)
+        off_ms = self.dice.randint(50, 1_500) if self.pace is None else self.pace.fence_ms(action)
         if off_ms >= action.timeout_ms:
             off_ms = action.timeout_ms // 2
         said_ms = min(action.timeout_ms, off_ms + self.dice.randint(10, 1_000))

@@ -22,7 +22,8 @@ from rgmgr.core.events import (
     ResourceStopped,
 )
 from rgmgr.core.spec import ResourceName
-from rgmgr.sim.engine import Alarm, Call, Dice, Engine, chance
+from rgmgr.sim.engine import Alarm, Dice, Engine, chance
+from rgmgr.sim.pace import Pace
 
 UnitEvent = (
     ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed | ResourceFailed
@@ -30,6 +31,7 @@ UnitEvent = (
 Answer = Callable[[UnitEvent], None]
 
 
+FOR_EVER_MS = 10**12
 STOPPED_BY_HAND = "was stopped by somebody else, not by the cluster"
 
 
@@ -65,8 +67,6 @@ class Unit:
     job: Alarm | None = None  # what ends the present phase
     waiter: Answer | None = None  # who asked for the present job
     op: int = 0  # of the present job
-    due_ms: int = 0  # when the present job ends
-    call: Call | None = None  # how it ends
     is_excused: bool = False  # a human, or a device that lies, made it run beside another
     has_refused: bool = False  # its latest stop failed
 
@@ -87,6 +87,7 @@ class Systemd:
     orphan: Callable[[UnitEvent], None]
     units: dict[tuple[ServiceName, ResourceName], Unit] = field(default_factory=dict)
     frozen_ms: int | None = None  # since when the whole node stands still
+    pace: Pace | None = None  # None: the dice say how long a job takes
 
     def unit(self, service: ServiceName, resource: ResourceName) -> Unit:
         """Return the unit, which exists from the first question on."""
@@ -100,6 +101,10 @@ class Systemd:
         return tuple(
             u.resource for u in self.units.values() if u.service == service and u.is_active
         )
+
+    def is_busy(self, service: ServiceName) -> bool:
+        """Tell whether somebody waits for a job of this service."""
+        return any(u.waiter is not None for u in self.units.values() if u.service == service)
 
     def running(self) -> Iterator[Unit]:
         """Yield every unit of which anything may be there."""
@@ -122,10 +127,12 @@ class Systemd:
         if unit.mood is Mood.START_HANGS:
             self._end_in(unit, timeout_ms, lambda: self._start_failed(unit, "timed out"))
         elif unit.mood is Mood.START_FAILS:
-            delay_ms = min(timeout_ms, self._job_ms())
+            delay_ms = min(timeout_ms, self._job_ms(unit, is_start=True))
             self._end_in(unit, delay_ms, lambda: self._start_failed(unit, "exited with status 1"))
         else:
-            self._end_in(unit, min(timeout_ms, self._job_ms()), lambda: self._is_up(unit))
+            self._end_in(
+                unit, min(timeout_ms, self._job_ms(unit, is_start=True)), lambda: self._is_up(unit)
+            )
 
     def stop(self, action: StopResource, answer: Answer) -> None:
         """Stop a unit; what is not there is a success."""
@@ -138,11 +145,19 @@ class Systemd:
         self._set(unit, Phase.STOPPING, "stops")
         timeout_ms = action.resource.stop_timeout_ms
         if unit.mood is Mood.STOP_FAILS:
-            self._end_in(unit, min(timeout_ms, self._job_ms()), lambda: self._stop_failed(unit))
+            self._end_in(
+                unit,
+                min(timeout_ms, self._job_ms(unit, is_start=False)),
+                lambda: self._stop_failed(unit),
+            )
         elif unit.mood is Mood.STOP_HANGS:  # SIGKILL at the end, and then it is gone
             self._end_in(unit, timeout_ms, lambda: self._is_down(unit))
         else:
-            self._end_in(unit, min(timeout_ms, self._job_ms()), lambda: self._is_down(unit))
+            self._end_in(
+                unit,
+                min(timeout_ms, self._job_ms(unit, is_start=False)),
+                lambda: self._is_down(unit),
+            )
 
     def die(self, service: ServiceName, resource: ResourceName) -> None:
         """Let a unit that is up fail by itself."""
@@ -171,21 +186,23 @@ class Systemd:
             return
         unit.is_excused = True
         self._set(unit, Phase.STARTING, "is started by hand")
-        self._end_in(unit, self._job_ms(), lambda: self._is_up(unit))
+        self._end_in(unit, self._job_ms(unit, is_start=True), lambda: self._is_up(unit))
 
     def freeze(self) -> None:
         """Stand still, with all jobs where they are."""
         self.frozen_ms = self.engine.now_ms
         for unit in self.units.values():
             if unit.job is not None:
-                unit.job.cancel()
+                unit.job = self.engine.put_off(unit.job, FOR_EVER_MS)
 
     def thaw(self) -> None:
         """Go on: every job has as much to do as it had."""
-        since_ms, self.frozen_ms = self.frozen_ms, None
+        if self.frozen_ms is None:
+            return
+        slept_ms, self.frozen_ms = self.engine.now_ms - self.frozen_ms, None
         for unit in self.units.values():
-            if since_ms is not None and unit.job is not None and unit.call is not None:
-                self._end_in(unit, max(0, unit.due_ms - since_ms), unit.call)
+            if unit.job is not None:
+                unit.job = self.engine.put_off(unit.job, slept_ms - FOR_EVER_MS)
 
     def calm(self) -> None:
         """Let every unit behave from now on."""
@@ -203,10 +220,12 @@ class Systemd:
     def _cancel(self, unit: Unit) -> None:
         if unit.job is not None:
             unit.job.cancel()
-        unit.waiter = unit.job = unit.call = None
+        unit.waiter = unit.job = None
 
-    def _job_ms(self) -> int:
+    def _job_ms(self, unit: Unit, *, is_start: bool) -> int:
         """Most jobs are quick; some take seconds."""
+        if self.pace is not None:
+            return self.pace.unit_ms(unit.service, unit.resource, is_start=is_start)
         slow = chance(self.dice, 0.08)
         return self.dice.randint(500, 3_000) if slow else self.dice.randint(5, 150)
 
@@ -219,10 +238,7 @@ class Systemd:
         unit.waiter, unit.op = answer, op
 
     def _end_in(self, unit: Unit, delay_ms: int, call: Callable[[], None]) -> None:
-        unit.due_ms, unit.call = self.engine.now_ms + delay_ms, call
         unit.job = self.engine.after(delay_ms, call)
-        if self.frozen_ms is not None:
-            unit.job.cancel()
 
     def _set(self, unit: Unit, phase: Phase, words: str) -> None:
         unit.phase = phase
@@ -232,7 +248,7 @@ class Systemd:
 
     def _finish(self, unit: Unit) -> Answer | None:
         """End the job and return who waits for its result."""
-        waiter, unit.waiter, unit.job, unit.call = unit.waiter, None, None, None
+        waiter, unit.waiter, unit.job = unit.waiter, None, None
         return waiter
 
     def _is_up(self, unit: Unit) -> None:

@@ -38,6 +38,7 @@ from rgmgr.sim.faults import (
 )
 from rgmgr.sim.host import Host
 from rgmgr.sim.overstay import Overstay
+from rgmgr.sim.pace import Calm, Pace
 from rgmgr.sim.power import Device, Power
 from rgmgr.sim.systemd import Mood, Systemd, UnitEvent
 from rgmgr.sim.trace import Trace
@@ -48,13 +49,18 @@ HUMAN_SWITCHES_ON_MS = (5_000, 15_000)
 
 
 class World:
-    """A cluster from its first boot on."""
+    """A cluster from its first boot on.
 
-    def __init__(self, script: Script) -> None:
+    With a `pace` nothing is left to chance, nobody is switched on by itself, and what is switched
+    off stays off: the world is what its maker makes of it.
+    """
+
+    def __init__(self, script: Script, pace: Pace | None = None) -> None:
         self.spec = script.spec
         self.engine = Engine()
         self.trace = Trace()
-        self._dice: Dice = dice(script.seed, "world")
+        self.pace = pace
+        self._dice: Dice = Calm() if pace else dice(script.seed, "world")
         nodes = sorted(script.spec.nodes)
         self.bus = Bus(self.engine, self._dice, nodes)
         self.watch = Watch(self.engine, self.bus, script.spec, self.trace)
@@ -72,6 +78,10 @@ class World:
         self._is_over = False
         self._ambushes: list[Ambush] = []
         self.watch.ambush = self._spring
+        if pace is not None:
+            self.bus.detection_ms = pace.detection_ms
+            self.power.pace = pace
+            return
         for host in self.hosts.values():
             self.engine.after(self._dice.randint(0, 1_500), host.switch_on)
 
@@ -86,7 +96,9 @@ class World:
             dice=self._dice,
             bus=self.bus,
             power=self.power,
-            systemd=Systemd(node, self.engine, self._dice, self.watch.unit_changed, orphan),
+            systemd=Systemd(
+                node, self.engine, self._dice, self.watch.unit_changed, orphan, pace=self.pace
+            ),
             observer=self.watch,
         )
 
@@ -107,7 +119,7 @@ class World:
         self.engine.after(self._dice.randint(*HUMAN_SWITCHES_ON_MS), lambda: self._switch_on(node))
 
     def _switch_on(self, node: NodeId) -> None:
-        if not self.hosts[node].is_on:
+        if self.pace is None and not self.hosts[node].is_on:
             self.tell(node, "boots")
             self.hosts[node].switch_on()
 
