@@ -25,19 +25,22 @@ REJOIN_MS = 5_000
 def wind(turn: Turn) -> None:
     """Set the timers that are wanted and not running; cancel the others."""
     wanted = {} if turn.local.is_over else {**_own(turn), **_agreed(turn)}
-    stale = [key for key in turn.local.timers if key not in wanted]
-    fresh = {key: ms for key, ms in wanted.items() if key not in turn.local.timers}
-    if stale or fresh:
+    timers, fired_key = turn.local.timers, turn.fired_key
+    if timers.keys() != wanted.keys():
         turn.update(timers=wanted)
-    turn.do(*(CancelTimer(key) for key in stale))
-    turn.do(*(SetTimer(key, after_ms) for key, after_ms in fresh.items()))
+    for key in timers:
+        if key not in wanted and key != fired_key:
+            turn.do(CancelTimer(key))
+    for key, after_ms in wanted.items():
+        if key not in timers or key == fired_key:
+            turn.do(SetTimer(key, after_ms))
 
 
 def fired(turn: Turn, key: str) -> bool:
-    """Forget a timer that fired; False when it was not wanted any more."""
+    """Note that a timer fired, for `wind`; False when it was not wanted any more."""
     if key not in turn.local.timers:
         return False
-    turn.update(timers={k: ms for k, ms in turn.local.timers.items() if k != key})
+    turn.fired_key = key
     return True
 
 

@@ -30,11 +30,33 @@ def project(cluster: ClusterState) -> ClusterState:
 
 def save_if_changed(turn: Turn) -> None:
     """Ask for a save when the durable part differs from the one last asked for."""
+    if _is_as_saved(turn):
+        return
     projection = project(turn.cluster)
     essence = replace(projection, applied=0, now_ms=0)
     if essence != turn.local.saved:
         turn.update(saved=essence, saved_at=turn.cluster.applied)
         turn.do(SaveState(projection))
+
+
+def _is_as_saved(turn: Turn) -> bool:
+    """Tell at little cost whether no record has changed durably with this event."""
+    saved, before, now = turn.local.saved, turn.before.cluster, turn.cluster
+    if saved is None or (saved.epoch, saved.ring_seq) != (now.epoch, now.ring_seq):
+        return False
+    return (
+        saved.spec is now.spec
+        and saved.nodes.keys() == now.nodes.keys()
+        and list(saved.services) == list(now.services)
+        and all(
+            record is before.nodes.get(n) or _node(record) == saved.nodes[n]
+            for n, record in now.nodes.items()
+        )
+        and all(
+            record is before.services.get(name) or _service(record) == saved.services[name]
+            for name, record in now.services.items()
+        )
+    )
 
 
 def saved(turn: Turn, epoch: int, applied: int) -> None:

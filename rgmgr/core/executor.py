@@ -49,8 +49,7 @@ def probed(turn: Turn, event: ServiceProbed) -> None:
     """Systemd told what really runs of one service here."""
     if event.service not in turn.local.jobs:
         _set_active(turn, event.service, event.active)
-        doubtful = {n: d for n, d in turn.local.doubtful.items() if n != event.service}
-        turn.update(doubtful=doubtful)
+        _set_doubtful(turn, event.service, ())
 
 
 def step_ended(turn: Turn, event: StepEnded) -> None:
@@ -275,7 +274,7 @@ def _note_activity(turn: Turn, event: StepEnded) -> None:
             # safety: something may be left, so it counts until it is stopped; but it is not up
             _set_active(turn, event.service, (*others, event.resource))
             still = (*still, event.resource)
-    turn.update(doubtful={**turn.local.doubtful, event.service: still})
+    _set_doubtful(turn, event.service, still)
 
 
 def _is_answer(job: Job, event: StepEnded) -> bool:
@@ -299,5 +298,12 @@ def _set_job(turn: Turn, name: ServiceName, job: Job | None) -> None:
 
 
 def _set_active(turn: Turn, name: ServiceName, active: tuple[ResourceName, ...]) -> None:
-    rest = {n: a for n, a in turn.local.active.items() if n != name}
-    turn.update(active={**rest, name: active} if active else rest)
+    if turn.local.active.get(name, ()) != active:
+        rest = {n: a for n, a in turn.local.active.items() if n != name}
+        turn.update(active={**rest, name: active} if active else rest)
+
+
+def _set_doubtful(turn: Turn, name: ServiceName, doubtful: tuple[ResourceName, ...]) -> None:
+    if turn.local.doubtful.get(name, ()) != doubtful:
+        rest = {n: d for n, d in turn.local.doubtful.items() if n != name}
+        turn.update(doubtful={**rest, name: doubtful} if doubtful else rest)

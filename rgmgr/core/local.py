@@ -127,6 +127,7 @@ class Turn:
         self.local = state.local
         self.now_ms = now_ms
         self.actions: list[Action] = []
+        self.fired_key: str | None = None  # the timer that this event is
 
     def do(self, *actions: Action) -> None:
         """Ask for actions, in this order."""
