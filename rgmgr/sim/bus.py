@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from domains.model import NodeId
+from rgmgr.core.clockwork import QUORUM_WAIT_MS
 from rgmgr.core.events import CorosyncLost, Delivered, QuorumChanged, ViewChanged
 from rgmgr.core.messages import Message
 from rgmgr.core.model import RingId
@@ -55,6 +56,7 @@ class Bus:
         self.delay_max_ms = PATH_MS
         self.detection_ms = DETECTION_MS
         self.quorum_late_ms = 0  # on top of what is usual
+        self.slack_ms = 0  # how much later than usual a node may learn of its lack, at worst
         self.inquorate_since_ms: dict[NodeId, int | None] = dict.fromkeys(self.stations, 0)
         self._ring_seq = 0
         self._connections = 0
@@ -120,6 +122,7 @@ class Bus:
 
     def cut(self, ways: Iterable[Way]) -> None:
         """Lose single ways of the network."""
+        self.slack_ms = max(self.slack_ms, 2 * RESTLESS_MS)
         self._rewire(lambda: self.network.cut(ways))
 
     def mend(self, ways: Iterable[Way]) -> None:
@@ -141,6 +144,15 @@ class Bus:
     def _rewire(self, change: Callable[[], None]) -> None:
         change()
         self._changed()
+
+    def speed_up(self) -> None:
+        """Let messages be fast again."""
+        self.delay_max_ms = PATH_MS
+
+    def slow_quorum(self, delay_ms: int) -> None:
+        """Tell verdicts up to so much later than usual."""
+        self.quorum_late_ms = delay_ms
+        self.slack_ms = max(self.slack_ms, min(delay_ms, QUORUM_WAIT_MS))
 
     def hold_sends(self, node: NodeId) -> None:
         """Take no message from a daemon (TRY_AGAIN): they wait."""

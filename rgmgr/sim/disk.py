@@ -69,6 +69,10 @@ class Disk:
         """Spoil the file, from outside."""
         self.saved = self._previous if how is Damage.OLD else None
 
+    def mend(self) -> None:
+        """Work, and fast, from now on."""
+        self.mood, self.slow_ms = DiskMood.GOOD, 0
+
     def lose_power(self) -> None:
         """Drop every save that has not ended; a rename is atomic, so none is half done."""
         self._life += 1

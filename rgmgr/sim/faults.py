@@ -383,9 +383,8 @@ class Moment(Enum):
     GOODBYE = "says goodbye"
 
 
-Strike = (
-    PowerLoss
-    | DaemonCrash
+ProcessFault = (
+    DaemonCrash
     | DaemonPause
     | DaemonStop
     | DaemonRestart
@@ -394,32 +393,28 @@ Strike = (
     | CorosyncCrash
     | CorosyncPause
     | CorosyncRestart
-    | NodePause
-    | NodeSuspend
-    | NodeShutdown
-    | ClockJump
-    | Partition
-    | LinksCut
-    | NetworkFlaps
-    | NetworkHeals
-    | SlowNetwork
-    | SendsHeld
-    | SlowQuorum
-    | DeviceTrouble
-    | DeviceUnreachable
-    | DevicesUnreachable
-    | UnitTrouble
-    | UnitDeath
-    | UnitStoppedByHand
-    | UnitStartedByHand
-    | SlowSystemd
-    | SystemdLost
-    | SlowDisk
-    | DiskTrouble
-    | StateDamaged
-    | ConfigChange
-    | Ask
 )
+"""What befalls a process of one node."""
+
+NodeFault = PowerLoss | NodePause | NodeSuspend | NodeShutdown | ClockJump | ConfigChange | Ask
+"""What befalls a node as a whole, or is asked of it."""
+
+NetworkFault = (
+    Partition | LinksCut | NetworkFlaps | NetworkHeals | SlowNetwork | SendsHeld | SlowQuorum
+)
+"""What befalls the network."""
+
+DeviceFault = (
+    DeviceTrouble | DeviceUnreachable | DevicesUnreachable | SlowDisk | DiskTrouble | StateDamaged
+)
+"""What befalls fence devices and disks."""
+
+UnitFault = (
+    UnitTrouble | UnitDeath | UnitStoppedByHand | UnitStartedByHand | SlowSystemd | SystemdLost
+)
+"""What befalls units and systemd."""
+
+Strike = ProcessFault | NodeFault | NetworkFault | DeviceFault | UnitFault
 """Everything that can happen at once."""
 
 

@@ -50,6 +50,16 @@ class Power:
     lied: Callable[[NodeId], None] = lambda _node: None
     pace: Pace | None = None  # None: the dice say how long it takes
 
+    def mend(self, node: NodeId) -> None:
+        """Let the device of a node work from now on."""
+        self.devices[node] = Device.GOOD
+
+    def mend_all(self) -> None:
+        """Let every device work and be reached from now on."""
+        self.devices.clear()
+        self.cut_off.clear()
+        self.cut_ways.clear()
+
     def fence(
         self,
         by: NodeId,

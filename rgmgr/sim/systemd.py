@@ -75,6 +75,10 @@ class Unit:
         """Whether anything of it may be there."""
         return self.phase is not Phase.INACTIVE
 
+    def behave(self) -> None:
+        """Do as asked from now on."""
+        self.mood = Mood.GOOD
+
 
 @dataclass(slots=True, eq=False)
 class Systemd:
