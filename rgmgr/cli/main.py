@@ -23,7 +23,7 @@ _VERBS = {
     "lab": "rgmgr.lab.cli:lab",
     "relocate": "rgmgr.cli.services:relocate",
     "restart": "rgmgr.cli.services:restart",
-    "sim": "rgmgr.sim.cli:sim",
+    "sim": "rgmgr.cli.sim:sim",
     "status": "rgmgr.cli.status:status",
     "stop": "rgmgr.cli.services:stop",
 }
