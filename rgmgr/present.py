@@ -13,7 +13,15 @@ import msgspec
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.model import ClusterState
-from rgmgr.core.spec import FenceDevice, FenceStep, NodeSpec, ResourceName
+from rgmgr.core.spec import (
+    ClusterSpec,
+    FenceDevice,
+    FenceStep,
+    NodeSpec,
+    ResourceName,
+    ResourceSpec,
+    ServiceSpec,
+)
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes away; a new field does not raise it."""
@@ -73,13 +81,29 @@ def fence_of(node: str) -> str:
     return f"fence {node}"
 
 
-def without_secrets(cluster: ClusterState) -> ClusterState:
-    """Return the state with no option of any fence device but its delay."""
-    spec = cluster.spec
-    devices = {name: _bare_device(device) for name, device in spec.fencing.devices.items()}
-    nodes = {n: _bare_node(node) for n, node in spec.nodes.items()}
-    fencing = replace(spec.fencing, devices=devices)
-    return replace(cluster, spec=replace(spec, fencing=fencing, nodes=nodes))
+def without_secrets(spec: ClusterSpec) -> ClusterSpec:
+    """Return a configuration without parameters of resources and options of fence devices.
+
+    A forecast needs none of them but the delays of fencing.
+    """
+    fencing = replace(
+        spec.fencing, devices={n: _bare_device(d) for n, d in spec.fencing.devices.items()}
+    )
+    return replace(
+        spec,
+        fencing=fencing,
+        nodes={n: _bare_node(node) for n, node in spec.nodes.items()},
+        services=tuple(map(_bare_service, spec.services)),
+    )
+
+
+def told_to_readers(cluster: ClusterState) -> ClusterState:
+    """Return an agreed state that everybody may read who may read the status."""
+    services = {
+        name: replace(record, spec=_bare_service(record.spec))
+        for name, record in cluster.services.items()
+    }
+    return replace(cluster, spec=without_secrets(cluster.spec), services=services)
 
 
 def encode_surroundings(around: Surroundings) -> str:
@@ -98,6 +122,15 @@ def decode_surroundings(text: str) -> Surroundings:
         msg = f"surroundings have schema {around.schema}, this version reads {SCHEMA_VERSION}"
         raise ValueError(msg)
     return around
+
+
+def _bare_service(service: ServiceSpec) -> ServiceSpec:
+    return replace(service, resources=tuple(map(_bare_resource, service.resources)))
+
+
+def _bare_resource(resource: ResourceSpec) -> ResourceSpec:
+    children = tuple(map(_bare_resource, resource.children))
+    return replace(resource, parameters={}, children=children)
 
 
 def _bare_device(device: FenceDevice) -> FenceDevice:

@@ -26,8 +26,6 @@ from rgmgr.sim.world import World
 
 ASSUMED_UNIT_MS = 1_000
 ASSUMED_FENCE_MS = 5_000
-ASSUMED_DETECTION_MS = 6_600
-"""corosync's own defaults: a token of 3 s and a consensus of 3.6 s."""
 
 REST_EVERY_MS = 250
 REST_LOOKS = 4
@@ -37,6 +35,12 @@ REST_MAX_MS = 900_000
 FULL = (ServiceState.STARTED, ServiceState.STOPPING, ServiceState.RECOVERABLE)
 ALIVE = (NodeStatus.ONLINE, NodeStatus.LEAVING, NodeStatus.DETACHED)
 TWO_NODES = 2
+
+
+def assumed_detection_ms(nodes: int) -> int:
+    """Return token and consensus by corosync's own defaults. Source: corosync.conf(5)."""
+    token_ms = 3_000 + 650 * max(0, nodes - TWO_NODES)
+    return token_ms + token_ms * 12 // 10
 
 
 def pace_of(spec: ClusterSpec, measured: dict[str, Span], detection_ms: int) -> Pace:
@@ -56,7 +60,9 @@ def pace_of(spec: ClusterSpec, measured: dict[str, Span], detection_ms: int) -> 
         return max(1, span.median_ms) if span else ASSUMED_FENCE_MS + _delay_ms(action)
 
     return Pace(
-        detection_ms=detection_ms or ASSUMED_DETECTION_MS, unit_ms=unit_ms, fence_ms=fence_ms
+        detection_ms=detection_ms or assumed_detection_ms(len(spec.nodes)),
+        unit_ms=unit_ms,
+        fence_ms=fence_ms,
     )
 
 
@@ -65,7 +71,8 @@ def assumptions(spec: ClusterSpec, around: Surroundings | None) -> tuple[str, ..
     measured = around.measured if around else {}
     found = []
     if around is None or not around.detection_ms:
-        found.append(f"a lost node is noticed after {ASSUMED_DETECTION_MS / 1000:.1f} s")
+        seconds = assumed_detection_ms(len(spec.nodes)) / 1000
+        found.append(f"a lost node is noticed after {seconds:.1f} s, as by corosync's defaults")
     if around is None and len(spec.nodes) == TWO_NODES:
         found.append("corosync.conf has two_node: 1")
     unknown = [s.name for s in spec.services if not _is_measured(s.name, measured, spec)]
