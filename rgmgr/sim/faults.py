@@ -452,11 +452,12 @@ MOMENTS = (
 class Script:
     """A cluster and all that happens to it; faults in order of time.
 
-    `seed` feeds the dice of the world: delays, orders, losses. `is_two_node`: corosync.conf says
+    `seed` feeds the dice of the world: delays, orders, losses; None: nothing is left to chance,
+    and everything takes its shortest time. `is_two_node`: corosync.conf says
     `two_node: 1`, and so `wait_for_all`.
     """
 
-    seed: int
+    seed: int | None
     spec: ClusterSpec
     faults: tuple[Fault, ...]
     is_two_node: bool = False

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from domains.model import NodeId, ServiceName
@@ -68,17 +69,26 @@ def simulate(
     return play(script, is_calm_from_first_fault=is_calm(seed))
 
 
-def play(script: Script, *, is_calm_from_first_fault: bool = False) -> Outcome:
+def play(
+    script: Script,
+    *,
+    is_calm_from_first_fault: bool = False,
+    until_ms: int = 0,
+    prepare: Callable[[World], None] | None = None,
+) -> Outcome:
     """Run a script, then make the world whole and wait until it comes to rest.
 
-    With `is_calm_from_first_fault` no unit may change from the first fault on (I8).
+    With `is_calm_from_first_fault` no unit may change from the first fault on (I8). The world is
+    made whole after the last fault, and not before `until_ms`; `prepare` is called before all.
     """
     world = World(script)
+    if prepare is not None:
+        prepare(world)
     settled = False
     try:
         if is_calm_from_first_fault:
             world.watch.quiet_from_ms = min((f.at_ms for f in script.faults), default=None)
-        run_faults(world, script.faults, script.end_ms)
+        run_faults(world, script.faults, max(script.end_ms, until_ms))
         settled = settle(world)
     except Exception as error:  # noqa: BLE001 - whatever the core raises is a finding, with its seed
         world.watch.violate("core", _raised(error))

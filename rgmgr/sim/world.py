@@ -35,8 +35,8 @@ TextKey = tuple[int, Edit, ServiceName | None, NodeId | None]
 class World:
     """A cluster from its first boot on.
 
-    With a `pace` nothing is left to chance, nobody is switched on by itself, and what is switched
-    off stays off: the world is what its maker makes of it.
+    Without a seed nothing is left to chance. With a `pace` neither is anything, nobody is switched
+    on by itself, and what is switched off stays off: the world is what its maker makes of it.
     """
 
     def __init__(self, script: Script, pace: Pace | None = None) -> None:
@@ -44,7 +44,8 @@ class World:
         self.engine = Engine()
         self.trace = Trace()
         self.pace = pace
-        self._dice: Dice = Calm() if pace else dice(script.seed, "world")
+        is_left_to_chance = pace is None and script.seed is not None
+        self._dice: Dice = dice(script.seed or 0, "world") if is_left_to_chance else Calm()
         nodes = sorted(script.spec.nodes)
         self.bus = Bus(self.engine, self._dice, nodes, is_two_node=script.is_two_node)
         self.watch = Watch(self.engine, self.bus, script.spec, self.trace)
