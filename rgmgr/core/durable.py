@@ -14,6 +14,7 @@ from rgmgr.core.messages import Ack
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
 
 KEPT_STATES = (ServiceState.DISABLED, ServiceState.FAILED)
+PAIR = 2
 KEPT_NODES = (NodeStatus.LEFT, NodeStatus.FENCED)
 
 
@@ -68,11 +69,29 @@ def saved(turn: Turn, epoch: int, applied: int) -> None:
 def is_committed(turn: Turn, applied: int) -> bool:
     """Tell whether a majority of the configured nodes has this much of the epoch on disk.
 
-    With fewer members than a majority (corosync's two-node mode) all of them must have it.
+    With fewer members than a majority all of them must have it.
     """
-    members = turn.cluster.members()
-    needed = min(len(members), len(turn.cluster.spec.nodes) // 2 + 1)
-    return sum(turn.local.acks.get(n, -1) >= applied for n in members) >= needed
+    needed = min(len(turn.cluster.members()), _majority(turn))
+    return _disks_with(turn, applied) >= needed
+
+
+def is_kept(turn: Turn, applied: int) -> bool:
+    """Tell whether whatever majority comes together next will know it.
+
+    Two nodes are one cluster only after they have met (`wait_for_all`), so there one that is
+    alone may answer. Where more daemons are away than that, a majority could begin without us.
+    """
+    if len(turn.cluster.spec.nodes) <= PAIR:
+        return is_committed(turn, applied)
+    return _disks_with(turn, applied) >= _majority(turn)
+
+
+def _majority(turn: Turn) -> int:
+    return len(turn.cluster.spec.nodes) // 2 + 1
+
+
+def _disks_with(turn: Turn, applied: int) -> int:
+    return sum(turn.local.acks.get(n, -1) >= applied for n in turn.cluster.members())
 
 
 def _node(node: Node) -> Node:

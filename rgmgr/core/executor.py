@@ -52,6 +52,25 @@ def probed(turn: Turn, event: ServiceProbed) -> None:
         _set_doubtful(turn, event.service, ())
 
 
+def foreign(turn: Turn) -> tuple[ServiceName, ...]:
+    """Return the services active here of which the records know nothing.
+
+    Somebody started them by hand, say.
+    """
+    local = turn.local
+    if not local.is_installed or local.emergency or local.me not in turn.cluster.members():
+        return ()
+    return tuple(
+        name
+        for name in local.active
+        if name not in local.jobs
+        and (service := turn.cluster.services.get(name)) is not None
+        and service.owner != local.me
+        and local.me not in service.cleanup
+        and service.state is not ServiceState.FAILED
+    )
+
+
 def step_ended(turn: Turn, event: StepEnded) -> None:
     """A resource came up, or went down, or did not."""
     _note_activity(turn, event)

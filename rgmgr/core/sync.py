@@ -96,9 +96,9 @@ def probed(turn: Turn) -> None:
         _say_hello(turn)
 
 
-def rejoin(turn: Turn) -> None:
-    """Ask for a new epoch: this node counts as down and is not."""
-    turn.note("sync.rejoining", Severity.WARNING, reason="proven off, but alive")
+def rejoin(turn: Turn, reason: str) -> None:
+    """Ask for a new epoch: what was agreed of this node is not how it is."""
+    turn.note("sync.rejoining", Severity.WARNING, reason=reason)
     _say_hello(turn)
 
 

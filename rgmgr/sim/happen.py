@@ -200,8 +200,7 @@ def _to_unit(world: World, fault: UnitFault) -> None:
         case UnitStoppedByHand(node=node, service=service, resource=resource):
             world.hosts[node].systemd.stop_by_hand(service, resource)
         case UnitStartedByHand(node=node, service=service, resource=resource):
-            if world.hosts[node].is_on:
-                world.hosts[node].systemd.start_by_hand(service, resource)
+            world.hosts[node].start_by_hand(service, resource)
         case SlowSystemd(node=node, delay_ms=delay_ms, for_ms=for_ms):
             line = world.hosts[node].line
             line.make_slow(delay_ms)

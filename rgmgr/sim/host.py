@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from domains.model import NodeId
+from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import (
     Action,
     CancelTimer,
@@ -44,7 +44,7 @@ from rgmgr.core.lease import LEASE_MS
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin, step
 from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, Request
-from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.sim.bus import Bus
 from rgmgr.sim.disk import Disk, DiskMood
 from rgmgr.sim.engine import Alarm, Call, Dice, Engine
@@ -307,11 +307,21 @@ class Host:
         if self.daemon is not None:
             self.post(self.daemon, event)
 
+    def start_by_hand(self, service: ServiceName, resource: ResourceName) -> None:
+        """Start a unit as an administrator does; systemd's news make the daemon look again."""
+        if self.is_on:
+            self.systemd.start_by_hand(service, resource)
+            self.line.when_back(self._look_again)
+
     def regain_systemd(self) -> None:
         """Connect to systemd anew, and look at everything again."""
         if not self.line.is_lost:
             return
         self.line.recover()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Tell what is active, but for services that are being worked on."""
         if self.daemon is not None and self.daemon.has_probed:
             self._tell_active(self.daemon, but_not_busy=True)
 

@@ -146,11 +146,12 @@ def settle(world: World) -> bool:
 
 def unrest(world: World) -> list[str]:
     """Return what has not come to rest, most general first."""
-    problems = [words for host in world.hosts.values() if (words := _host_unrest(world, host))]
+    hosts = world.configured()
+    problems = [words for host in hosts if (words := _host_unrest(world, host))]
     if problems:
         return problems
-    installs = {id(world.watch.installs.get(node)) for node in world.hosts}
-    states = [h.daemon.state.cluster for h in world.hosts.values() if h.daemon is not None]
+    installs = {id(world.watch.installs.get(host.node)) for host in hosts}
+    states = [h.daemon.state.cluster for h in hosts if h.daemon is not None]
     if len(installs) != 1 or len({(s.epoch, s.applied) for s in states}) != 1:
         return ["the members are not all in one epoch at one place"]
     cluster = states[0]
@@ -213,7 +214,8 @@ def _started_unrest(
 
 def _operate(world: World) -> None:
     """Do what an administrator does with a service that waits for one; it must say so."""
-    daemon = world.hosts[min(world.hosts)].daemon
+    node = world.configured()[0].node
+    daemon = world.hosts[node].daemon
     if daemon is None or not daemon.state.local.is_installed or world.watch.open_wishes():
         return
     cluster = daemon.state.cluster
@@ -223,7 +225,6 @@ def _operate(world: World) -> None:
         if not because(cluster, name):
             world.watch.violate("I11", f"{name} is {service.state.value} and does not say why")
         verb = Verb.DISABLE if service.state is ServiceState.FAILED else Verb.ENABLE
-        node = min(world.hosts)
         world.ask(Ask(at_ms=world.engine.now_ms, node=node, verb=verb, service=name))
 
 
@@ -239,11 +240,12 @@ def _check_end(world: World) -> None:
 
 
 def _any_state(world: World) -> ClusterState:
-    return next(h.daemon.state.cluster for h in world.hosts.values() if h.daemon is not None)
+    return next(h.daemon.state.cluster for h in world.configured() if h.daemon is not None)
 
 
 def _state_of(cluster: ClusterState, name: ServiceName) -> ServiceState:
-    return cluster.services[name].state
+    service = cluster.services.get(name)
+    return service.state if service else ServiceState.DISABLED  # not configured any more
 
 
 def _raised(error: Exception) -> str:

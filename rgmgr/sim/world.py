@@ -188,6 +188,11 @@ class World:
         for node in fault.nodes:
             self.hosts[node].put_config(self._texts[key], is_loaded=fault.is_loaded)
 
+    def configured(self) -> list[Host]:
+        """Return the nodes that the newest configuration has."""
+        nodes = self._newest_text().nodes
+        return [host for host in self.hosts.values() if host.node in nodes]
+
     def _newest_text(self) -> ClusterSpec:
         """Return the text that counts in the end: of one version, the one that was agreed."""
         specs = [h.daemon.state.cluster.spec for h in self.hosts.values() if h.daemon is not None]
