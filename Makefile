@@ -11,16 +11,15 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON ?= /usr/bin/python3
 BIN := .venv/bin
 LAB_DIR ?= .lab
-SEED ?= 0
-# Seeds for `make test`, beyond those that `make check` runs.
+# Simulated clusters: of `make test`, beyond those that `make check` runs, and of `make sim`.
 FIRST_SEED ?= 1000
 SEEDS ?= 1000
 CHECKED := rgmgr domains tests tools benchmarks fence_agents systemd
 
-.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench clean
+.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-sim clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: packages .venv/.extension ## install what is missing: Debian packages (as root), virtual environment, C extension
 
@@ -55,8 +54,8 @@ fast:
 test: check seeds ## check, more simulated clusters, and the tests on real nodes (root)
 	@$(BIN)/pytest -q -m lab
 
-sim: setup ## replay one simulated cluster: make sim SEED=7
-	@$(BIN)/rgmgr sim --seed $(SEED) --trace
+sim: setup ## run simulated clusters: make sim SEEDS=100000; or replay one: make sim SEED=7
+	@$(BIN)/rgmgr sim $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS))
 
 seeds: setup
 	@$(BIN)/rgmgr sim --first $(FIRST_SEED) --seeds $(SEEDS)
@@ -75,6 +74,9 @@ demo: setup ## watch a real cluster lose a node to a power cut and recover
 lab: setup ## boot three real nodes on this machine and leave them up (root)
 	@$(BIN)/rgmgr lab --dir $(LAB_DIR) up
 	@echo "try: $(BIN)/rgmgr lab --dir $(LAB_DIR) run node1 rgmgr status; end it with: $(BIN)/rgmgr lab --dir $(LAB_DIR) down"
+
+bench-sim: setup ## measure the simulator: seeds per second, and long histories of a big cluster
+	@$(BIN)/python benchmarks/simulator.py
 
 bench: setup ## measure each part of a failover on real nodes (root)
 	@$(BIN)/python benchmarks/failover.py --dir $(LAB_DIR)

@@ -13,7 +13,7 @@ Source: rgmanager `node_should_start`; the tie-break is ours.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 from domains.model import FailoverDomain, NodeId
 
@@ -25,6 +25,15 @@ class Score(IntEnum):
     GOOD = 1  # may: outside an unrestricted domain that has members online
     BETTER = 2  # in the domain, but somebody there is preferred
     BEST = 3
+
+
+class Drawback(Enum):
+    """In what a node is worse than another one, the weightiest first."""
+
+    OUTSIDE = "outside the domain"
+    PRIORITY = "a worse priority"
+    LOAD = "more services"
+    ID = "a higher id"
 
 
 def may_own(domain: FailoverDomain | None, node: NodeId) -> bool:
@@ -70,13 +79,32 @@ def rank_nodes(
     Members by priority, then outsiders unless restricted; ties go to the smallest load (number
     of services, missing means 0), then to the lowest id.
     """
-    inside = domain.priorities.keys() if domain else frozenset(online)
+    able = [n for n in online if may_own(domain, n)]
+    return tuple(sorted(able, key=lambda n: _preference(domain, n, load_by_node)))
 
-    def preference(node: NodeId) -> tuple[bool, int, int, NodeId]:
-        order = priority(domain, node) if domain and node in inside else 0
-        return (node not in inside, order, load_by_node.get(node, 0), node)
 
-    return tuple(sorted((n for n in online if may_own(domain, n)), key=preference))
+def drawback(
+    domain: FailoverDomain | None,
+    node: NodeId,
+    than: NodeId,
+    load_by_node: Mapping[NodeId, int],
+) -> Drawback | None:
+    """Return in what `node` is worse than another one that may own; None if it is not."""
+    mine = _preference(domain, node, load_by_node)
+    theirs = _preference(domain, than, load_by_node)
+    for mark, here, there in zip(Drawback, mine, theirs, strict=True):
+        if here != there:
+            return mark if here > there else None
+    return None
+
+
+def _preference(
+    domain: FailoverDomain | None, node: NodeId, load_by_node: Mapping[NodeId, int]
+) -> tuple[bool, int, int, NodeId]:
+    """Return what nodes are ordered by, best first; the places are those of `Drawback`."""
+    is_inside = domain is None or node in domain.priorities
+    order = priority(domain, node) if domain and is_inside else 0
+    return (not is_inside, order, load_by_node.get(node, 0), node)
 
 
 def should_move(

@@ -72,6 +72,7 @@ class Api:
         bus: connected; stays the caller's.
         ask: answers an operator's request; may take as long as the work takes.
         current: the snapshot of this moment, made anew at each call.
+        present: the agreed state and what is around it, both encoded; None: there is none yet.
         operator_group: whose members may operate, besides root.
     """
 
@@ -80,12 +81,14 @@ class Api:
         bus: Bus,
         ask: Ask,
         current: Callable[[], Status],
+        present: Callable[[], tuple[bytes, str] | None],
         *,
         operator_group: str = OPERATOR_GROUP,
     ) -> None:
         self._bus = bus
         self._ask = ask
         self._current = current
+        self._present = present
         self._operator_group = operator_group
         self._waiting = 0
         self._manager = _Manager(self)
@@ -120,6 +123,17 @@ class Api:
     def status(self) -> Status:
         """Return the snapshot of this moment."""
         return self._current()
+
+    def present(self) -> tuple[bytes, str]:
+        """Return what forecasts start from.
+
+        Raises:
+            DBusError: there is no agreed state yet.
+        """
+        found = self._present()
+        if found is None:
+            raise _error("NotReady", f"no agreed state yet: {self._current().note or 'joining'}")
+        return found
 
     async def request(self, verb: Verb, service: str, node: str) -> Reply:
         """Check who asks for what, then ask. `node` is empty to let the domain choose.
@@ -241,6 +255,10 @@ class _Manager(_Shown):
     @method()
     async def Status(self) -> "s":
         return encode_status(self._api.status())
+
+    @method()
+    async def Present(self) -> "ays":
+        return list(self._api.present())
 
     @method()
     async def Request(self, verb: "s", service: "s", node: "s") -> "iss":

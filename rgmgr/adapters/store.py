@@ -108,7 +108,7 @@ class Store:
         pause_ms = self._backoff_ms
         while (state := self._take_pending()) is not None:
             try:
-                await _in_thread(partial(self._write, state))
+                await in_thread(partial(self._write, state))
             except (OSError, WireError) as error:
                 self._on_error(f"cannot save the state in {self._path}: {error}")
                 if self._is_closing.is_set():
@@ -161,7 +161,7 @@ class Store:
         )
 
 
-async def _in_thread(work: Callable[[], None]) -> None:
+async def in_thread(work: Callable[[], None]) -> None:
     """Run in a thread of its own; a cancelled caller still waits for it, for a write goes on.
 
     Not the loop's pool, whose threads a stalled disk would keep from ending with the process.

@@ -24,7 +24,7 @@ _VERBS = {
     "relocate": "rgmgr.cli.services:relocate",
     "resource": "rgmgr.cli.resource:resource",
     "restart": "rgmgr.cli.services:restart",
-    "sim": "rgmgr.sim.cli:sim",
+    "sim": "rgmgr.cli.sim:sim",
     "status": "rgmgr.cli.status:status",
     "stop": "rgmgr.cli.services:stop",
     "tree": "rgmgr.cli.tree:tree",

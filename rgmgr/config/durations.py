@@ -16,6 +16,7 @@ from rgmgr.config.problems import Rejection, described, did_you_mean, shown
 
 DURATION_MS_MAX = 10 * 31_557_600_000  # ten years
 _TEXT_CHARACTERS_MAX = 100
+_SECOND_MS = 1_000
 _EXPECTED = 'expected a time span such as "500ms", "5min", "1h 30min", or a number of seconds'
 
 _UNITS_BY_MICROSECONDS: dict[int, tuple[str, ...]] = {
@@ -84,3 +85,11 @@ def _checked(microseconds: Fraction, raw: object) -> int | Rejection:
 
 def _refused(raw: object) -> Rejection:
     return Rejection(f"{_EXPECTED}, got {described(raw)}")
+
+
+def written_duration(span_ms: int) -> str:
+    """Return a time span of 0 or more as it is read again: `300ms`, `12.5s`."""
+    if 0 < span_ms < _SECOND_MS:
+        return f"{span_ms}ms"
+    whole, rest = divmod(span_ms, _SECOND_MS)
+    return f"{whole}.{rest:03}".rstrip("0").rstrip(".") + "s"

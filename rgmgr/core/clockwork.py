@@ -10,34 +10,37 @@ from __future__ import annotations
 from rgmgr.core.actions import CancelTimer, SetTimer
 from rgmgr.core.fencing import backoff_ms
 from rgmgr.core.lease import TICK_MS
-from rgmgr.core.local import Turn
+from rgmgr.core.local import LocalState, Turn
 from rgmgr.core.messages import FenceDue, GraceExpired
-from rgmgr.core.model import NodeStatus
+from rgmgr.core.model import Node, NodeStatus
 from rgmgr.core.placement import online
 from rgmgr.core.sync import has_quorum_of
 
 QUORUM_WAIT_MS = 5_000
 GOODBYE_WAIT_MS = 3_000
 REJOIN_MS = 5_000
-"""A node that is proven off and lives: long enough for a true switch-off to take effect."""
+"""A node that counts as down and lives: long enough for a true switch-off to take effect."""
 
 
 def wind(turn: Turn) -> None:
     """Set the timers that are wanted and not running; cancel the others."""
     wanted = {} if turn.local.is_over else {**_own(turn), **_agreed(turn)}
-    stale = [key for key in turn.local.timers if key not in wanted]
-    fresh = {key: ms for key, ms in wanted.items() if key not in turn.local.timers}
-    if stale or fresh:
+    timers, fired_key = turn.local.timers, turn.fired_key
+    if timers.keys() != wanted.keys():
         turn.update(timers=wanted)
-    turn.do(*(CancelTimer(key) for key in stale))
-    turn.do(*(SetTimer(key, after_ms) for key, after_ms in fresh.items()))
+    for key in timers:
+        if key not in wanted and key != fired_key:
+            turn.do(CancelTimer(key))
+    for key, after_ms in wanted.items():
+        if key not in timers or key == fired_key:
+            turn.do(SetTimer(key, after_ms))
 
 
 def fired(turn: Turn, key: str) -> bool:
-    """Forget a timer that fired; False when it was not wanted any more."""
+    """Note that a timer fired, for `wind`; False when it was not wanted any more."""
     if key not in turn.local.timers:
         return False
-    turn.update(timers={k: ms for k, ms in turn.local.timers.items() if k != key})
+    turn.fired_key = key
     return True
 
 
@@ -68,11 +71,17 @@ def _own(turn: Turn) -> dict[str, int]:
         if local.quorum_ring != local.view.ring and not local.is_overdue:
             wanted[f"quorum:{ring}"] = QUORUM_WAIT_MS
     me = turn.cluster.nodes.get(local.me)
-    if local.is_installed and me is not None and me.status is NodeStatus.FENCED:
+    if local.is_installed and me is not None and _is_miscounted(local, me):
         wanted[f"rejoin:{turn.cluster.epoch}"] = REJOIN_MS
     if any(word.startswith("goodbye ") for word in local.said):
         wanted["goodbye"] = GOODBYE_WAIT_MS
     return wanted
+
+
+def _is_miscounted(local: LocalState, me: Node) -> bool:
+    """Tell whether this node counts as down and lives, or as gone without having gone."""
+    has_gone = me.status is NodeStatus.LEFT and me.incarnation == local.incarnation
+    return me.status in (NodeStatus.FENCED, NodeStatus.LEFT) and not has_gone
 
 
 def _agreed(turn: Turn) -> dict[str, int]:

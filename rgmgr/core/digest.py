@@ -2,14 +2,15 @@
 """A short fingerprint of the agreed state, by which members see that they agree.
 
 Every field counts. Dictionaries count by content, not by order, but for the services of a state:
-theirs is the order of the configuration, and placement follows it. 1,000 services cost about
-15 ms, so a digest is made when members compare, not at each change.
+theirs is the order of the configuration, and placement follows it. The configuration is most of
+a state and seldom changes, so its own digest is remembered, and so is the text of each record.
 """
 
 from __future__ import annotations
 
 import enum
 import hashlib
+from collections import deque
 from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, cast
@@ -21,13 +22,20 @@ if TYPE_CHECKING:
 
     from _typeshed import DataclassInstance
 
-    from rgmgr.core.spec import ServiceSpec
+    from rgmgr.core.spec import ClusterSpec, ServiceSpec
 
 DIGEST_BYTES: Final = 8
+SPEC_DIGEST_BYTES: Final = 16
+SPECS_KEPT: Final = 8
+TEXTS_KEPT: Final = 4_096
 
 _LEAVES: Final = frozenset({int, str, bool, type(None)})
-_STATE_FIELDS: Final = tuple(f.name for f in fields(ClusterState) if f.name != "services")
+_STATE_FIELDS: Final = tuple(
+    f.name for f in fields(ClusterState) if f.name not in ("spec", "services")
+)
 _SERVICE_FIELDS: Final = attrgetter(*(f.name for f in fields(Service) if f.name != "spec"))
+_specs: Final[deque[tuple[ClusterSpec, str]]] = deque(maxlen=SPECS_KEPT)
+_texts: Final[dict[int, tuple[Service, ServiceSpec | None, str]]] = {}  # by id() of the record
 _readers: Final[dict[type, attrgetter[tuple[object, ...]]]] = {}
 
 
@@ -39,18 +47,42 @@ def digest(state: ClusterState) -> str:
     """
     configured = {spec.name: spec for spec in state.spec.services}
     plain = (
+        _digest_of_spec(state.spec),
         _plain_each(getattr(state, name) for name in _STATE_FIELDS),
-        tuple([(n, *_plain_service(s, configured.get(n))) for n, s in state.services.items()]),
+        tuple([(n, _text_of_service(s, configured.get(n))) for n, s in state.services.items()]),
     )
+    return _fingerprint(plain, DIGEST_BYTES)
+
+
+def _digest_of_spec(spec: ClusterSpec) -> str:
+    """Return the fingerprint of a configuration; of those last seen it is known."""
+    for known, fingerprint in _specs:
+        if known is spec:
+            return fingerprint
+    fingerprint = _fingerprint(_plain(spec), SPEC_DIGEST_BYTES)
+    _specs.append((spec, fingerprint))
+    return fingerprint
+
+
+def _fingerprint(plain: object, size_bytes: int) -> str:
     # ascii(), since repr() of a string depends on Python's version of Unicode
-    text = ascii(plain).encode("ascii")
-    return hashlib.blake2b(text, digest_size=DIGEST_BYTES).hexdigest()
+    return hashlib.blake2b(ascii(plain).encode("ascii"), digest_size=size_bytes).hexdigest()
 
 
-def _plain_service(service: Service, configured: ServiceSpec | None) -> tuple[object, object]:
-    """Name the specification only where it differs from the configured one: it is the bulk."""
+def _text_of_service(service: Service, configured: ServiceSpec | None) -> str:
+    """Name the specification only where it differs from the configured one: it is the bulk.
+
+    A record seldom changes between two digests, so its text is remembered.
+    """
+    known = _texts.get(id(service))
+    if known and known[0] is service and known[1] is configured:
+        return known[2]
     spec = None if service.spec == configured else _plain(service.spec)
-    return (_plain_each(_SERVICE_FIELDS(service)), spec)
+    text = ascii((_plain_each(_SERVICE_FIELDS(service)), spec))
+    if len(_texts) >= TEXTS_KEPT:
+        _texts.clear()
+    _texts[id(service)] = (service, configured, text)
+    return text
 
 
 def _plain(value: object) -> object:

@@ -14,6 +14,7 @@ from rgmgr.core.messages import Ack
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
 
 KEPT_STATES = (ServiceState.DISABLED, ServiceState.FAILED)
+PAIR = 2
 KEPT_NODES = (NodeStatus.LEFT, NodeStatus.FENCED)
 
 
@@ -30,11 +31,33 @@ def project(cluster: ClusterState) -> ClusterState:
 
 def save_if_changed(turn: Turn) -> None:
     """Ask for a save when the durable part differs from the one last asked for."""
+    if _is_as_saved(turn):
+        return
     projection = project(turn.cluster)
     essence = replace(projection, applied=0, now_ms=0)
     if essence != turn.local.saved:
         turn.update(saved=essence, saved_at=turn.cluster.applied)
         turn.do(SaveState(projection))
+
+
+def _is_as_saved(turn: Turn) -> bool:
+    """Tell at little cost whether no record has changed durably with this event."""
+    saved, before, now = turn.local.saved, turn.before.cluster, turn.cluster
+    if saved is None or (saved.epoch, saved.ring_seq) != (now.epoch, now.ring_seq):
+        return False
+    return (
+        saved.spec is now.spec
+        and saved.nodes.keys() == now.nodes.keys()
+        and list(saved.services) == list(now.services)
+        and all(
+            record is before.nodes.get(n) or _node(record) == saved.nodes[n]
+            for n, record in now.nodes.items()
+        )
+        and all(
+            record is before.services.get(name) or _service(record) == saved.services[name]
+            for name, record in now.services.items()
+        )
+    )
 
 
 def saved(turn: Turn, epoch: int, applied: int) -> None:
@@ -46,11 +69,29 @@ def saved(turn: Turn, epoch: int, applied: int) -> None:
 def is_committed(turn: Turn, applied: int) -> bool:
     """Tell whether a majority of the configured nodes has this much of the epoch on disk.
 
-    With fewer members than a majority (corosync's two-node mode) all of them must have it.
+    With fewer members than a majority all of them must have it.
     """
-    members = turn.cluster.members()
-    needed = min(len(members), len(turn.cluster.spec.nodes) // 2 + 1)
-    return sum(turn.local.acks.get(n, -1) >= applied for n in members) >= needed
+    needed = min(len(turn.cluster.members()), _majority(turn))
+    return _disks_with(turn, applied) >= needed
+
+
+def is_kept(turn: Turn, applied: int) -> bool:
+    """Tell whether whatever majority comes together next will know it.
+
+    Two nodes are one cluster only after they have met (`wait_for_all`), so there one that is
+    alone may answer. Where more daemons are away than that, a majority could begin without us.
+    """
+    if len(turn.cluster.spec.nodes) <= PAIR:
+        return is_committed(turn, applied)
+    return _disks_with(turn, applied) >= _majority(turn)
+
+
+def _majority(turn: Turn) -> int:
+    return len(turn.cluster.spec.nodes) // 2 + 1
+
+
+def _disks_with(turn: Turn, applied: int) -> int:
+    return sum(turn.local.acks.get(n, -1) >= applied for n in turn.cluster.members())
 
 
 def _node(node: Node) -> Node:

@@ -49,8 +49,26 @@ def probed(turn: Turn, event: ServiceProbed) -> None:
     """Systemd told what really runs of one service here."""
     if event.service not in turn.local.jobs:
         _set_active(turn, event.service, event.active)
-        doubtful = {n: d for n, d in turn.local.doubtful.items() if n != event.service}
-        turn.update(doubtful=doubtful)
+        _set_doubtful(turn, event.service, ())
+
+
+def foreign(turn: Turn) -> tuple[ServiceName, ...]:
+    """Return the services active here of which the records know nothing.
+
+    Somebody started them by hand, say.
+    """
+    local = turn.local
+    if not local.is_installed or local.emergency or local.me not in turn.cluster.members():
+        return ()
+    return tuple(
+        name
+        for name in local.active
+        if name not in local.jobs
+        and (service := turn.cluster.services.get(name)) is not None
+        and service.owner != local.me
+        and local.me not in service.cleanup
+        and service.state is not ServiceState.FAILED
+    )
 
 
 def step_ended(turn: Turn, event: StepEnded) -> None:
@@ -86,16 +104,43 @@ def resource_failed(turn: Turn, event: ResourceFailed) -> None:
 
 def drive(turn: Turn, *, may_start: bool) -> None:
     """Bring every service here closer to what its record asks of this node."""
-    for name in sorted({*turn.cluster.services, *turn.local.jobs}):
-        service = turn.cluster.services.get(name)
-        if service is None:
-            continue
+    if _is_done(turn):
+        return
+    for name in _concerned(turn):
+        service = turn.cluster.services[name]
         duty = _duty(turn, name, service)
         _align(turn, name, service, duty)
         if duty is not None:
             _advance(turn, name, service, may_start=may_start)
         if duty is None:
             _watch(turn, name, service)
+
+
+def _is_done(turn: Turn) -> bool:
+    """Tell whether nothing is under way, and nothing has changed since that was last settled."""
+    before, local = turn.before.local, turn.local
+    return (
+        not local.jobs
+        and turn.cluster is turn.before.cluster
+        and local.active is before.active
+        and local.doubtful is before.doubtful
+        and local.reported is before.reported
+        and local.emergency == before.emergency
+    )
+
+
+def _concerned(turn: Turn) -> list[ServiceName]:
+    """Return the services that this node may have to do with; most belong to other nodes."""
+    me, jobs, services = turn.local.me, turn.local.jobs, turn.cluster.services
+    if turn.local.emergency:
+        return sorted(services)
+    return sorted(
+        [
+            name
+            for name, service in services.items()
+            if service.owner == me or name in jobs or me in service.cleanup
+        ]
+    )
 
 
 def claims(turn: Turn) -> tuple[Claim, ...]:
@@ -249,7 +294,7 @@ def _note_activity(turn: Turn, event: StepEnded) -> None:
             # safety: something may be left, so it counts until it is stopped; but it is not up
             _set_active(turn, event.service, (*others, event.resource))
             still = (*still, event.resource)
-    turn.update(doubtful={**turn.local.doubtful, event.service: still})
+    _set_doubtful(turn, event.service, still)
 
 
 def _is_answer(job: Job, event: StepEnded) -> bool:
@@ -264,13 +309,21 @@ def _is_answer(job: Job, event: StepEnded) -> bool:
 
 
 def _set_job(turn: Turn, name: ServiceName, job: Job | None) -> None:
+    if turn.local.jobs.get(name) is job:
+        return
     jobs = {n: j for n, j in turn.local.jobs.items() if n != name}
     if job is not None:
         jobs[name] = job
-    if jobs != turn.local.jobs:
-        turn.update(jobs=jobs)
+    turn.update(jobs=jobs)
 
 
 def _set_active(turn: Turn, name: ServiceName, active: tuple[ResourceName, ...]) -> None:
-    rest = {n: a for n, a in turn.local.active.items() if n != name}
-    turn.update(active={**rest, name: active} if active else rest)
+    if turn.local.active.get(name, ()) != active:
+        rest = {n: a for n, a in turn.local.active.items() if n != name}
+        turn.update(active={**rest, name: active} if active else rest)
+
+
+def _set_doubtful(turn: Turn, name: ServiceName, doubtful: tuple[ResourceName, ...]) -> None:
+    if turn.local.doubtful.get(name, ()) != doubtful:
+        rest = {n: d for n, d in turn.local.doubtful.items() if n != name}
+        turn.update(doubtful={**rest, name: doubtful} if doubtful else rest)

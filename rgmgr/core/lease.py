@@ -34,9 +34,9 @@ def gate_is_open(turn: Turn) -> bool:
         and not local.is_over
         and me is not None
         and me.status in (NodeStatus.ONLINE, NodeStatus.LEAVING)
-        and is_committed(turn, 0)
         and local.tick_seen_ms is not None
         and turn.now_ms - local.tick_seen_ms <= LEASE_MS
+        and is_committed(turn, 0)
     )
 
 
@@ -62,6 +62,7 @@ def heard_tick(turn: Turn, sender: NodeId, tick: Tick) -> None:
         turn.update(tick_seen_ms=local.tick_sent_ms, tick_sent_ms=0)
         if turn.now_ms - local.tick_sent_ms > SLOW_MS:
             send_tick(turn)  # it was held up by a broken ring; how is the ring now?
-    if local.is_installed and tick.epoch == turn.cluster.epoch:
+    is_present = local.is_installed and tick.epoch == turn.cluster.epoch
+    if is_present and local.applied_by.get(sender) != tick.applied:
         turn.update(applied_by={**local.applied_by, sender: tick.applied})
         outbox.prune(turn)

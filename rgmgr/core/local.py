@@ -7,12 +7,13 @@ of the actions back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Action, Record, Severity
 from rgmgr.core.events import Shutdown, ViewChanged
+from rgmgr.core.evolve import evolve
 from rgmgr.core.messages import Hello, Operation, Request
 from rgmgr.core.model import ClusterState, RingId
 from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec
@@ -121,10 +122,12 @@ class Turn:
     """One event being handled: the state as it changes and the actions so far."""
 
     def __init__(self, state: State, now_ms: int) -> None:
+        self.before = state
         self.cluster = state.cluster
         self.local = state.local
         self.now_ms = now_ms
         self.actions: list[Action] = []
+        self.fired_key: str | None = None  # the timer that this event is
 
     def do(self, *actions: Action) -> None:
         """Ask for actions, in this order."""
@@ -138,7 +141,7 @@ class Turn:
 
     def update(self, **changes: object) -> None:
         """Change fields of the local state."""
-        self.local = replace(self.local, **changes)  # type: ignore[arg-type]  # names are checked at run time
+        self.local = evolve(self.local, changes)
 
     @property
     def cluster_ms(self) -> int:

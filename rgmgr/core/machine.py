@@ -87,10 +87,21 @@ def step(state: State, event: Event, now_ms: int) -> Step:
         return Step(state, ())
     turn = Turn(state, now_ms)
     _handle(turn, event)
-    _follow_up(turn)
+    if not _is_idle_tick(state, event, now_ms):
+        _follow_up(turn)
     if turn.cluster is not state.cluster and (broken := check_cluster(turn.cluster)):
         raise InvariantViolation("; ".join(broken))
     return turn.step()
+
+
+def _is_idle_tick(state: State, event: Event, now_ms: int) -> bool:
+    """Tell whether nothing can follow, as from most of what an idle cluster hears.
+
+    A tick can only open the gate, and only one's own can.
+    """
+    if not (isinstance(event, Delivered) and isinstance(event.message, Tick)):
+        return False
+    return event.sender != state.local.me or lease.gate_is_open(Turn(state, now_ms))
 
 
 def _handle(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one arm per kind
@@ -161,7 +172,9 @@ _ON_TIMER: dict[str, Callable[[Turn, str], None]] = {
     "sync": lambda turn, _key: sync.overdue(turn),
     "quorum": lambda turn, _key: _quorum_overdue(turn),
     "goodbye": lambda turn, _key: departure.proceed(turn, is_late=True),
-    "rejoin": lambda turn, _key: sync.rejoin(turn),
+    "rejoin": lambda turn, _key: sync.rejoin(
+        turn, "this node does not count as a member and is one"
+    ),
     "join": lambda turn, _key: outbox.send(turn, JoinDelayOver(turn.cluster.epoch)),
     "fence": lambda turn, key: _send_if_open(turn, clockwork.fence_due(turn, key)),
     "grace": lambda turn, key: _send_if_open(turn, clockwork.grace_expired(turn, key)),
@@ -192,9 +205,25 @@ def _follow_up(turn: Turn) -> None:
     if may_act:
         _fence(turn)
         _propose_config(turn)
+    _heed_foreign(turn)
     desk.settle_requests(turn)
     departure.proceed(turn)
     clockwork.wind(turn)
+
+
+def _heed_foreign(turn: Turn) -> None:
+    """Ask for a new epoch, once in each, when something is active here that should not be.
+
+    Only an epoch, made with our claim to it, can judge that.
+    """
+    is_new = turn.cluster is not turn.before.cluster
+    if not is_new and turn.local.active is turn.before.local.active:
+        return
+    found = executor.foreign(turn)
+    word = f"foreign {turn.cluster.epoch}"
+    if found and word not in turn.local.said:
+        turn.update(said=(*turn.local.said, word))
+        sync.rejoin(turn, f"active here and not meant to be: {', '.join(found)}")
 
 
 def _fence(turn: Turn) -> None:

@@ -61,6 +61,8 @@ def applied(turn: Turn, operation: Operation) -> None:
 
 def prune(turn: Turn) -> None:
     """Forget what every member has applied."""
+    if not turn.local.sent:
+        return
     members = turn.cluster.members()
     stable = min((turn.local.applied_by.get(n, 0) for n in members), default=0)
     if any(0 < s.applied_at <= stable for s in turn.local.sent):

@@ -57,14 +57,16 @@ def blockers(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
 
 def settle(ledger: Ledger) -> None:
     """Start what should run and can, move what must move. Called after every agreed event."""
+    configured = {spec.name: spec for spec in ledger.state.spec.services}
     for name in tuple(ledger.state.services):
         service = ledger.state.services[name]
-        if _configured(ledger.state, name) is None:
+        spec = configured.get(name)
+        if spec is None:
             _retire(ledger, service)
         elif service.state in RUNNING:
             _leave(ledger, service)
         elif service.state in IDLE:
-            _consider(ledger, service)
+            _consider(ledger, service, spec)
 
 
 def offer_to_joiners(ledger: Ledger, joined: tuple[NodeId, ...]) -> None:
@@ -150,10 +152,6 @@ def load_by_node(cluster: ClusterState) -> dict[NodeId, int]:
     return load
 
 
-def _configured(cluster: ClusterState, name: ServiceName) -> ServiceSpec | None:
-    return next((spec for spec in cluster.spec.services if spec.name == name), None)
-
-
 def _retire(ledger: Ledger, service: Service) -> None:
     """A service that is no longer configured is stopped, then forgotten."""
     if service.state in RUNNING:
@@ -172,9 +170,8 @@ def _leave(ledger: Ledger, service: Service) -> None:
         begin_stop(ledger, service, After.SETTLE)
 
 
-def _consider(ledger: Ledger, service: Service) -> None:
-    spec = _configured(ledger.state, service.spec.name)
-    if spec is not None and spec != service.spec:
+def _consider(ledger: Ledger, service: Service, spec: ServiceSpec) -> None:
+    if spec != service.spec:
         service = replace(service, spec=spec)  # its domain decides where it starts
         ledger.put(service)
     if service.frozen or service.is_held:

@@ -96,9 +96,9 @@ def probed(turn: Turn) -> None:
         _say_hello(turn)
 
 
-def rejoin(turn: Turn) -> None:
-    """Ask for a new epoch: this node counts as down and is not."""
-    turn.note("sync.rejoining", Severity.WARNING, reason="proven off, but alive")
+def rejoin(turn: Turn, reason: str) -> None:
+    """Ask for a new epoch: what was agreed of this node is not how it is."""
+    turn.note("sync.rejoining", Severity.WARNING, reason=reason)
     _say_hello(turn)
 
 
@@ -163,9 +163,9 @@ def _left_out(turn: Turn, message: Install) -> None:
 
 def heard_ack(turn: Turn, sender: NodeId, ack: Ack) -> None:
     """A member has made the durable part of this epoch safe."""
-    if turn.local.is_installed and ack.epoch == turn.cluster.epoch:
-        known = turn.local.acks.get(sender, -1)
-        turn.update(acks={**turn.local.acks, sender: max(known, ack.applied)})
+    is_present = turn.local.is_installed and ack.epoch == turn.cluster.epoch
+    if is_present and ack.applied > turn.local.acks.get(sender, -1):
+        turn.update(acks={**turn.local.acks, sender: ack.applied})
 
 
 def _begin(turn: Turn, *, but_not: NodeId | None = None) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import structlog
 
-from domains.model import NodeId
+from domains.model import NodeId, ServiceName
 from rgmgr import __version__
 from rgmgr.adapters import corosync
 from rgmgr.adapters.corosync import Corosync
@@ -42,12 +42,19 @@ from rgmgr.core.events import (
 )
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin
-from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.errors import ConfigError, CorosyncError, WireError, WireFault
 from rgmgr.runtime.dispatch import Desk, Dispatcher
 from rgmgr.runtime.office import Office
-from rgmgr.runtime.pump import Pump
-from rgmgr.runtime.reporting import log_problems, log_warnings, status_line, status_of
+from rgmgr.runtime.pump import Pump, monotonic_ms
+from rgmgr.runtime.reporting import (
+    log_problems,
+    log_warnings,
+    present_of,
+    status_line,
+    status_of,
+)
+from rgmgr.runtime.timings import Timings
 from rgmgr.runtime.translate import to_core
 from rgmgr.view import Status
 
@@ -104,8 +111,10 @@ class Daemon:
         self._systemd = Systemd(self._emit)
         self._fences = FenceRunner(self._emit, journal.note, secrets_dir=options.secrets_dir)
         self._group = group(GROUP, self._heard, on_garbage=self._on_garbage)
-        self._office = Office(self._desk, self._current, self._emit)
+        self._office = Office(self._desk, self._current, self._present, self._emit)
         self._line = ""
+        self._timings = Timings(options.state_dir / "timings.json", self._is_up)
+        self._totem = (0, False)
 
     async def run(self) -> int:
         """Run until the core says it is over."""
@@ -127,6 +136,7 @@ class Daemon:
                     async with asyncio.timeout(CLOSE_MS / 1000):
                         await self._store.close()
                 self._timers.close()
+                self._timings.close()
                 raise _OverError  # noqa: TRY301  # to the group, which then cancels all
         except* _OverError:
             pass
@@ -136,6 +146,7 @@ class Daemon:
     _tasks: asyncio.TaskGroup
 
     def _emit(self, event: Event) -> None:
+        self._timings.ended(event, monotonic_ms())
         if self._pump is not None:
             self._pump.put(event)
 
@@ -175,6 +186,7 @@ class Daemon:
             cluster=event.cluster_name,
             token_ms=event.token_ms,
         )
+        self._totem = (event.token_ms + event.consensus_ms, event.is_two_node)
         if not event.has_quorum_provider:
             self._end(
                 Exit(
@@ -221,7 +233,7 @@ class Daemon:
             tasks=self._tasks,
             end=self._end,
         )
-        self._pump = Pump(state, dispatcher, self._after)
+        self._pump = Pump(state, self._timings.watch(dispatcher, monotonic_ms), self._after)
         self._tasks.create_task(self._pump.run(), name="pump")
         self._systemd.probe(state.cluster.spec)
 
@@ -230,6 +242,7 @@ class Daemon:
     def _after(self, state: State) -> None:
         self._changed.set()
         self._changed.clear()
+        self._timings.agreed(state.cluster)
         self._systemd.configure([service.spec for service in state.cluster.services.values()])
         self._say(status_line(state))
         self._office.publish()
@@ -241,6 +254,20 @@ class Daemon:
 
     def _current(self) -> Status:
         return status_of(self._pump.state if self._pump else None, self._spec, self._line)
+
+    def _present(self) -> tuple[bytes, str] | None:
+        detection_ms, is_two_node = self._totem
+        if self._pump is None:
+            return None
+        return present_of(
+            self._pump.state,
+            self._timings.spans(),
+            detection_ms=detection_ms,
+            is_two_node=is_two_node,
+        )
+
+    def _is_up(self, service: ServiceName, resource: ResourceName) -> bool:
+        return self._pump is not None and resource in self._pump.state.local.active.get(service, ())
 
     def _end(self, action: Exit) -> None:
         severity = log.info if action.status == 0 else log.error

@@ -30,10 +30,15 @@ class Office:
     """Where operators are served."""
 
     def __init__(
-        self, desk: Desk, current: Callable[[], Status], emit: Callable[[Event], None]
+        self,
+        desk: Desk,
+        current: Callable[[], Status],
+        present: Callable[[], tuple[bytes, str] | None],
+        emit: Callable[[Event], None],
     ) -> None:
         self._desk = desk
         self._current = current
+        self._present = present
         self._emit = emit
         self._api: Api | None = None
         self._pending: asyncio.TimerHandle | None = None
@@ -54,7 +59,7 @@ class Office:
     async def _serve(self) -> None:
         bus = await Bus.connect()
         try:
-            api = Api(bus, self._ask, self._current)
+            api = Api(bus, self._ask, self._current, self._present)
             await api.start()
             self._api = api
             await bus.wait_lost()

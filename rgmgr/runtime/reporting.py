@@ -13,8 +13,10 @@ from rgmgr.core.model import NodeStatus
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.sync import has_quorum_of
 from rgmgr.errors import ConfigError
+from rgmgr.present import Span, Surroundings, encode_surroundings, told_to_readers
 from rgmgr.runtime.pump import monotonic_ms
 from rgmgr.view import Standing, Status, snapshot
+from rgmgr.wire.codec import encode_state
 
 PROBLEM_LINES_MAX = 100
 
@@ -58,6 +60,24 @@ def status_of(state: State | None, spec: ClusterSpec, note: str) -> Status:
         now_ms=monotonic_ms() + local.clock_offset_ms,
     )
     return snapshot(state.cluster, standing, state.cluster.spec)
+
+
+def present_of(
+    state: State, measured: dict[str, Span], *, detection_ms: int, is_two_node: bool
+) -> tuple[bytes, str]:
+    """Return what forecasts start from: the agreed state in wire form, and what is around it."""
+    local = state.local
+    around = Surroundings(
+        me=local.me,
+        is_installed=local.is_installed,
+        is_quorate=has_quorum_of(local),
+        ring_nodes=local.view.ring_nodes if local.view else (),
+        now_ms=max(state.cluster.now_ms, monotonic_ms() + local.clock_offset_ms),
+        detection_ms=detection_ms,
+        is_two_node=is_two_node,
+        measured=measured,
+    )
+    return encode_state(told_to_readers(state.cluster)), encode_surroundings(around)
 
 
 def status_line(state: State) -> str:

@@ -10,18 +10,23 @@ that separated ones have seen prefixes of one another), then hear the view, rela
 come from; then what waited is ordered in the new ring. The verdict of quorum comes on another
 connection, earlier or later, and sometimes never for a ring that was replaced meanwhile.
 
+Who hears whom is in `network.py`. A node that hears somebody of a ring that it cannot join learns
+late that it is alone, and forms its ring anew every 1.2 s.
+
 Must not know the daemons: it speaks to `Client`. Source: corosync.md parts 4, 5 and 8.7.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from domains.model import NodeId
+from rgmgr.core.clockwork import QUORUM_WAIT_MS
 from rgmgr.core.events import CorosyncLost, Delivered, QuorumChanged, ViewChanged
 from rgmgr.core.messages import Message
 from rgmgr.core.model import RingId
 from rgmgr.sim.engine import Alarm, Dice, Engine, chance
+from rgmgr.sim.network import Component, Network, Way
 from rgmgr.sim.rings import BusEvent, Came, Client, Entry, Ring, Said, Station, Went
 
 DETECTION_MS = 2_100
@@ -32,31 +37,39 @@ SHORT_OUTAGE_MS = 1_000
 VIEW_SKEW_MS = 8
 QUORUM_SKEW_MS = 50
 PATH_MS = 3
-
-Component = tuple[NodeId, ...]
+RESTLESS_MS = 1_200
+"""How often a restless ring forms anew, and how much later it notices its loss."""
 
 
 class Bus:
     """All stations, their rings, and the network between them."""
 
-    def __init__(self, engine: Engine, dice: Dice, nodes: Sequence[NodeId]) -> None:
+    def __init__(
+        self, engine: Engine, dice: Dice, nodes: Sequence[NodeId], *, is_two_node: bool = False
+    ) -> None:
         self._engine = engine
         self._dice = dice
         self.stations = {node: Station(node) for node in sorted(nodes)}
+        self.network = Network(nodes)
         self.majority = len(self.stations) // 2 + 1
+        self.is_two_node = is_two_node
         self.delay_max_ms = PATH_MS
+        self.detection_ms = DETECTION_MS
+        self.quorum_late_ms = 0  # on top of what is usual
+        self.slack_ms = 0  # how much later than usual a node may learn of its lack, at worst
         self.inquorate_since_ms: dict[NodeId, int | None] = dict.fromkeys(self.stations, 0)
         self._ring_seq = 0
         self._connections = 0
         self._reforms: dict[Component, Alarm] = {}
+        self._restless: dict[Component, Alarm] = {}
 
     # What happens to a station.
 
     def start(self, node: NodeId) -> None:
         """Start corosync: at first it is alone in a ring of its own."""
         station = self.stations[node]
-        station.is_up, station.is_paused = True, False
-        station.members, station.ring = {}, None
+        station.is_up, station.is_paused, station.is_clogged = True, False, False
+        station.members, station.ring, station.has_met_all = {}, None, False
         self._install((node,))
         self._changed()
 
@@ -105,16 +118,52 @@ class Bus:
 
     def divide(self, sides: Iterable[Iterable[NodeId]]) -> None:
         """Cut the network: only stations of one side hear each other."""
-        for number, side in enumerate(sides, start=1):
-            for node in side:
-                self.stations[node].side = number
-        self._changed()
+        self._rewire(lambda: self.network.divide(sides))
+
+    def cut(self, ways: Iterable[Way]) -> None:
+        """Lose single ways of the network."""
+        self.slack_ms = max(self.slack_ms, 2 * RESTLESS_MS)
+        self._rewire(lambda: self.network.cut(ways))
+
+    def mend(self, ways: Iterable[Way]) -> None:
+        """Mend single ways of the network."""
+        self._rewire(lambda: self.network.mend(ways))
+
+    def unplug(self, node: NodeId) -> None:
+        """Pull the network cable of a node."""
+        self._rewire(lambda: self.network.unplug(node))
+
+    def plug(self, node: NodeId) -> None:
+        """Put the cable back."""
+        self._rewire(lambda: self.network.plug(node))
 
     def heal(self) -> None:
         """Let everybody hear everybody again."""
-        for station in self.stations.values():
-            station.side = 0
+        self._rewire(self.network.heal)
+
+    def _rewire(self, change: Callable[[], None]) -> None:
+        change()
         self._changed()
+
+    def speed_up(self) -> None:
+        """Let messages be fast again."""
+        self.delay_max_ms = PATH_MS
+
+    def slow_quorum(self, delay_ms: int) -> None:
+        """Tell verdicts up to so much later than usual."""
+        self.quorum_late_ms = delay_ms
+        self.slack_ms = max(self.slack_ms, min(delay_ms, QUORUM_WAIT_MS))
+
+    def hold_sends(self, node: NodeId) -> None:
+        """Take no message from a daemon (TRY_AGAIN): they wait."""
+        self.stations[node].is_clogged = True
+
+    def release_sends(self, node: NodeId) -> None:
+        """Take all that waited, in one burst."""
+        station = self.stations[node]
+        if station.is_clogged:
+            station.is_clogged = False
+            self._plan_outbox(station)
 
     # What a daemon does.
 
@@ -145,21 +194,13 @@ class Bus:
 
     def reach(self, node: NodeId) -> Component:
         """Return the stations that this one can now form a ring with; empty when it is down."""
-        mine = self.stations[node]
-        if not mine.is_live:
-            return ()
-        others = self.stations.values()
-        return tuple(s.node for s in others if s.is_live and s.side == mine.side)
+        return next((c for c in self._components() if node in c), ())
 
     # Rings.
 
     def _components(self) -> list[Component]:
-        """Return the sets of stations that hear each other, by lowest node."""
-        found: dict[int, list[NodeId]] = {}
-        for station in self.stations.values():
-            if station.is_live:
-                found.setdefault(station.side, []).append(station.node)
-        return sorted(tuple(nodes) for nodes in found.values())
+        """Return the sets of stations that will form a ring."""
+        return self.network.components([s.node for s in self.stations.values() if s.is_live])
 
     def _changed(self) -> None:
         """Break the rings that lost a station and plan the ones to come."""
@@ -173,9 +214,36 @@ class Bus:
         for component in sorted(self._reforms):
             if component not in components:
                 self._reforms.pop(component).cancel()
+        self._note_restless(components)
         for component in components:
             if component not in self._reforms and self._is_stale(component):
                 self._plan(component)
+
+    def _note_restless(self, components: list[Component]) -> None:
+        restless = self.network.restless(components)
+        for component in sorted(self._restless):
+            if component not in restless:
+                self._restless.pop(component).cancel()
+        for component in restless:
+            if component not in self._restless:
+                self._fidget(component)
+
+    def _fidget(self, component: Component) -> None:
+        self._restless[component] = self._engine.after(
+            RESTLESS_MS, lambda: self._form_anew(component)
+        )
+
+    def _form_anew(self, component: Component) -> None:
+        """Let a restless ring end; now and then the bridge goes with the other part."""
+        ring = self.stations[component[0]].ring
+        self._fidget(component)
+        if chance(self._dice, 0.1):
+            self.network.prefer_others()
+            self._changed()
+        elif ring is not None and ring.nodes == component and component not in self._reforms:
+            ring.broken_ms = self._engine.now_ms
+            self._install(component)
+            self._changed()
 
     def _has_lost(self, ring: Ring, component: Component | None) -> bool:
         """Whether some node of this ring is not, or not with us, any more."""
@@ -186,10 +254,17 @@ class Bus:
 
     def _note_quorum(self, node: NodeId, component: Component) -> None:
         """Remember since when this node has, in truth, no majority around it."""
-        if len(component) >= self.majority:
+        if self._has_quorum(node, component):
             self.inquorate_since_ms[node] = None
         elif self.inquorate_since_ms[node] is None:
             self.inquorate_since_ms[node] = self._engine.now_ms
+
+    def _has_quorum(self, node: NodeId, component: Component) -> bool:
+        """Apply votequorum's rules; `two_node` implies `wait_for_all`."""
+        if self.is_two_node:
+            is_whole = len(component) == len(self.stations)
+            return is_whole or (bool(component) and self.stations[node].has_met_all)
+        return len(component) >= self.majority
 
     def _is_stale(self, component: Component) -> bool:
         rings = {id(self.stations[node].ring) for node in component}
@@ -206,7 +281,10 @@ class Bus:
         elif all(ring.nodes == component for ring in rings):
             delay_ms = self._dice.randint(*GLITCH_MS)
         else:
-            noticed_ms = min(broken) + DETECTION_MS + self._dice.randint(0, DETECTION_SPREAD_MS)
+            noticed_ms = (
+                min(broken) + self.detection_ms + self._dice.randint(0, DETECTION_SPREAD_MS)
+            )
+            noticed_ms += RESTLESS_MS if component in self._restless else 0
             delay_ms = max(noticed_ms - self._engine.now_ms, self._dice.randint(*GLITCH_MS) // 3)
         alarm = self._engine.after(delay_ms, lambda: self._reform(component))
         self._reforms[component] = alarm
@@ -283,6 +361,7 @@ class Bus:
         left = tuple(node for node in sorted(station.members) if node not in kept)
         joined = tuple(node for node in sorted(members) if node not in kept)
         station.ring, station.cursor, station.members = ring, 0, dict(members)
+        station.has_met_all |= len(ring.nodes) == len(self.stations)
         station.outbox = type(station.outbox)(
             entry
             for entry in station.outbox
@@ -304,10 +383,10 @@ class Bus:
     def _tell_quorum(self, station: Station, ring: Ring) -> None:
         """Tell the verdict for this ring, on its own connection."""
         connection = station.connection
-        event = QuorumChanged(ring.id, is_quorate=len(ring.nodes) >= self.majority)
+        event = QuorumChanged(ring.id, is_quorate=self._has_quorum(station.node, ring.nodes))
         # half of the verdicts come as fast as the view, so that either may be first
         skew_ms = self._dice.choice((VIEW_SKEW_MS, QUORUM_SKEW_MS))
-        due_ms = self._engine.now_ms + self._dice.randint(0, skew_ms)
+        due_ms = self._engine.now_ms + self._dice.randint(0, skew_ms + self.quorum_late_ms)
         station.quorum_due_ms = max(station.quorum_due_ms, due_ms)
 
         def tell() -> None:
@@ -330,7 +409,8 @@ class Bus:
     def _order(self, station: Station) -> None:
         """Give the oldest waiting entry its place in the total order, if the ring turns."""
         ring = station.ring
-        if not station.is_live or ring is None or ring.broken_ms is not None or not station.outbox:
+        is_idle = not station.is_live or station.is_clogged or not station.outbox
+        if is_idle or ring is None or ring.broken_ms is not None:
             return
         ring.log.append(station.outbox.popleft())
         for node in ring.nodes:

@@ -25,13 +25,18 @@ def chance(rolls: Dice, share: float) -> bool:
     return rolls.random() < share
 
 
+def _nothing() -> None:
+    """Be the call that was cancelled."""
+
+
 class Alarm:
     """One call that will be made; cancelling is final."""
 
-    __slots__ = ("call",)
+    __slots__ = ("call", "due_ms")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, due_ms: int) -> None:
         self.call: Call | None = call
+        self.due_ms = due_ms
 
     def cancel(self) -> None:
         """Forget the call; one already made is fine."""
@@ -49,10 +54,16 @@ class Engine:
 
     def after(self, delay_ms: int, call: Call) -> Alarm:
         """Make a call `delay_ms` from now (never before what is already due at that instant)."""
-        alarm = Alarm(call)
+        due_ms = self.now_ms + max(0, delay_ms)
+        alarm = Alarm(call, due_ms)
         self._sequence += 1
-        heapq.heappush(self._heap, (self.now_ms + max(0, delay_ms), self._sequence, alarm))
+        heapq.heappush(self._heap, (due_ms, self._sequence, alarm))
         return alarm
+
+    def put_off(self, alarm: Alarm, by_ms: int) -> Alarm:
+        """Make a call so much later than it was meant to be; returns its new alarm."""
+        call, alarm.call = alarm.call, None
+        return self.after(alarm.due_ms + by_ms - self.now_ms, call or _nothing)
 
     def run_until(self, until_ms: int) -> None:
         """Make every call due up to and at this time; the clock then shows it."""

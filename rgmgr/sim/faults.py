@@ -3,7 +3,8 @@
 
 A script says everything that happens to a simulated cluster from outside. It is data: drawn from
 a seed (`draw.py`), written by hand, or cut down to find which of its faults matter. Every fault
-with `for_ms` ends by itself; after the last one the world is made whole again.
+with `for_ms` ends by itself; after the last one the world is made whole again. All fields are
+plain: numbers, names, enumerations and tuples of them. What they are called: `words.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from enum import Enum
 from domains.model import NodeId, ServiceName
 from rgmgr.core.messages import Verb
 from rgmgr.core.spec import ClusterSpec, ResourceName
+from rgmgr.sim.disk import Damage, DiskMood
+from rgmgr.sim.edits import Edit
 from rgmgr.sim.power import Device
 from rgmgr.sim.systemd import Mood
 
@@ -169,18 +172,250 @@ class Ask:
     target: NodeId | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinksCut:
+    """Some ways of the network fail: what `from` sends does not reach `to`.
+
+    One way only, or both; a bridge (one node hears two parts) and a ring of majorities are sets
+    of these. Nodes go together only when all of them hear each other both ways.
+    """
+
+    at_ms: int
+    ways: tuple[tuple[NodeId, NodeId], ...]  # (from, to)
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkFlaps:
+    """The network of a node fails for `out_ms`, every `every_ms`."""
+
+    at_ms: int
+    node: NodeId
+    every_ms: int
+    out_ms: int
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkHeals:
+    """The network is whole again, whatever cut it: a merge at this very moment."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendsHeld:
+    """corosync takes no message from a node's rgmgrd, and then all of them in one burst."""
+
+    at_ms: int
+    node: NodeId
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowQuorum:
+    """Verdicts of quorum come up to so much later, or never when the ring has gone meanwhile."""
+
+    at_ms: int
+    delay_ms: int
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSuspend:
+    """A whole node stands still, its units too, and goes on where it was."""
+
+    at_ms: int
+    node: NodeId
+    for_ms: int
+    does_clock_stop: bool = False  # a guest whose clock does not show that it was away
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeShutdown:
+    """An administrator shuts a node down: rgmgrd ends, then corosync, then all else; boots later.
+
+    Whatever runs longer than the time that systemd grants is killed.
+    """
+
+    at_ms: int
+    node: NodeId
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorosyncRestart:
+    """An administrator restarts corosync: rgmgrd is stopped before, and started after it."""
+
+    at_ms: int
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowDaemon:
+    """rgmgrd gets so little of the processor that each event waits up to `delay_ms`."""
+
+    at_ms: int
+    node: NodeId
+    delay_ms: int
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockJump:
+    """The wall clock of a node jumps, forwards or back: nothing may change."""
+
+    at_ms: int
+    node: NodeId
+    by_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upgrade:
+    """rgmgrd of a node is restarted as another version, which speaks these protocols."""
+
+    at_ms: int
+    node: NodeId
+    protocol_min: int
+    protocol_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceUnreachable:
+    """A node does not reach the fence device of one other node."""
+
+    at_ms: int
+    node: NodeId
+    victim: NodeId
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitStoppedByHand:
+    """An administrator stops a unit on one node behind the cluster's back."""
+
+    at_ms: int
+    node: NodeId
+    service: ServiceName
+    resource: ResourceName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitStartedByHand:
+    """An administrator starts a unit on one node, be it the right one or not."""
+
+    at_ms: int
+    node: NodeId
+    service: ServiceName
+    resource: ResourceName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowSystemd:
+    """systemd of a node answers late, each time by up to `delay_ms`."""
+
+    at_ms: int
+    node: NodeId
+    delay_ms: int
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemdLost:
+    """rgmgrd of a node has no connection to systemd: its news are missed, its orders wait."""
+
+    at_ms: int
+    node: NodeId
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskTrouble:
+    """The disk of a node takes no state file, or does not give it either."""
+
+    at_ms: int
+    node: NodeId
+    trouble: DiskMood
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateDamaged:
+    """The state file of a node is spoilt, gone or an older one; noticed at the next start."""
+
+    at_ms: int
+    node: NodeId
+    damage: Damage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigChange:
+    """cluster.toml of this version is put on some nodes.
+
+    `version` names the text: the newest older one with `edit` applied to `service` or `node`.
+    The same version with another edit is another text, as two administrators make them.
+    """
+
+    at_ms: int
+    nodes: tuple[NodeId, ...]
+    version: int
+    edit: Edit
+    service: ServiceName | None = None
+    node: NodeId | None = None
+    is_loaded: bool = True  # False: it counts from the next start of rgmgrd on
+
+
 class Moment(Enum):
     """When an ambush strikes."""
 
+    VIEW = "sees another membership"
+    HELLO = "says hello"
+    INSTALL_SENT = "sends INSTALL"
     INSTALL = "begins an epoch"
     FENCE = "begins to fence"
     FENCED = "says that a node is down"
     START = "starts a unit"
+    STARTED = "says that a service is up"
     STOP = "stops a unit"
+    STOPPED = "says that a service is down"
     SAVE = "saves its state"
+    LEAVING = "says that it leaves"
+    GOODBYE = "says goodbye"
 
 
-Strike = PowerLoss | DaemonCrash | DaemonPause | CorosyncCrash | CorosyncPause | Partition
+ProcessFault = (
+    DaemonCrash
+    | DaemonPause
+    | DaemonStop
+    | DaemonRestart
+    | SlowDaemon
+    | Upgrade
+    | CorosyncCrash
+    | CorosyncPause
+    | CorosyncRestart
+)
+"""What befalls a process of one node."""
+
+NodeFault = PowerLoss | NodePause | NodeSuspend | NodeShutdown | ClockJump | ConfigChange | Ask
+"""What befalls a node as a whole, or is asked of it."""
+
+NetworkFault = (
+    Partition | LinksCut | NetworkFlaps | NetworkHeals | SlowNetwork | SendsHeld | SlowQuorum
+)
+"""What befalls the network."""
+
+DeviceFault = (
+    DeviceTrouble | DeviceUnreachable | DevicesUnreachable | SlowDisk | DiskTrouble | StateDamaged
+)
+"""What befalls fence devices and disks."""
+
+UnitFault = (
+    UnitTrouble | UnitDeath | UnitStoppedByHand | UnitStartedByHand | SlowSystemd | SystemdLost
+)
+"""What befalls units and systemd."""
+
+Strike = ProcessFault | NodeFault | NetworkFault | DeviceFault | UnitFault
+"""Everything that can happen at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,37 +429,38 @@ class Ambush:
     for_ms: int
 
 
-Fault = (
-    PowerLoss
-    | DaemonCrash
-    | DaemonPause
-    | DaemonStop
-    | DaemonRestart
-    | CorosyncCrash
-    | CorosyncPause
-    | NodePause
-    | Partition
-    | SlowNetwork
-    | DeviceTrouble
-    | DevicesUnreachable
-    | UnitTrouble
-    | UnitDeath
-    | SlowDisk
-    | Ask
-    | Ambush
+Fault = Strike | Ambush
+
+
+MOMENTS = (
+    DaemonRestart,
+    Upgrade,
+    CorosyncRestart,
+    ClockJump,
+    NetworkHeals,
+    UnitDeath,
+    UnitStoppedByHand,
+    UnitStartedByHand,
+    StateDamaged,
+    ConfigChange,
+    Ask,
 )
+"""Faults without a length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
     """A cluster and all that happens to it; faults in order of time.
 
-    `seed` feeds the dice of the world: delays, orders, losses.
+    `seed` feeds the dice of the world: delays, orders, losses; None: nothing is left to chance,
+    and everything takes its shortest time. `is_two_node`: corosync.conf says
+    `two_node: 1`, and so `wait_for_all`.
     """
 
-    seed: int
+    seed: int | None
     spec: ClusterSpec
     faults: tuple[Fault, ...]
+    is_two_node: bool = False
 
     @property
     def end_ms(self) -> int:
@@ -234,50 +470,6 @@ class Script:
 
 def duration_ms(fault: Fault) -> int:
     """How long a fault lasts; 0 for one that is a moment."""
-    match fault:
-        case DaemonRestart() | UnitDeath() | Ask():
-            return 0
-        case Ambush():
-            return fault.for_ms + duration_ms(fault.strike)
-        case _:
-            return fault.for_ms
-
-
-def in_words(fault: Fault, spec: ClusterSpec) -> str:
-    """Say what happens, in the words of an administrator."""
-    match fault:
-        case Partition():
-            sides = " | ".join(
-                ",".join(spec.node_name(node) for node in side) for side in fault.sides
-            )
-            return f"the network falls apart: {sides}"
-        case SlowNetwork():
-            return f"the network is slow: up to {fault.delay_ms} ms"
-        case UnitDeath():
-            return f"{fault.service}/{fault.resource} dies"
-        case Ask():
-            name = spec.node_name(fault.node)
-            to = f" to {spec.node_name(fault.target)}" if fault.target else ""
-            return f"an operator asks {name}: {fault.verb.value} {fault.service}{to}"
-        case Ambush():
-            node = spec.node_name(fault.node)
-            return f"when {node} next {fault.moment.value}: {in_words(fault.strike, spec)}"
-        case _:
-            return f"{spec.node_name(fault.node)} {_WORDS[type(fault)].format(fault)}"
-
-
-_WORDS: dict[type, str] = {
-    PowerLoss: "loses power",
-    DaemonCrash: "loses its rgmgrd (after so many actions more: {0.amid})",
-    DaemonPause: "has its rgmgrd stand still",
-    DaemonStop: "is told to stop rgmgrd",
-    DaemonRestart: "is told to restart rgmgrd",
-    CorosyncCrash: "loses its corosync",
-    CorosyncPause: "has its corosync stand still",
-    NodePause: "has corosync and rgmgrd stand still",
-    DeviceTrouble: "has a fence device that {0.device.value}",
-    DevicesUnreachable: "reaches no fence device",
-    UnitTrouble: "has {0.service}/{0.resource}, which {0.mood.value}",
-    SlowDisk: "has a disk that is slow by {0.delay_ms} ms",
-}
-"""What each fault of one node is, after the name of the node."""
+    if isinstance(fault, Ambush):
+        return fault.for_ms + duration_ms(fault.strike)
+    return 0 if isinstance(fault, MOMENTS) else fault.for_ms

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from domains.model import NodeId
+from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import (
     Action,
     CancelTimer,
@@ -26,6 +26,7 @@ from rgmgr.core.actions import (
     StopResource,
 )
 from rgmgr.core.events import (
+    ConfigLoaded,
     Event,
     FenceEnded,
     ProbeFinished,
@@ -39,16 +40,18 @@ from rgmgr.core.events import (
     StateSaved,
     TimerFired,
 )
+from rgmgr.core.lease import LEASE_MS
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin, step
-from rgmgr.core.messages import Request
-from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, Request
+from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.sim.bus import Bus
-from rgmgr.sim.disk import Disk
+from rgmgr.sim.disk import Disk, DiskMood
 from rgmgr.sim.engine import Alarm, Call, Dice, Engine
+from rgmgr.sim.line import Line
 from rgmgr.sim.power import Power
 from rgmgr.sim.rings import BusEvent
-from rgmgr.sim.systemd import Systemd, UnitEvent
+from rgmgr.sim.systemd import FOR_EVER_MS, Systemd, UnitEvent
 
 COROSYNC_START_MS = (200, 1_200)
 DAEMON_START_MS = (50, 400)
@@ -86,8 +89,10 @@ class Daemon:
     inbox: deque[Event] = field(default_factory=deque)
     is_paused: bool = False
     is_over: bool = False
+    has_probed: bool = False
     shutdown: Shutdown | None = None
     dies_within: int | None = None  # actions still carried out before it is killed
+    due_ms: int = 0  # when it gets to its latest event, if it is slow
 
 
 class Host:
@@ -108,18 +113,23 @@ class Host:
         self.node = node
         self.spec = spec
         self.systemd = systemd
+        self.line = Line(engine, dice, systemd)
         self.disk = Disk(engine, dice)
         self.is_on = False
         self.boots = 0
         self.daemon: Daemon | None = None
         self.wants_daemon = True  # False: an administrator stopped it
-        self.requests = 0
+        self.protocols = (PROTOCOL_MIN, PROTOCOL_MAX)  # of the rgmgrd that is installed here
+        self.slow_ms = 0  # how long an event may wait for its turn
+        self._slack_ms = 0
+        self.woken_ms = -LEASE_MS  # when its clock last went on as if nothing had been
         self._engine = engine
         self._dice = dice
         self._bus = bus
         self._power = power
         self._observer = observer
         self._clock_zero_ms = 0
+        self._suspended_ms: int | None = None
 
     @property
     def boot_id(self) -> str:
@@ -130,6 +140,23 @@ class Host:
     def clock_ms(self) -> int:
         """The node's own monotonic clock."""
         return self._engine.now_ms - self._clock_zero_ms
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the daemon has not yet heard of all that has happened here."""
+        daemon = self.daemon
+        is_late = daemon is not None and (daemon.inbox or daemon.due_ms > self._engine.now_ms)
+        return bool(is_late) or self.line.is_behind
+
+    @property
+    def slack_ms(self) -> int:
+        """How much longer than usual the daemon may take for one thing, at worst."""
+        return self._slack_ms + self.line.slack_ms
+
+    @property
+    def is_dazed(self) -> bool:
+        """Whether nothing on this node can tell that it stood still a moment ago."""
+        return self._engine.now_ms - self.woken_ms <= LEASE_MS
 
     # Power and processes.
 
@@ -148,6 +175,7 @@ class Host:
         if not self.is_on:
             return
         self.is_on = False
+        self._suspended_ms = None
         self._end_daemon("power lost", says_leave=False)
         self._bus.crash(self.node, None)
         self.disk.lose_power()
@@ -169,6 +197,9 @@ class Host:
         if not self.is_on or self.daemon is not None:
             return
         self.wants_daemon = True
+        if self.disk.mood is DiskMood.FAILS:  # to begin without it would forget what was said
+            self._later((RESTART_MS, RESTART_MS), self._restart)
+            return
         incarnation = self._dice.getrandbits(62) + 1
         state = begin(
             me=self.node,
@@ -180,7 +211,7 @@ class Host:
         daemon = Daemon(incarnation, state, self._engine.now_ms)
         self.daemon = daemon
         self._observer.began(self)
-        self._later((1, 40), lambda: self._probe(daemon))
+        self._later((1, 40), lambda: self.line.when_back(lambda: self._probe(daemon)))
         self._later((1, 60), lambda: self._connect(daemon))
 
     def crash_daemon(self, reason: str = "killed") -> None:
@@ -209,6 +240,59 @@ class Host:
         while daemon.inbox and not daemon.is_over:
             self._step(daemon, daemon.inbox.popleft())
 
+    def suspend(self) -> None:
+        """Stand still as a whole."""
+        if not self.is_on or self._suspended_ms is not None:
+            return
+        self._suspended_ms = self._engine.now_ms
+        self._bus.pause(self.node)
+        self.systemd.freeze()
+        self.pause_daemon()
+        self._put_off_timers(FOR_EVER_MS)
+
+    def wake(self, *, does_clock_stop: bool) -> None:
+        """Go on; the clock shows how long it was, or does not."""
+        if self._suspended_ms is None:
+            return
+        slept_ms, self._suspended_ms = self._engine.now_ms - self._suspended_ms, None
+        if does_clock_stop:
+            self._clock_zero_ms += slept_ms
+            self._slack_ms = 0
+        self.woken_ms = self._engine.now_ms
+        self.systemd.thaw()
+        self._put_off_timers(slept_ms - FOR_EVER_MS)
+        self._bus.resume(self.node)
+        self.resume_daemon()
+
+    def _put_off_timers(self, by_ms: int) -> None:
+        """Move all timers: they count no time while the node stands still."""
+        if self.daemon is not None:
+            timers = self.daemon.timers
+            for key, alarm in timers.items():
+                timers[key] = self._engine.put_off(alarm, by_ms)
+
+    def make_slow(self, delay_ms: int) -> None:
+        """Let each event wait for its turn, up to so long."""
+        self.slow_ms, self._slack_ms = delay_ms, max(self._slack_ms, delay_ms)
+
+    def make_fast(self) -> None:
+        """Let events have their turn at once."""
+        self.slow_ms = 0
+
+    def mend(self) -> None:
+        """End whatever is wrong with this node's machinery."""
+        self.slow_ms = self.line.slow_ms = 0
+        self.disk.mend()
+        self.systemd.calm()
+        self.wake(does_clock_stop=False)
+        self.regain_systemd()
+
+    def put_config(self, spec: ClusterSpec, *, is_loaded: bool) -> None:
+        """Put another cluster.toml here, and have it read at once or at the next start."""
+        self.spec = spec
+        if is_loaded and self.daemon is not None:
+            self.post(self.daemon, ConfigLoaded(spec))
+
     def ask(self, request: Request) -> None:
         """Pass on an operator's request, if there is a daemon to ask."""
         if self.daemon is not None:
@@ -217,13 +301,46 @@ class Host:
 
     def unit_failed(self, event: UnitEvent) -> None:
         """A unit failed by itself: whichever daemon runs hears it from systemd."""
+        self.line.news(event, self._hear_of_unit)
+
+    def _hear_of_unit(self, event: UnitEvent) -> None:
         if self.daemon is not None:
             self.post(self.daemon, event)
+
+    def start_by_hand(self, service: ServiceName, resource: ResourceName) -> None:
+        """Start a unit as an administrator does; systemd's news make the daemon look again."""
+        if self.is_on:
+            self.systemd.start_by_hand(service, resource)
+            self.line.when_back(self._look_again)
+
+    def regain_systemd(self) -> None:
+        """Connect to systemd anew, and look at everything again."""
+        if not self.line.is_lost:
+            return
+        self.line.recover()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Tell what is active, but for services that are being worked on."""
+        if self.daemon is not None and self.daemon.has_probed:
+            self._tell_active(self.daemon, but_not_busy=True)
 
     # The pump.
 
     def post(self, daemon: Daemon, event: Event) -> None:
         """Feed one event to a daemon, or keep it while that is stopped."""
+        if daemon.is_over:
+            return
+        if self.slow_ms or daemon.due_ms > self._engine.now_ms:
+            due_ms = self._engine.now_ms + self._dice.randint(0, self.slow_ms)
+            daemon.due_ms = max(daemon.due_ms, due_ms)
+            self._engine.after(
+                daemon.due_ms - self._engine.now_ms, lambda: self._take(daemon, event)
+            )
+        else:
+            self._take(daemon, event)
+
+    def _take(self, daemon: Daemon, event: Event) -> None:
         if daemon.is_over:
             return
         if daemon.is_paused:
@@ -257,9 +374,9 @@ class Host:
                 if alarm := daemon.timers.pop(key, None):
                     alarm.cancel()
             case StartResource():
-                self.systemd.start(action, lambda event: self._unit_answer(daemon, event))
+                self.line.start(action, lambda event: self._unit_answer(daemon, event))
             case StopResource():
-                self.systemd.stop(action, lambda event: self._unit_answer(daemon, event))
+                self.line.stop(action, lambda event: self._unit_answer(daemon, event))
             case FenceNode():
                 self._fence(daemon, action)
             case SaveState(state):
@@ -301,10 +418,18 @@ class Host:
             )
 
     def _probe(self, daemon: Daemon) -> None:
-        for service in self.spec.services:
-            active = self.systemd.active(service.name)
-            self.post(daemon, ServiceProbed(service=service.name, active=active))
+        self._tell_active(daemon, but_not_busy=False)
+        daemon.has_probed = True
         self.post(daemon, ProbeFinished())
+
+    def _tell_active(self, daemon: Daemon, *, but_not_busy: bool) -> None:
+        """Tell what is active of each service, configured or left over."""
+        left_over = (unit.service for unit in self.systemd.running())
+        names = dict.fromkeys((*daemon.state.cluster.services, *left_over))
+        for name in names:
+            if not (but_not_busy and self.systemd.is_busy(name)):
+                active = self.systemd.active(name)
+                self.post(daemon, ServiceProbed(service=name, active=active))
 
     def _connect(self, daemon: Daemon) -> None:
         station = self._bus.stations[self.node]
@@ -330,6 +455,7 @@ class Host:
             return
         self.daemon = None
         daemon.is_over = True
+        self.line.forget()
         for alarm in daemon.timers.values():
             alarm.cancel()
         if says_leave:

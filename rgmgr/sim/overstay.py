@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from domains.model import NodeId
 from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy, ServiceSpec
 from rgmgr.core.tree import start_order
-from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus, Component
+from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.host import Daemon, Host
+from rgmgr.sim.network import Component
 from rgmgr.sim.systemd import Unit
 
 CHECK_EVERY_MS = 250
@@ -96,14 +97,16 @@ class Overstay:
         return lack
 
     def _check(self, host: Host, lack: _Lack) -> None:
+        heed_max_ms = HEED_MAX_MS + self._bus.slack_ms + 3 * host.slack_ms
         lack_ms = self._engine.now_ms - lack.since_ms
-        if lack_ms <= HEED_MAX_MS:
+        if lack_ms <= heed_max_ms:
             return
         for service in self._spec.services:
             if not _must_stop(self._spec, service):
                 continue
             units = [host.systemd.unit(service.name, r.name) for r in start_order(service)]
-            words = _reproach(units, is_late=lack_ms > HEED_MAX_MS + patience_ms(service))
+            patient_ms = heed_max_ms + patience_ms(service) + 2 * len(units) * host.slack_ms
+            words = _reproach(units, is_late=lack_ms > patient_ms)
             if words is not None:
                 where = f"{service.name} {words} on {self._spec.node_name(host.node)}"
                 self._violate("I4", f"{where} after {lack_ms / 1000:.1f} s without quorum")
@@ -119,7 +122,7 @@ def patience_ms(service: ServiceSpec) -> int:
 
 def _reproach(units: list[Unit], *, is_late: bool) -> str | None:
     """Say what is wrong; nothing is with a service that is gone, or that refuses to stop."""
-    active = [unit for unit in units if unit.is_active]
+    active = [unit for unit in units if unit.is_active and not unit.is_excused]
     if not active or any(unit.has_refused for unit in active):
         return None
     names = ", ".join(unit.resource for unit in active)

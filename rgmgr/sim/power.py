@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulated fence devices: one outlet per node, and how well it obeys.
 
-A device that says "off" has switched off; it never lies. It may refuse, hang until the agent's
-time is up, switch off long after a failure was reported, or be out of reach from some nodes. What
-an agent has begun may happen although its daemon has died meanwhile.
+A device may refuse, hang until the agent's time is up, switch off long after a failure was
+reported, switch off and report a failure, or be out of reach from some nodes. One that says "off"
+has switched off, unless it is made to lie: then `lied` is told, for no proof can be better than
+its device. What an agent has begun may happen although its daemon has died meanwhile.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from rgmgr.core.actions import FenceNode
 from rgmgr.core.events import FenceEnded
 from rgmgr.core.spec import FenceVerb
 from rgmgr.sim.engine import Dice, Engine, chance
+from rgmgr.sim.pace import Pace
 
 LATE_MS = (500, 5_000)
 BOOT_AFTER_MS = (500, 3_000)
@@ -29,6 +31,8 @@ class Device(Enum):
     REFUSES = "refuses"
     HANGS = "hangs"
     LATE = "switches off too late"
+    SAYS_FAILED = "switches off and says that it failed"
+    LIES = "says off and does nothing"
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +45,20 @@ class Power:
     switch_on: Callable[[NodeId], None]
     devices: dict[NodeId, Device] = field(default_factory=dict)
     cut_off: dict[NodeId, None] = field(default_factory=dict)  # nodes that reach no device
+    cut_ways: dict[tuple[NodeId, NodeId], None] = field(default_factory=dict)  # by, victim
     is_alive: Callable[[NodeId, int], bool] = lambda _node, _incarnation: True
+    lied: Callable[[NodeId], None] = lambda _node: None
+    pace: Pace | None = None  # None: the dice say how long it takes
+
+    def mend(self, node: NodeId) -> None:
+        """Let the device of a node work from now on."""
+        self.devices[node] = Device.GOOD
+
+    def mend_all(self) -> None:
+        """Let every device work and be reached from now on."""
+        self.devices.clear()
+        self.cut_off.clear()
+        self.cut_ways.clear()
 
     def fence(
         self,
@@ -52,14 +69,17 @@ class Power:
     ) -> None:
         """Run the agents for one node; the answer comes in any case, if the asker lives."""
         device = self.devices.get(action.node, Device.GOOD)
-        if by in self.cut_off:
+        if by in self.cut_off or (by, action.node) in self.cut_ways:
             delay_ms = min(action.timeout_ms, self.dice.randint(100, 3_000))
             self._answer_in(delay_ms, action, answer, "device not reachable", is_confirmed=False)
         elif device is Device.REFUSES:
             delay_ms = self.dice.randint(50, 1_000)
             self._answer_in(delay_ms, action, answer, "agent exited with 1", is_confirmed=False)
-        elif device is Device.GOOD:
-            self._switch(by, incarnation, action, answer)
+        elif device is Device.LIES:
+            self.engine.after(self.dice.randint(50, 1_000), lambda: self._lie(action, answer))
+        elif device in (Device.GOOD, Device.SAYS_FAILED):
+            is_confirmed = device is Device.GOOD
+            self._switch(by, incarnation, action, answer, is_confirmed=is_confirmed)
         else:
             self._hang(by, incarnation, action, answer, device)
 
@@ -69,16 +89,20 @@ class Power:
         incarnation: int,
         action: FenceNode,
         answer: Callable[[FenceEnded], None],
+        *,
+        is_confirmed: bool,
     ) -> None:
-        """Switch off, and say so a little later."""
-        off_ms = self.dice.randint(50, 1_500)
+        """Switch off, and a little later say so, or the contrary."""
+        off_ms = self.dice.randint(50, 1_500) if self.pace is None else self.pace.fence_ms(action)
         if off_ms >= action.timeout_ms:
             off_ms = action.timeout_ms // 2
         said_ms = min(action.timeout_ms, off_ms + self.dice.randint(10, 1_000))
         self._off_in(off_ms, by, incarnation, action)
-        self.engine.after(said_ms, lambda: self._confirm(action, answer))
+        detail = "pdu" if is_confirmed else "status cannot be read"
+        self._answer_in(said_ms, action, answer, detail, is_confirmed=is_confirmed)
 
-    def _confirm(self, action: FenceNode, answer: Callable[[FenceEnded], None]) -> None:
+    def _lie(self, action: FenceNode, answer: Callable[[FenceEnded], None]) -> None:
+        self.lied(action.node)
         answer(_ended(action, "pdu", is_confirmed=True))
 
     def _hang(

@@ -70,7 +70,8 @@ class Station:
     node: NodeId
     is_up: bool = False
     is_paused: bool = False
-    side: int = 0  # stations of one side hear each other
+    is_clogged: bool = False  # corosync takes nothing from the daemon (TRY_AGAIN)
+    has_met_all: bool = False  # since corosync's start, for `wait_for_all`
     ring: Ring | None = None
     cursor: int = 0  # entries of the ring's log delivered here
     members: dict[NodeId, int] = field(default_factory=dict)  # of the group: its connections

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from domains.model import NodeId, ServiceName
@@ -68,17 +69,26 @@ def simulate(
     return play(script, is_calm_from_first_fault=is_calm(seed))
 
 
-def play(script: Script, *, is_calm_from_first_fault: bool = False) -> Outcome:
+def play(
+    script: Script,
+    *,
+    is_calm_from_first_fault: bool = False,
+    until_ms: int = 0,
+    prepare: Callable[[World], None] | None = None,
+) -> Outcome:
     """Run a script, then make the world whole and wait until it comes to rest.
 
-    With `is_calm_from_first_fault` no unit may change from the first fault on (I8).
+    With `is_calm_from_first_fault` no unit may change from the first fault on (I8). The world is
+    made whole after the last fault, and not before `until_ms`; `prepare` is called before all.
     """
     world = World(script)
+    if prepare is not None:
+        prepare(world)
     settled = False
     try:
         if is_calm_from_first_fault:
             world.watch.quiet_from_ms = min((f.at_ms for f in script.faults), default=None)
-        run_faults(world, script.faults, script.end_ms)
+        run_faults(world, script.faults, max(script.end_ms, until_ms))
         settled = settle(world)
     except Exception as error:  # noqa: BLE001 - whatever the core raises is a finding, with its seed
         world.watch.violate("core", _raised(error))
@@ -136,11 +146,12 @@ def settle(world: World) -> bool:
 
 def unrest(world: World) -> list[str]:
     """Return what has not come to rest, most general first."""
-    problems = [words for host in world.hosts.values() if (words := _host_unrest(world, host))]
+    hosts = world.configured()
+    problems = [words for host in hosts if (words := _host_unrest(world, host))]
     if problems:
         return problems
-    installs = {id(world.watch.installs.get(node)) for node in world.hosts}
-    states = [h.daemon.state.cluster for h in world.hosts.values() if h.daemon is not None]
+    installs = {id(world.watch.installs.get(host.node)) for host in hosts}
+    states = [h.daemon.state.cluster for h in hosts if h.daemon is not None]
     if len(installs) != 1 or len({(s.epoch, s.applied) for s in states}) != 1:
         return ["the members are not all in one epoch at one place"]
     cluster = states[0]
@@ -203,7 +214,8 @@ def _started_unrest(
 
 def _operate(world: World) -> None:
     """Do what an administrator does with a service that waits for one; it must say so."""
-    daemon = world.hosts[min(world.hosts)].daemon
+    node = world.configured()[0].node
+    daemon = world.hosts[node].daemon
     if daemon is None or not daemon.state.local.is_installed or world.watch.open_wishes():
         return
     cluster = daemon.state.cluster
@@ -213,7 +225,6 @@ def _operate(world: World) -> None:
         if not because(cluster, name):
             world.watch.violate("I11", f"{name} is {service.state.value} and does not say why")
         verb = Verb.DISABLE if service.state is ServiceState.FAILED else Verb.ENABLE
-        node = min(world.hosts)
         world.ask(Ask(at_ms=world.engine.now_ms, node=node, verb=verb, service=name))
 
 
@@ -229,11 +240,12 @@ def _check_end(world: World) -> None:
 
 
 def _any_state(world: World) -> ClusterState:
-    return next(h.daemon.state.cluster for h in world.hosts.values() if h.daemon is not None)
+    return next(h.daemon.state.cluster for h in world.configured() if h.daemon is not None)
 
 
 def _state_of(cluster: ClusterState, name: ServiceName) -> ServiceState:
-    return cluster.services[name].state
+    service = cluster.services.get(name)
+    return service.state if service else ServiceState.DISABLED  # not configured any more
 
 
 def _raised(error: Exception) -> str:

@@ -2,7 +2,8 @@
 """The simulated systemd of one node: units that start, stop, fail and outlive the daemon.
 
 What runs where is true here and nowhere else; the core only believes. A unit that is starting
-or stopping counts as active: something of it may be there. Must not know the core.
+or stopping counts as active: something of it may be there. Must not know the core. The way
+between daemon and systemd, which may be slow or lost, is in `line.py`.
 """
 
 from __future__ import annotations
@@ -22,11 +23,16 @@ from rgmgr.core.events import (
 )
 from rgmgr.core.spec import ResourceName
 from rgmgr.sim.engine import Alarm, Dice, Engine, chance
+from rgmgr.sim.pace import Pace
 
 UnitEvent = (
     ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed | ResourceFailed
 )
 Answer = Callable[[UnitEvent], None]
+
+
+FOR_EVER_MS = 10**12
+STOPPED_BY_HAND = "was stopped by somebody else, not by the cluster"
 
 
 class Phase(Enum):
@@ -47,6 +53,7 @@ class Mood(Enum):
     STOP_FAILS = "fails to stop"
     STOP_HANGS = "hangs while stopping"
     DIES_SOON = "dies soon after its start"
+    MASKED = "is masked"
 
 
 @dataclass(slots=True, eq=False)
@@ -60,12 +67,17 @@ class Unit:
     job: Alarm | None = None  # what ends the present phase
     waiter: Answer | None = None  # who asked for the present job
     op: int = 0  # of the present job
+    is_excused: bool = False  # a human, or a device that lies, made it run beside another
     has_refused: bool = False  # its latest stop failed
 
     @property
     def is_active(self) -> bool:
         """Whether anything of it may be there."""
         return self.phase is not Phase.INACTIVE
+
+    def behave(self) -> None:
+        """Do as asked from now on."""
+        self.mood = Mood.GOOD
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +90,8 @@ class Systemd:
     changed: Callable[[NodeId, Unit, str], None]
     orphan: Callable[[UnitEvent], None]
     units: dict[tuple[ServiceName, ResourceName], Unit] = field(default_factory=dict)
+    frozen_ms: int | None = None  # since when the whole node stands still
+    pace: Pace | None = None  # None: the dice say how long a job takes
 
     def unit(self, service: ServiceName, resource: ResourceName) -> Unit:
         """Return the unit, which exists from the first question on."""
@@ -92,6 +106,10 @@ class Systemd:
             u.resource for u in self.units.values() if u.service == service and u.is_active
         )
 
+    def is_busy(self, service: ServiceName) -> bool:
+        """Tell whether somebody waits for a job of this service."""
+        return any(u.waiter is not None for u in self.units.values() if u.service == service)
+
     def running(self) -> Iterator[Unit]:
         """Yield every unit of which anything may be there."""
         return (unit for unit in self.units.values() if unit.is_active)
@@ -105,15 +123,20 @@ class Systemd:
             self._end_in(unit, self.dice.randint(1, 5), lambda: self._is_up(unit))
             return
         unit.has_refused = False
+        if unit.mood is Mood.MASKED:
+            self._end_in(unit, self.dice.randint(1, 5), lambda: self._start_failed(unit, "masked"))
+            return
         self._set(unit, Phase.STARTING, "starts")
         timeout_ms = action.resource.start_timeout_ms
         if unit.mood is Mood.START_HANGS:
             self._end_in(unit, timeout_ms, lambda: self._start_failed(unit, "timed out"))
         elif unit.mood is Mood.START_FAILS:
-            delay_ms = min(timeout_ms, self._job_ms())
+            delay_ms = min(timeout_ms, self._job_ms(unit, is_start=True))
             self._end_in(unit, delay_ms, lambda: self._start_failed(unit, "exited with status 1"))
         else:
-            self._end_in(unit, min(timeout_ms, self._job_ms()), lambda: self._is_up(unit))
+            self._end_in(
+                unit, min(timeout_ms, self._job_ms(unit, is_start=True)), lambda: self._is_up(unit)
+            )
 
     def stop(self, action: StopResource, answer: Answer) -> None:
         """Stop a unit; what is not there is a success."""
@@ -126,18 +149,64 @@ class Systemd:
         self._set(unit, Phase.STOPPING, "stops")
         timeout_ms = action.resource.stop_timeout_ms
         if unit.mood is Mood.STOP_FAILS:
-            self._end_in(unit, min(timeout_ms, self._job_ms()), lambda: self._stop_failed(unit))
+            self._end_in(
+                unit,
+                min(timeout_ms, self._job_ms(unit, is_start=False)),
+                lambda: self._stop_failed(unit),
+            )
         elif unit.mood is Mood.STOP_HANGS:  # SIGKILL at the end, and then it is gone
             self._end_in(unit, timeout_ms, lambda: self._is_down(unit))
         else:
-            self._end_in(unit, min(timeout_ms, self._job_ms()), lambda: self._is_down(unit))
+            self._end_in(
+                unit,
+                min(timeout_ms, self._job_ms(unit, is_start=False)),
+                lambda: self._is_down(unit),
+            )
 
     def die(self, service: ServiceName, resource: ResourceName) -> None:
         """Let a unit that is up fail by itself."""
         unit = self.units.get((service, resource))
-        if unit is not None and unit.phase is Phase.ACTIVE:
+        if unit is not None and unit.phase is Phase.ACTIVE and self.frozen_ms is None:
             self._set(unit, Phase.INACTIVE, "dies")
             self._tell_failure(unit, "main process exited with status 1")
+
+    def stop_by_hand(self, service: ServiceName, resource: ResourceName) -> None:
+        """An administrator stops a unit; a start under way is cancelled."""
+        unit = self.unit(service, resource)
+        waiter = unit.waiter
+        if unit.phase not in (Phase.ACTIVE, Phase.STARTING):
+            return
+        self._cancel(unit)
+        self._set(unit, Phase.INACTIVE, "is stopped by hand")
+        if waiter is not None:
+            waiter(_start_failed(unit, STOPPED_BY_HAND))
+        else:
+            self._tell_failure(unit, STOPPED_BY_HAND)
+
+    def start_by_hand(self, service: ServiceName, resource: ResourceName) -> None:
+        """An administrator starts a unit that is down; nobody waits for it."""
+        unit = self.unit(service, resource)
+        if unit.phase is not Phase.INACTIVE or unit.job is not None:
+            return
+        unit.is_excused = True
+        self._set(unit, Phase.STARTING, "is started by hand")
+        self._end_in(unit, self._job_ms(unit, is_start=True), lambda: self._is_up(unit))
+
+    def freeze(self) -> None:
+        """Stand still, with all jobs where they are."""
+        self.frozen_ms = self.engine.now_ms
+        for unit in self.units.values():
+            if unit.job is not None:
+                unit.job = self.engine.put_off(unit.job, FOR_EVER_MS)
+
+    def thaw(self) -> None:
+        """Go on: every job has as much to do as it had."""
+        if self.frozen_ms is None:
+            return
+        slept_ms, self.frozen_ms = self.engine.now_ms - self.frozen_ms, None
+        for unit in self.units.values():
+            if unit.job is not None:
+                unit.job = self.engine.put_off(unit.job, slept_ms - FOR_EVER_MS)
 
     def calm(self) -> None:
         """Let every unit behave from now on."""
@@ -146,24 +215,28 @@ class Systemd:
 
     def power_off(self) -> None:
         """Lose everything at once; nobody hears of it."""
+        self.frozen_ms = None
         for unit in self.units.values():
-            if unit.job is not None:
-                unit.job.cancel()
-            unit.waiter = unit.job = None
+            self._cancel(unit)
             if unit.is_active:
                 self._set(unit, Phase.INACTIVE, "is gone")
 
-    def _job_ms(self) -> int:
+    def _cancel(self, unit: Unit) -> None:
+        if unit.job is not None:
+            unit.job.cancel()
+        unit.waiter = unit.job = None
+
+    def _job_ms(self, unit: Unit, *, is_start: bool) -> int:
         """Most jobs are quick; some take seconds."""
+        if self.pace is not None:
+            return self.pace.unit_ms(unit.service, unit.resource, is_start=is_start)
         slow = chance(self.dice, 0.08)
         return self.dice.randint(500, 3_000) if slow else self.dice.randint(5, 150)
 
     def _replace(self, unit: Unit, answer: Answer, op: int) -> None:
         """Cancel the job under way, as systemd does with a conflicting one."""
         waiter, phase = unit.waiter, unit.phase
-        if unit.job is not None:
-            unit.job.cancel()
-        unit.job = None
+        self._cancel(unit)
         if waiter is not None:
             waiter(_cancelled(unit, phase))
         unit.waiter, unit.op = answer, op
@@ -173,6 +246,8 @@ class Systemd:
 
     def _set(self, unit: Unit, phase: Phase, words: str) -> None:
         unit.phase = phase
+        if phase is Phase.INACTIVE:
+            unit.is_excused = False
         self.changed(self.node, unit, words)
 
     def _finish(self, unit: Unit) -> Answer | None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from domains.model import NodeId
@@ -80,18 +80,29 @@ class Trace:
 
 def told(trace: Trace, spec: ClusterSpec) -> Iterator[str]:
     """Yield the story line by line, with what members repeat told once."""
+    for line in without_repeats(trace.lines):
+        yield f"{line.at_ms / 1000:8.3f}  {place_and_text(line, spec)}"
+
+
+def without_repeats(lines: Iterable[Line]) -> Iterator[Line]:
+    """Yield the lines, but what several members say alike only from the first of them."""
     latest: dict[str, int] = {}
-    width = max((len(node.name) for node in spec.nodes.values()), default=0)
-    for line in trace.lines:
-        text = line.text()
+    for line in lines:
         if line.is_told_by_all:
+            text = line.text()
             before_ms = latest.get(text)
             latest[text] = line.at_ms
             if before_ms is not None and line.at_ms - before_ms < REPEAT_MS:
                 continue
-        is_all = line.node is None or line.is_told_by_all
-        where = "" if is_all or line.node is None else spec.node_name(line.node)
-        yield f"{line.at_ms / 1000:8.3f}  {where:<{width}}  {text}"
+        yield line
+
+
+def place_and_text(line: Line, spec: ClusterSpec) -> str:
+    """Return where something happened, in a column of its own, and what."""
+    width = max((len(node.name) for node in spec.nodes.values()), default=0)
+    is_all = line.node is None or line.is_told_by_all
+    where = "" if is_all or line.node is None else spec.node_name(line.node)
+    return f"{where:<{width}}  {line.text()}"
 
 
 def _journal_line(record: Record) -> str:

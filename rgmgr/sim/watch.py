@@ -22,15 +22,28 @@ from rgmgr.core.actions import (
     StartResource,
     StopResource,
 )
-from rgmgr.core.digest import digest
 from rgmgr.core.events import Delivered, Event, ViewChanged
 from rgmgr.core.invariants import check_cluster, check_fence
 from rgmgr.core.local import State
-from rgmgr.core.messages import Install, NodeFenced, Operation, Request, Verb
+from rgmgr.core.messages import (
+    Goodbye,
+    Hello,
+    Install,
+    Leaving,
+    Message,
+    NodeFenced,
+    Operation,
+    Request,
+    ServiceStarted,
+    ServiceStopped,
+    Verb,
+)
+from rgmgr.core.model import ClusterState
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.tree import start_order
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
 from rgmgr.sim.engine import Engine
+from rgmgr.sim.excuses import Excuses
 from rgmgr.sim.faults import Moment
 from rgmgr.sim.host import Daemon, Host
 from rgmgr.sim.systemd import Phase, Unit
@@ -70,7 +83,9 @@ class Watch:
         self._trace = trace
         self._active: dict[ServiceName, dict[NodeId, int]] = {}
         self._was_active: dict[int, bool] = {}
-        self._digests: dict[tuple[int, int], tuple[NodeId, str]] = {}
+        self._agreed: dict[tuple[int, int], tuple[NodeId, ClusterState]] = {}
+        self.excuses = Excuses()
+        self._damaged_ms = -1
         self._kept_installs: list[Install] = []  # so that no id() is used twice
 
     def violate(self, invariant: str, words: str) -> None:
@@ -95,12 +110,24 @@ class Watch:
         was_active = self._was_active.get(id(unit), False)
         self._was_active[id(unit)] = unit.is_active
         where[node] = where.get(node, 0) + unit.is_active - was_active
+        self.excuses.note(node, unit, is_gone=not where[node])
         holders = [n for n, count in sorted(where.items()) if count]
+        if len(holders) > 1 and unit.phase is Phase.STARTING:
+            holders = self.excuses.count_out(unit.service, holders)
         if len(holders) > 1 and unit.phase is Phase.STARTING:
             names = ", ".join(self.name(n) for n in holders)
             self.violate("I1", f"{unit.service} is active on {names}")
         if self.quiet_from_ms is not None and now_ms >= self.quiet_from_ms:
             self.violate("I8", f"{unit.service}/{unit.resource} on {self.name(node)} {words}")
+
+    def lied(self, node: NodeId) -> None:
+        """A device said that this node is off, and it is on."""
+        active = [service for service, where in self._active.items() if where.get(node)]
+        self.excuses.lied(node, active)
+
+    def state_damaged(self) -> None:
+        """A state file was spoilt: what was told done before may be forgotten with it."""
+        self._damaged_ms = self._engine.now_ms
 
     def began(self, host: Host) -> None:
         """See `Observer`."""
@@ -127,6 +154,7 @@ class Watch:
         if daemon is None:
             return
         if isinstance(event, ViewChanged):
+            self.ambush(host.node, Moment.VIEW)
             names = ",".join(self.name(n) for n in event.members)
             ring = f"{event.ring.node}/{event.ring.seq}"
             self._trace.tell(self._engine.now_ms, host.node, "sees {} in ring {}", names, ring)
@@ -142,6 +170,8 @@ class Watch:
         if not after.local.is_installed or after.cluster.epoch != message.epoch:
             return  # it was for another view
         self.installs[node] = message
+        if node in after.cluster.members():
+            self.excuses.joined(node)
         self.ambush(node, Moment.INSTALL)
         self._kept_installs.append(message)
         for other, theirs in self.installs.items():
@@ -157,12 +187,13 @@ class Watch:
         message = self.installs.get(node)
         if message is None:
             return
-        for problem in check_cluster(after.cluster):
-            self.violate("state", f"{self.name(node)}: {problem}")
         key = (id(message), after.cluster.applied)
-        mine = digest(after.cluster)
-        other, theirs = self._digests.setdefault(key, (node, mine))
-        if mine != theirs:
+        mine = after.cluster
+        other, theirs = self._agreed.setdefault(key, (node, mine))
+        if mine is theirs:
+            for problem in check_cluster(mine):
+                self.violate("state", f"{self.name(node)}: {problem}")
+        elif mine != theirs or list(mine.services) != list(theirs.services):
             at = f"epoch {after.cluster.epoch}, applied {after.cluster.applied}"
             self.violate("I6", f"{self.name(node)} and {self.name(other)} differ at {at}")
 
@@ -181,8 +212,9 @@ class Watch:
                 self._replies(host, action)
             case SaveState():
                 self.ambush(host.node, Moment.SAVE)
-            case Multicast(message=Operation(body=NodeFenced())):
-                self.ambush(host.node, Moment.FENCED)
+            case Multicast(message=message):
+                if moment := _moment_of(message):
+                    self.ambush(host.node, moment)
             case _:
                 pass
 
@@ -192,15 +224,17 @@ class Watch:
 
     def _check_quorum(self, host: Host, what: str) -> None:
         since_ms = self._bus.inquorate_since_ms[host.node]
-        if since_ms is not None and self._engine.now_ms - since_ms > INQUORATE_MAX_MS:
-            lack = (self._engine.now_ms - since_ms) / 1000
+        lack_ms = 0 if since_ms is None else self._engine.now_ms - since_ms
+        if lack_ms > INQUORATE_MAX_MS and not host.is_dazed:
+            lack = lack_ms / 1000
             self.violate("I4", f"{self.name(host.node)} {what} after {lack:.1f} s without quorum")
 
     def _starts(self, host: Host, action: StartResource) -> None:
         what = f"{action.service}/{action.resource.name}"
         self.ambush(host.node, Moment.START)
         self._check_quorum(host, f"starts {what}")
-        if host.daemon is None or host.daemon.inbox:
+        self.excuses.started(action.service, host.node)
+        if host.is_behind:
             return  # what has happened meanwhile still waits to be told
         before, _ = self._around(host, action)
         for unit in before:
@@ -213,7 +247,7 @@ class Watch:
         self.ambush(host.node, Moment.STOP)
         _, after = self._around(host, action)
         for unit in after:
-            if unit.is_active and not unit.has_refused:
+            if unit.is_active and not unit.has_refused and not unit.is_excused:
                 words = f"{what} is stopped while {unit.resource} is {unit.phase.value}"
                 self.violate("I3", f"{self.name(host.node)}: {words}")
 
@@ -221,9 +255,13 @@ class Watch:
         self, host: Host, action: StartResource | StopResource
     ) -> tuple[list[Unit], list[Unit]]:
         """Return the units of the service that start before this one, and those after it."""
-        spec = next(s for s in self._spec.services if s.name == action.service)
-        units = [host.systemd.unit(spec.name, r.name) for r in start_order(spec)]
-        here = next(i for i, u in enumerate(units) if u.resource == action.resource.name)
+        services = host.daemon.state.cluster.services if host.daemon else {}
+        order = start_order(services[action.service].spec) if action.service in services else ()
+        units = [host.systemd.unit(action.service, r.name) for r in order]
+        names = [unit.resource for unit in units]
+        if action.resource.name not in names:
+            return [], []  # another configuration has another tree
+        here = names.index(action.resource.name)
         return units[:here], units[here + 1 :]
 
     def _fences(self, host: Host, action: FenceNode) -> None:
@@ -285,6 +323,23 @@ class Watch:
             if last is None or last.request.verb is not Verb.DISABLE:
                 continue
             is_alone = all(w.ended_ms and w.ended_ms <= last.asked_ms for w in mine[:-1])
-            if last.answer is Answer.DONE and is_alone:
+            is_kept = last.ended_ms > self._damaged_ms
+            if last.answer is Answer.DONE and is_alone and is_kept:
                 found.append(service.name)
         return found
+
+
+_MOMENTS: dict[type, Moment] = {
+    Hello: Moment.HELLO,
+    Install: Moment.INSTALL_SENT,
+    NodeFenced: Moment.FENCED,
+    ServiceStarted: Moment.STARTED,
+    ServiceStopped: Moment.STOPPED,
+    Leaving: Moment.LEAVING,
+    Goodbye: Moment.GOODBYE,
+}
+
+
+def _moment_of(message: Message) -> Moment | None:
+    said = message.body if isinstance(message, Operation) else message
+    return _MOMENTS.get(type(said))

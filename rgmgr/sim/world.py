@@ -9,57 +9,49 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from domains.model import NodeId
+from domains.model import NodeId, ServiceName
 from rgmgr.core.events import Shutdown
 from rgmgr.core.messages import Request
-from rgmgr.sim.bus import PATH_MS, Bus
+from rgmgr.core.spec import ClusterSpec
+from rgmgr.sim.bus import Bus
+from rgmgr.sim.edits import Edit, edited
 from rgmgr.sim.engine import Dice, Engine, dice
-from rgmgr.sim.faults import (
-    Ambush,
-    Ask,
-    CorosyncCrash,
-    CorosyncPause,
-    DaemonCrash,
-    DaemonPause,
-    DaemonRestart,
-    DaemonStop,
-    DevicesUnreachable,
-    DeviceTrouble,
-    Fault,
-    Moment,
-    NodePause,
-    Partition,
-    PowerLoss,
-    Script,
-    SlowDisk,
-    SlowNetwork,
-    UnitDeath,
-    UnitTrouble,
-    in_words,
-)
+from rgmgr.sim.faults import Ambush, Ask, ConfigChange, Fault, Moment, Script
+from rgmgr.sim.happen import happen
 from rgmgr.sim.host import Host
 from rgmgr.sim.overstay import Overstay
-from rgmgr.sim.power import Device, Power
-from rgmgr.sim.systemd import Mood, Systemd, UnitEvent
+from rgmgr.sim.pace import Calm, Pace
+from rgmgr.sim.power import Power
+from rgmgr.sim.systemd import Systemd, UnitEvent
 from rgmgr.sim.trace import Trace
 from rgmgr.sim.watch import Watch
+from rgmgr.sim.words import in_words
 
 HUMAN_SWITCHES_ON_MS = (5_000, 15_000)
 
+TextKey = tuple[int, Edit, ServiceName | None, NodeId | None]
+
 
 class World:
-    """A cluster from its first boot on."""
+    """A cluster from its first boot on.
 
-    def __init__(self, script: Script) -> None:
+    Without a seed nothing is left to chance. With a `pace` neither is anything, nobody is switched
+    on by itself, and what is switched off stays off: the world is what its maker makes of it.
+    """
+
+    def __init__(self, script: Script, pace: Pace | None = None) -> None:
         self.spec = script.spec
         self.engine = Engine()
         self.trace = Trace()
-        self._dice: Dice = dice(script.seed, "world")
+        self.pace = pace
+        is_left_to_chance = pace is None and script.seed is not None
+        self._dice: Dice = dice(script.seed or 0, "world") if is_left_to_chance else Calm()
         nodes = sorted(script.spec.nodes)
-        self.bus = Bus(self.engine, self._dice, nodes)
+        self.bus = Bus(self.engine, self._dice, nodes, is_two_node=script.is_two_node)
         self.watch = Watch(self.engine, self.bus, script.spec, self.trace)
-        self.power = Power(self.engine, self._dice, self._cut_power, self._switch_on)
+        self.power = Power(self.engine, self._dice, self._cut_power, self.switch_on)
         self.power.is_alive = self._is_alive
+        self.power.lied = self._lied
         self.hosts = {node: self._make_host(node) for node in nodes}
         Overstay(
             engine=self.engine,
@@ -68,10 +60,15 @@ class World:
             hosts=self.hosts,
             violate=self.watch.violate,
         )
+        self._texts: dict[TextKey, ClusterSpec] = {}
         self._request_number = 0
         self._is_over = False
         self._ambushes: list[Ambush] = []
         self.watch.ambush = self._spring
+        if pace is not None:
+            self.bus.detection_ms = pace.detection_ms
+            self.power.pace = pace
+            return
         for host in self.hosts.values():
             self.engine.after(self._dice.randint(0, 1_500), host.switch_on)
 
@@ -86,7 +83,9 @@ class World:
             dice=self._dice,
             bus=self.bus,
             power=self.power,
-            systemd=Systemd(node, self.engine, self._dice, self.watch.unit_changed, orphan),
+            systemd=Systemd(
+                node, self.engine, self._dice, self.watch.unit_changed, orphan, pace=self.pace
+            ),
             observer=self.watch,
         )
 
@@ -100,14 +99,21 @@ class World:
         daemon = self.hosts[node].daemon
         return daemon is not None and daemon.incarnation == incarnation
 
+    def _lied(self, node: NodeId) -> None:
+        """A device says off, and the node runs: what it runs beside others is the device's."""
+        if self.hosts[node].is_on:
+            self.tell(node, "is said to be off and is not")
+            self.watch.lied(node)
+
     def _cut_power(self, node: NodeId, why: str) -> None:
         """A device switches a node off; whoever walks by switches it on again, some day."""
         self.tell(node, "is switched off ({})", why)
         self.hosts[node].switch_off()
-        self.engine.after(self._dice.randint(*HUMAN_SWITCHES_ON_MS), lambda: self._switch_on(node))
+        self.engine.after(self._dice.randint(*HUMAN_SWITCHES_ON_MS), lambda: self.switch_on(node))
 
-    def _switch_on(self, node: NodeId) -> None:
-        if not self.hosts[node].is_on:
+    def switch_on(self, node: NodeId) -> None:
+        """Boot a node, unless it runs or nothing is left to chance."""
+        if self.pace is None and not self.hosts[node].is_on:
             self.tell(node, "boots")
             self.hosts[node].switch_on()
 
@@ -119,24 +125,10 @@ class World:
 
     def _happen(self, fault: Fault) -> None:
         self.tell(None, "! {}", in_words(fault, self.spec))
-        match fault:
-            case Ask():
-                self._ask(fault)
-            case Ambush():
-                self._ambushes.append(fault)
-            case Partition(sides=sides, for_ms=for_ms):
-                self.bus.divide(sides)
-                self._later(for_ms, "the network is whole again", self.bus.heal)
-            case SlowNetwork(delay_ms=delay_ms, for_ms=for_ms):
-                self.bus.delay_max_ms = delay_ms
-                self._later(for_ms, "the network is fast again", self._speed_up)
-            case UnitDeath(service=service, resource=resource):
-                for host in self.hosts.values():
-                    host.systemd.die(service, resource)
-            case DeviceTrouble() | DevicesUnreachable() | UnitTrouble() | SlowDisk():
-                self._trouble(fault)
-            case _:
-                self._happen_to(self.hosts[fault.node], fault)
+        if isinstance(fault, Ambush):
+            self._ambushes.append(fault)
+        else:
+            happen(self, fault)
 
     def _spring(self, node: NodeId, moment: Moment) -> None:
         """Let the fault that waited for this happen at once, or as good as at once."""
@@ -144,93 +136,11 @@ class World:
             is_late = self.engine.now_ms > ambush.at_ms + ambush.for_ms
             if (ambush.node, ambush.moment) == (node, moment) and not is_late:
                 self._ambushes.remove(ambush)
-                self._later(
-                    self._dice.choice((0, 0, 1, 3)), None, partial(self._happen, ambush.strike)
-                )
+                self.later(self._dice.choice((0, 0, 1, 3)), partial(self._happen, ambush.strike))
                 return
 
-    def _happen_to(self, host: Host, fault: Fault) -> None:  # noqa: C901 - one arm per kind
-        """Let a process or a whole node fail."""
-        match fault:
-            case PowerLoss():
-                host.switch_off()
-                self._later(fault.for_ms, None, lambda: self._switch_on(host.node))
-            case DaemonCrash(amid=None):
-                host.crash_daemon()
-                self._later(fault.for_ms, None, host.start_daemon)
-            case DaemonCrash(amid=amid):
-                if host.daemon is not None:
-                    host.daemon.dies_within = amid
-                self._later(fault.for_ms + 500, None, host.start_daemon)
-            case DaemonPause():
-                host.pause_daemon()
-                self._later(fault.for_ms, None, host.resume_daemon)
-            case DaemonStop():
-                host.shut_down(Shutdown.STOP)
-                self._later(fault.for_ms + 3_000, None, lambda: self._start_again(host))
-            case DaemonRestart():
-                host.shut_down(Shutdown.RESTART)
-            case CorosyncCrash():
-                boot = host.boots
-                self.bus.crash(host.node, "corosync is gone")
-                self._later(fault.for_ms, None, lambda: host.start_corosync(boot))
-            case CorosyncPause():
-                self.bus.pause(host.node)
-                self._later(fault.for_ms, None, lambda: self.bus.resume(host.node))
-            case NodePause():
-                self.bus.pause(host.node)
-                host.pause_daemon()
-                self._later(fault.for_ms, None, lambda: self._wake(host))
-            case _:
-                pass
-
-    def _wake(self, host: Host) -> None:
-        self.bus.resume(host.node)
-        host.resume_daemon()
-
-    def _start_again(self, host: Host) -> None:
-        """Start a daemon that an administrator had stopped; one still stopping goes first."""
-        host.wants_daemon = True
-        if host.daemon is None:
-            host.start_daemon()
-        elif host.daemon.shutdown is Shutdown.STOP:
-            self.engine.after(1_000, lambda: self._start_again(host))
-
-    def _trouble(self, fault: DeviceTrouble | DevicesUnreachable | UnitTrouble | SlowDisk) -> None:
-        node = fault.node
-        match fault:
-            case DeviceTrouble(device=device):
-                self.power.devices[node] = device
-                self._later(fault.for_ms, None, lambda: self._mend(node))
-            case DevicesUnreachable():
-                self.power.cut_off[node] = None
-                self._later(fault.for_ms, None, lambda: self._mend(node))
-            case UnitTrouble(service=service, resource=resource, mood=mood):
-                unit = self.hosts[node].systemd.unit(service, resource)
-                unit.mood = mood
-
-                def behave() -> None:
-                    unit.mood = Mood.GOOD
-
-                self._later(fault.for_ms, None, behave)
-            case SlowDisk(delay_ms=delay_ms):
-                disk = self.hosts[node].disk
-                disk.slow_ms = delay_ms
-
-                def unclog() -> None:
-                    disk.slow_ms = 0
-
-                self._later(fault.for_ms, None, unclog)
-
-    def _mend(self, node: NodeId) -> None:
-        self.power.devices[node] = Device.GOOD
-        self.power.cut_off.pop(node, None)
-
-    def _speed_up(self) -> None:
-        self.bus.delay_max_ms = PATH_MS
-
-    def _later(self, delay_ms: int, words: str | None, call: Callable[[], None]) -> None:
-        """End a fault, unless the world has been made whole before."""
+    def later(self, delay_ms: int, call: Callable[[], object], words: str | None = None) -> None:
+        """End a fault, or go on with it, unless the world has been made whole before."""
 
         def end() -> None:
             if not self._is_over:
@@ -240,7 +150,16 @@ class World:
 
         self.engine.after(delay_ms, end)
 
-    def _ask(self, fault: Ask) -> None:
+    def start_again(self, host: Host) -> None:
+        """Start a daemon that an administrator had stopped; one still stopping goes first."""
+        host.wants_daemon = True
+        if host.daemon is None:
+            host.start_daemon()
+        elif host.daemon.shutdown is Shutdown.STOP:
+            self.engine.after(1_000, lambda: self.start_again(host))
+
+    def pass_on(self, fault: Ask) -> None:
+        """Take an operator's request to the daemon, if there is one to ask."""
         self._request_number += 1
         self.hosts[fault.node].ask(
             Request(
@@ -251,6 +170,35 @@ class World:
             )
         )
 
+    # The configuration.
+
+    def change_config(self, fault: ConfigChange) -> None:
+        """Put a text on nodes; it is made when its version is first named with its edit."""
+        key = (fault.version, fault.edit, fault.service, fault.node)
+        if key not in self._texts:
+            older = [text for text in self._texts.values() if text.version < fault.version]
+            self._texts[key] = edited(
+                max(older, key=lambda text: text.version, default=self.spec),
+                fault.edit,
+                version=fault.version,
+                service=fault.service,
+                node=fault.node,
+                nodes=self.spec.nodes,
+            )
+        for node in fault.nodes:
+            self.hosts[node].put_config(self._texts[key], is_loaded=fault.is_loaded)
+
+    def configured(self) -> list[Host]:
+        """Return the nodes that the newest configuration has."""
+        nodes = self._newest_text().nodes
+        return [host for host in self.hosts.values() if host.node in nodes]
+
+    def _newest_text(self) -> ClusterSpec:
+        """Return the text that counts in the end: of one version, the one that was agreed."""
+        specs = [h.daemon.state.cluster.spec for h in self.hosts.values() if h.daemon is not None]
+        texts = (*specs, *self._texts.values(), self.spec)
+        return max(texts, key=lambda text: text.version)
+
     # The end.
 
     def make_whole(self) -> None:
@@ -258,14 +206,16 @@ class World:
         self._is_over = True
         self.tell(None, "! all faults are over")
         for host in self.hosts.values():
-            self._mend(host.node)
-            host.disk.slow_ms = 0
-            host.systemd.calm()
+            host.mend()
+            host.put_config(self._newest_text(), is_loaded=True)
+            self.bus.release_sends(host.node)
             self.bus.resume(host.node)
             host.resume_daemon()
             if host.daemon is not None:
                 host.daemon.dies_within = None
-        self._speed_up()
+        self.power.mend_all()
+        self.bus.speed_up()
+        self.bus.slow_quorum(0)
         self.bus.heal()
         self.start_all()
 
@@ -273,11 +223,11 @@ class World:
         """Start whatever does not run: nodes, corosync, daemons."""
         for host in self.hosts.values():
             if not host.is_on:
-                self._switch_on(host.node)
+                self.switch_on(host.node)
                 continue
             if not self.bus.stations[host.node].is_up:
                 host.start_corosync(host.boots)
-            self._start_again(host)
+            self.start_again(host)
 
     def ask(self, request: Ask) -> None:
         """Let an operator ask now."""

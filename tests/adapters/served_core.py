@@ -35,6 +35,7 @@ class Core:
 
     shown: Status = field(default_factory=healthy)
     reply: Reply | Exception = DONE
+    told: tuple[bytes, str] | None = None
     asked: list[tuple[Verb, ServiceName, NodeId | None]] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     finished: asyncio.Event = field(default_factory=asyncio.Event)
@@ -52,6 +53,9 @@ class Core:
 
     def current(self) -> Status:
         return self.shown
+
+    def present(self) -> tuple[bytes, str] | None:
+        return self.told
 
 
 @dataclass
@@ -74,7 +78,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
         server, client = await Bus.connect(bus.address), await Bus.connect(bus.address)
         signals: asyncio.Queue[Signal] = asyncio.Queue()
         core = Core()
-        api = Api(server, core.ask, core.current)
+        api = Api(server, core.ask, core.current, core.present)
         await api.start()
         client.on_signal(signals.put_nowait)
         await client.add_match(match_signal(sender="org.rgmgr"))

@@ -31,6 +31,18 @@ def test_status_is_the_snapshot_of_this_moment(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+def test_what_forecasts_start_from_comes_as_bytes_and_text(tmp_path: Path) -> None:
+    async def scenario(there: World) -> None:
+        name, text = await refused(there.client.call(*MANAGER, "Present"))
+        assert name == "NotReady"
+        assert text.startswith("no agreed state yet")
+
+        there.core.told = (b"\x00state", "{}")
+        assert await there.client.call(*MANAGER, "Present") == [b"\x00state", "{}"]
+
+    run(tmp_path, scenario)
+
+
 def test_a_request_returns_when_the_core_has_done_it(tmp_path: Path) -> None:
     async def scenario(there: World) -> None:
         there.core.gate.clear()
@@ -301,7 +313,7 @@ def test_publishing_on_a_lost_bus_does_nothing(tmp_path: Path) -> None:
         async with asyncio.timeout(20), private_bus(tmp_path) as bus:
             server = await Bus.connect(bus.address)
             core = Core()
-            api = Api(server, core.ask, core.current)
+            api = Api(server, core.ask, core.current, core.present)
             await api.start()
 
             await bus.kill()
@@ -316,7 +328,7 @@ def test_a_second_daemon_does_not_get_the_name(tmp_path: Path) -> None:
     async def scenario(there: World) -> None:
         second = await Bus.connect(there.address)
         with pytest.raises(BusError, match="taken"):
-            await Api(second, there.core.ask, there.core.current).start()
+            await Api(second, there.core.ask, there.core.current, there.core.present).start()
         await second.close()
 
     run(tmp_path, scenario)

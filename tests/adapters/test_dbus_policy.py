@@ -79,10 +79,11 @@ def test_the_policy_lets_readers_read_and_operators_operate(
         (folder / "bus.conf").write_text(SYSTEM_BUS.format(folder=folder), encoding="utf-8")
         await bus.start()
         server = await Bus.connect(bus.address)
-        core = Core()
-        await Api(server, core.ask, core.current, operator_group=OPERATORS).start()
+        core = Core(told=(b"state", "around"))
+        await Api(server, core.ask, core.current, core.present, operator_group=OPERATORS).start()
         try:
             read, _ = await _busctl(bus, NOBODY, gids, "Status")
+            read_present, _ = await _busctl(bus, NOBODY, gids, "Present")
             operated, output = await _busctl(
                 bus, NOBODY, gids, "Request", "sss", "enable", "web", ""
             )
@@ -90,6 +91,7 @@ def test_the_policy_lets_readers_read_and_operators_operate(
             await server.close()
             await bus.kill()
         assert (read == 0, operated == 0) == (may_read, may_operate), output
+        assert read_present == read
         assert bool(core.asked) is may_operate
 
     with tempfile.TemporaryDirectory(prefix="rgmgr-test-") as name:
@@ -111,7 +113,7 @@ def test_the_daemon_refuses_by_itself_when_the_bus_lets_everybody_in() -> None:
         await bus.start()
         server = await Bus.connect(bus.address)
         core = Core()
-        await Api(server, core.ask, core.current, operator_group=OPERATORS).start()
+        await Api(server, core.ask, core.current, core.present, operator_group=OPERATORS).start()
         try:
             code, output = await _busctl(bus, NOBODY, [], "Request", "sss", "stop", "web", "")
         finally:

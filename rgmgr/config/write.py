@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing cluster.toml: the opposite of `schema`. The only module that knows the package toml.
+
+What has its default is left out. Whoever adds a key to a reader adds a line to the function of the
+same section here: `_fencing`, `_node`, `_domain`, `_service` and so on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from enum import Enum
+from typing import Any
+
+import toml
+
+from domains.model import FailoverDomain
+from rgmgr.config.durations import written_duration
+from rgmgr.config.resources import RESOURCE_TYPES
+from rgmgr.core.spec import (
+    ClusterSpec,
+    FenceDevice,
+    FencingSpec,
+    NodeSpec,
+    ResourceName,
+    ResourceSpec,
+    ServiceSpec,
+)
+
+Entries = dict[str, Any]
+
+_CLUSTER = ClusterSpec(name="", version=0, digest="", nodes={}, services=())
+_FENCING = FencingSpec()
+_DOMAIN = FailoverDomain(name="", priorities={})
+_RESOURCE = ResourceSpec(name=ResourceName(""), type="", parameters={})
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def written(spec: ClusterSpec) -> str:
+    """Return a cluster.toml that says this; comments and `ref` of another one are lost.
+
+    Nodes are numbered again by whoever reads it: by corosync, or from 1 in their order.
+    """
+    sections: Entries = {
+        "cluster": _cluster(spec),
+        "node": [_node(node) for node in spec.nodes.values()],
+        "fencing": _fencing(spec.fencing),
+        "domain": {name: _domain(domain, spec) for name, domain in spec.domains.items()},
+        "service": [_service(service) for service in spec.services],
+    }
+    texts = [toml.dumps({key: part}, _encoder()) for key, part in sections.items() if part]
+    return "\n".join(text.strip("\n") + "\n" for text in texts)
+
+
+def _cluster(spec: ClusterSpec) -> Entries:
+    return {
+        "name": spec.name,
+        "version": spec.version,
+        **_word("no_quorum_policy", spec.no_quorum_policy, _CLUSTER.no_quorum_policy),
+        **_span("rejoin_grace", spec.rejoin_grace_ms, _CLUSTER.rejoin_grace_ms),
+        **_span("sync_timeout", spec.sync_timeout_ms, _CLUSTER.sync_timeout_ms),
+    }
+
+
+def _node(node: NodeSpec) -> Entries:
+    methods = [
+        [_Inline({"device": step.device, **step.options}) for step in method]
+        for method in node.fence
+    ]
+    return {"name": node.name, **_plain("fence", methods, [])}
+
+
+def _fencing(fencing: FencingSpec) -> Entries:
+    return {
+        **_span("post_fail_delay", fencing.post_fail_delay_ms, _FENCING.post_fail_delay_ms),
+        **_span("post_join_delay", fencing.post_join_delay_ms, _FENCING.post_join_delay_ms),
+        **_span("timeout", fencing.timeout_ms, _FENCING.timeout_ms),
+        **_word("action", fencing.verb, _FENCING.verb),
+        **_plain("clean_start", fencing.clean_start, _FENCING.clean_start),
+        **_plain("unsafe_disabled", fencing.unsafe_disabled, _FENCING.unsafe_disabled),
+        **_plain("device", {n: _device(d) for n, d in fencing.devices.items()}, {}),
+    }
+
+
+def _device(device: FenceDevice) -> Entries:
+    return {"agent": device.agent, **device.options}
+
+
+def _domain(domain: FailoverDomain, spec: ClusterSpec) -> Entries:
+    members = {spec.node_name(node): priority for node, priority in domain.priorities.items()}
+    return {
+        **_plain("ordered", domain.ordered, _DOMAIN.ordered),
+        **_plain("restricted", domain.restricted, _DOMAIN.restricted),
+        **_plain("nofailback", domain.nofailback, _DOMAIN.nofailback),
+        "members": _Inline(members),
+    }
+
+
+def _service(service: ServiceSpec) -> Entries:
+    default = ServiceSpec(name=service.name, resources=())
+    return {
+        "name": service.name,
+        **_plain("domain", service.domain, default.domain),
+        **_plain("autostart", service.autostart, default.autostart),
+        **_word("recovery", service.recovery, default.recovery),
+        **_plain("max_restarts", service.max_restarts, default.max_restarts),
+        **_span("restart_expire_time", service.restart_expire_ms, default.restart_expire_ms),
+        **_word("no_quorum_policy", service.no_quorum_policy, None),
+        "resource": [_resource(resource) for resource in service.resources],
+    }
+
+
+def _resource(resource: ResourceSpec) -> Entries:
+    title = RESOURCE_TYPES[resource.type].title
+    return {
+        "type": resource.type,
+        **_plain("name", resource.name, resource.parameters.get(title)),
+        **resource.parameters,
+        **_span("start_timeout", resource.start_timeout_ms, _RESOURCE.start_timeout_ms),
+        **_span("stop_timeout", resource.stop_timeout_ms, _RESOURCE.stop_timeout_ms),
+        **_plain("resource", [_resource(child) for child in resource.children], []),
+    }
+
+
+def _plain(key: str, value: object, default: object) -> Entries:
+    return {} if value == default else {key: value}
+
+
+def _word(key: str, value: Enum | None, default: Enum | None) -> Entries:
+    return {} if value is default or value is None else {key: value.value}
+
+
+def _span(key: str, span_ms: int, default_ms: int) -> Entries:
+    return {} if span_ms == default_ms else {key: written_duration(span_ms)}
+
+
+class _Inline:
+    """A table that is written on one line."""
+
+    def __init__(self, entries: Entries) -> None:
+        self.entries = entries
+
+
+def _encoder() -> toml.TomlEncoder[Entries]:
+    """Return toml's own, but for texts, which it spoils where they have backslashes."""
+    encoder: toml.TomlEncoder[Entries] = toml.TomlEncoder()
+
+    def inline(table: _Inline) -> str:
+        pairs = (f"{_key(key)} = {encoder.dump_value(v)}" for key, v in table.entries.items())
+        return f"{{ {', '.join(pairs)} }}"
+
+    def items(values: list[Any]) -> str:
+        return f"[{', '.join(str(encoder.dump_value(value)) for value in values)}]"
+
+    encoder.dump_funcs[str] = _text
+    encoder.dump_funcs[list] = items
+    encoder.dump_funcs[_Inline] = inline
+    return encoder
+
+
+def _key(key: str) -> str:
+    return key if _BARE_KEY.fullmatch(key) else _text(key)
+
+
+def _text(text: str) -> str:
+    """Return a basic string of TOML: that of JSON, which also lets the character DEL pass."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the hunt found: one script for each bug of the core, cut down to what matters.
+
+Each failed before its fix. The list in words: docs/simulation.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from domains.model import NodeId, ServiceName
+from rgmgr.core.messages import Verb
+from rgmgr.core.spec import ClusterSpec, ResourceName
+from rgmgr.sim.edits import Edit
+from rgmgr.sim.faults import (
+    Ask,
+    ConfigChange,
+    DaemonRestart,
+    DaemonStop,
+    Fault,
+    Script,
+    UnitStartedByHand,
+)
+from rgmgr.sim.run import Outcome, play
+from rgmgr.sim.story import demo_script
+from rgmgr.sim.trace import told
+
+N1, N2, N3 = NodeId(1), NodeId(2), NodeId(3)
+ALL = (N1, N2, N3)
+WEB = ServiceName("web")
+
+
+def spec(**changes: object) -> ClusterSpec:
+    """Three nodes and one service of three resources, which prefers node1."""
+    return replace(demo_script().spec, **changes)  # type: ignore[arg-type]  # names are checked at run time
+
+
+def run(*faults: Fault, cluster: ClusterSpec | None = None) -> Outcome:
+    return play(Script(seed=1, spec=cluster or spec(), faults=faults))
+
+
+def story(outcome: Outcome) -> str:
+    return "\n".join(told(outcome.trace, outcome.script.spec))
+
+
+def test_a_node_that_is_configured_while_its_daemon_runs_becomes_a_member() -> None:
+    """It said goodbye, was dropped, came back, and only then was added: nobody made an epoch."""
+    outcome = run(
+        DaemonStop(at_ms=10_000, node=N3, for_ms=3_000),
+        ConfigChange(at_ms=12_000, nodes=(N1, N2), version=2, edit=Edit.REMOVE_NODE, node=N3),
+        ConfigChange(at_ms=20_000, nodes=ALL, version=3, edit=Edit.ADD_NODE, node=N3),
+    )
+
+    assert outcome.is_good, outcome.violations
+
+
+def test_what_somebody_started_on_the_wrong_node_is_stopped_there() -> None:
+    """It ran there beside the owner's until some change of membership came along."""
+    outcome = run(
+        UnitStartedByHand(at_ms=10_000, node=N2, service=WEB, resource=ResourceName("data")),
+    )
+
+    assert outcome.is_good, outcome.violations
+    assert "data is started by hand" in story(outcome)
+    assert "node2  web/data is down" in story(outcome)
+    assert "node1  web/data stops" not in story(outcome)
+
+
+def test_what_a_lone_daemon_agreed_to_is_not_told_done_before_a_majority_has_it() -> None:
+    """The others, who had said goodbye, began again without it and had never heard of it."""
+    outcome = run(
+        DaemonStop(at_ms=10_000, node=N1, for_ms=5_000),
+        DaemonStop(at_ms=10_500, node=N2, for_ms=5_000),
+        Ask(at_ms=12_000, node=N3, verb=Verb.DISABLE, service=WEB),
+        DaemonStop(at_ms=13_000, node=N3, for_ms=30_000),
+        *(DaemonRestart(at_ms=at_ms, node=N1) for at_ms in (22_000, 24_000, 26_000)),
+    )
+
+    assert outcome.is_good, outcome.violations
