@@ -45,6 +45,7 @@ from rgmgr.core.machine import begin
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.errors import ConfigError, CorosyncError, WireError, WireFault
 from rgmgr.runtime.dispatch import Desk, Dispatcher
+from rgmgr.runtime.links import LinkWatch
 from rgmgr.runtime.office import Office
 from rgmgr.runtime.pump import Pump
 from rgmgr.runtime.reporting import log_problems, log_warnings, status_line, status_of
@@ -104,7 +105,8 @@ class Daemon:
         self._systemd = Systemd(self._emit)
         self._fences = FenceRunner(self._emit, journal.note, secrets_dir=options.secrets_dir)
         self._group = group(GROUP, self._heard, on_garbage=self._on_garbage)
-        self._office = Office(self._desk, self._current, self._emit)
+        self._links = LinkWatch(lambda: self._office.publish())
+        self._office = Office(self._desk, self._current, self._links.view, self._emit)
         self._line = ""
 
     async def run(self) -> int:
@@ -115,6 +117,7 @@ class Daemon:
                 tasks.create_task(self._systemd.run(), name="systemd")
                 tasks.create_task(self._office.run(), name="bus")
                 tasks.create_task(self._group.run(), name="corosync")
+                tasks.create_task(self._links.run(), name="links")
                 tasks.create_task(self._feed_watchdog(), name="watchdog")
                 self._tasks = tasks
                 self._notifier.ready()
@@ -151,6 +154,9 @@ class Daemon:
                 self._end(Exit(1, f"process {pid} of this node is in the group already"))
             case corosync.RingNodesChanged():
                 pass  # the view has the ring's nodes
+            case corosync.NodeListChanged(node_names=names):
+                log.info("corosync.reloaded", nodes=[names[node] for node in sorted(names)])
+                self._node_ids = _ids_of(names)
             case corosync.ShutdownRequested(urgency=urgency):
                 self._corosync_stops(urgency)
             case corosync.MessageReceived(sender=sender):
