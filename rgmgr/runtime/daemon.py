@@ -105,7 +105,7 @@ class Daemon:
         self._systemd = Systemd(self._emit)
         self._fences = FenceRunner(self._emit, journal.note, secrets_dir=options.secrets_dir)
         self._group = group(GROUP, self._heard, on_garbage=self._on_garbage)
-        self._links = LinkWatch(lambda: self._office.publish())
+        self._links = LinkWatch(corosync.Reporter())
         self._office = Office(self._desk, self._current, self._links.view, self._emit)
         self._line = ""
 
@@ -117,7 +117,7 @@ class Daemon:
                 tasks.create_task(self._systemd.run(), name="systemd")
                 tasks.create_task(self._office.run(), name="bus")
                 tasks.create_task(self._group.run(), name="corosync")
-                tasks.create_task(self._links.run(), name="links")
+                tasks.create_task(self._links.run(self._office.publish), name="links")
                 tasks.create_task(self._feed_watchdog(), name="watchdog")
                 self._tasks = tasks
                 self._notifier.ready()
