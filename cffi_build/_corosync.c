@@ -578,178 +578,537 @@ static void (*_cffi_call_python_org)(struct _cffi_externpy_s *, char *);
 
 /************************************************************/
 
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The C side of the binding: callbacks that copy what corosync lends them into a batch, and a
+ * dispatch that fills one. No Python runs inside a callback, so none can raise there.
+ *
+ * A batch is a row of records: a head, then `size` bytes of body. rgmgr/adapters/corosync/batch.py
+ * reads them and says what each kind holds; native byte order, no padding between records.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <netinet/in.h>
 #include <corosync/corotypes.h>
 #include <corosync/cpg.h>
 #include <corosync/quorum.h>
+#include <corosync/votequorum.h>
 #include <corosync/cfg.h>
 #include <corosync/cmap.h>
+
+enum rgmgr_library {
+    RGMGR_CPG, RGMGR_QUORUM, RGMGR_VOTEQUORUM, RGMGR_CFG, RGMGR_CMAP
+};
+
+enum rgmgr_kind {
+    RGMGR_DELIVERY = 1, RGMGR_TOO_LONG, RGMGR_GROUP, RGMGR_RING, RGMGR_VERDICT, RGMGR_RING_NODES,
+    RGMGR_VOTES, RGMGR_EXPECTED, RGMGR_SHUTDOWN, RGMGR_KEY
+};
+
+struct rgmgr_batch {
+    char *data;
+    size_t room;        /* bytes in data; half of it is kept for the next event */
+    size_t used;
+    uint32_t is_short;  /* an event did not fit: it was lost */
+};
+
+struct rgmgr_head {
+    uint32_t kind;
+    uint32_t size;
+    uint32_t values[4];
+    uint64_t seq;
+};
+
+/* Callbacks run inside a dispatch only, on its thread, so they need no look-up by handle. */
+static _Thread_local struct rgmgr_batch *rgmgr_filling;
+
+static char *rgmgr_put(struct rgmgr_head head)
+{
+    struct rgmgr_batch *batch = rgmgr_filling;
+    char *body;
+
+    if (batch == NULL) {
+        return NULL;
+    }
+    if (batch->room - batch->used < sizeof(head) + head.size) {
+        batch->is_short = 1;
+        return NULL;
+    }
+    memcpy(batch->data + batch->used, &head, sizeof(head));
+    body = batch->data + batch->used + sizeof(head);
+    batch->used += sizeof(head) + head.size;
+    return body;
+}
+
+static char *rgmgr_copy(char *body, const void *data, size_t size)
+{
+    if (body != NULL && size > 0) {
+        memcpy(body, data, size);
+    }
+    return body == NULL ? NULL : body + size;
+}
+
+/* ---- libcpg ---- */
+static void rgmgr_cpg_deliver(cpg_handle_t handle, const struct cpg_name *group, uint32_t nodeid,
+                              uint32_t pid, void *message, size_t size)
+{
+    struct rgmgr_head head = {RGMGR_DELIVERY, (uint32_t)size, {nodeid, pid, 0, 0}, size};
+
+    (void)handle;
+    (void)group;
+    if (rgmgr_filling != NULL && size > rgmgr_filling->room / 2 - sizeof(head)) {
+        head.kind = RGMGR_TOO_LONG;  /* libcpg puts together what others send in pieces */
+        head.size = 0;
+    }
+    rgmgr_copy(rgmgr_put(head), message, head.size);
+}
+
+static char *rgmgr_copy_addresses(char *body, const struct cpg_address *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t entry[3] = {list[i].nodeid, list[i].pid, list[i].reason};
+        body = rgmgr_copy(body, entry, sizeof(entry));
+    }
+    return body;
+}
+
+static void rgmgr_cpg_confchg(cpg_handle_t handle, const struct cpg_name *group,
+                              const struct cpg_address *members, size_t member_count,
+                              const struct cpg_address *left, size_t left_count,
+                              const struct cpg_address *joined, size_t joined_count)
+{
+    struct rgmgr_head head = {
+        RGMGR_GROUP, (uint32_t)(12 * (member_count + left_count + joined_count)),
+        {(uint32_t)member_count, (uint32_t)left_count, (uint32_t)joined_count, 0}, 0
+    };
+    char *body = rgmgr_put(head);
+
+    (void)handle;
+    (void)group;
+    body = rgmgr_copy_addresses(body, members, member_count);
+    body = rgmgr_copy_addresses(body, left, left_count);
+    rgmgr_copy_addresses(body, joined, joined_count);
+}
+
+static void rgmgr_cpg_totem(cpg_handle_t handle, struct cpg_ring_id ring, uint32_t count,
+                            const uint32_t *nodes)
+{
+    struct rgmgr_head head = {RGMGR_RING, 4 * count, {ring.nodeid, count, 0, 0}, ring.seq};
+
+    (void)handle;
+    rgmgr_copy(rgmgr_put(head), nodes, head.size);
+}
+
+static cs_error_t rgmgr_cpg_open(uint64_t *handle)
+{
+    cpg_model_v1_data_t model = {
+        .model = CPG_MODEL_V1,
+        .cpg_deliver_fn = rgmgr_cpg_deliver,
+        .cpg_confchg_fn = rgmgr_cpg_confchg,
+        .cpg_totem_confchg_fn = rgmgr_cpg_totem,
+        .flags = CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF,
+    };
+
+    return cpg_model_initialize(handle, CPG_MODEL_V1, (cpg_model_data_t *)&model, NULL);
+}
+
+static cs_error_t rgmgr_cpg_multicast(uint64_t handle, const char *data, size_t size)
+{
+    struct iovec whole = {(void *)(uintptr_t)data, size};
+
+    return cpg_mcast_joined(handle, CPG_TYPE_AGREED, &whole, 1);
+}
+
+/* ---- libquorum ---- */
+static void rgmgr_quorum_verdict(quorum_handle_t handle, uint32_t quorate,
+                                 struct quorum_ring_id ring, uint32_t count, const uint32_t *nodes)
+{
+    struct rgmgr_head head = {
+        RGMGR_VERDICT, 4 * count, {ring.nodeid, count, quorate, 0}, ring.seq
+    };
+
+    (void)handle;
+    rgmgr_copy(rgmgr_put(head), nodes, head.size);
+}
+
+static void rgmgr_quorum_nodes(quorum_handle_t handle, struct quorum_ring_id ring,
+                               uint32_t count, const uint32_t *nodes,
+                               uint32_t joined_count, const uint32_t *joined,
+                               uint32_t left_count, const uint32_t *left)
+{
+    struct rgmgr_head head = {
+        RGMGR_RING_NODES, 4 * (count + joined_count + left_count),
+        {ring.nodeid, count, joined_count, left_count}, ring.seq
+    };
+    char *body = rgmgr_put(head);
+
+    (void)handle;
+    body = rgmgr_copy(body, nodes, 4 * (size_t)count);
+    body = rgmgr_copy(body, joined, 4 * (size_t)joined_count);
+    rgmgr_copy(body, left, 4 * (size_t)left_count);
+}
+
+static cs_error_t rgmgr_quorum_open(uint64_t *handle, uint32_t *type)
+{
+    quorum_model_v1_data_t model = {
+        .model = QUORUM_MODEL_V1,
+        .quorum_notify_fn = rgmgr_quorum_verdict,
+        .nodelist_notify_fn = rgmgr_quorum_nodes,
+    };
+
+    return quorum_model_initialize(handle, QUORUM_MODEL_V1, (quorum_model_data_t *)&model, type,
+                                   NULL);
+}
+
+/* ---- libvotequorum ---- */
+static void rgmgr_votes(votequorum_handle_t handle, uint64_t context, uint32_t quorate,
+                        uint32_t count, votequorum_node_t *nodes)
+{
+    struct rgmgr_head head = {RGMGR_VOTES, 8 * count, {quorate, count, 0, 0}, 0};
+    char *body = rgmgr_put(head);
+
+    (void)handle;
+    (void)context;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t entry[2] = {nodes[i].nodeid, nodes[i].state};
+        body = rgmgr_copy(body, entry, sizeof(entry));
+    }
+}
+
+static void rgmgr_expected(votequorum_handle_t handle, uint64_t context, uint32_t votes)
+{
+    struct rgmgr_head head = {RGMGR_EXPECTED, 0, {votes, 0, 0, 0}, 0};
+
+    (void)handle;
+    (void)context;
+    rgmgr_put(head);
+}
+
+static cs_error_t rgmgr_votequorum_open(uint64_t *handle)
+{
+    votequorum_callbacks_t callbacks = {
+        .votequorum_quorum_notify_fn = rgmgr_votes,
+        .votequorum_expectedvotes_notify_fn = rgmgr_expected,
+    };
+
+    return votequorum_initialize(handle, &callbacks);
+}
+
+/* ---- libcfg ---- */
+static void rgmgr_shutdown(corosync_cfg_handle_t handle, corosync_cfg_shutdown_flags_t flags)
+{
+    struct rgmgr_head head = {RGMGR_SHUTDOWN, 0, {flags, 0, 0, 0}, 0};
+
+    (void)handle;
+    rgmgr_put(head);
+}
+
+static cs_error_t rgmgr_cfg_open(uint64_t *handle)
+{
+    corosync_cfg_callbacks_t callbacks = {.corosync_cfg_shutdown_callback = rgmgr_shutdown};
+
+    return corosync_cfg_initialize(handle, &callbacks);
+}
+
+/* ---- libcmap ---- */
+static void rgmgr_key(cmap_handle_t handle, cmap_track_handle_t track, int32_t event,
+                      const char *key, struct cmap_notify_value new_value,
+                      struct cmap_notify_value old_value, void *context)
+{
+    uint32_t key_size = (uint32_t)strlen(key);
+    uint32_t value_size = event == CMAP_TRACK_DELETE ? 0 : (uint32_t)new_value.len;
+    struct rgmgr_head head = {
+        RGMGR_KEY, key_size + value_size, {(uint32_t)event, key_size, new_value.type, 0}, track
+    };
+    char *body = rgmgr_put(head);
+
+    (void)handle;
+    (void)old_value;  /* in the stats map it is the new one */
+    (void)context;
+    body = rgmgr_copy(body, key, key_size);
+    rgmgr_copy(body, new_value.data, value_size);
+}
+
+static cs_error_t rgmgr_cmap_track(uint64_t handle, const char *key, int32_t events,
+                                   uint64_t *track)
+{
+    return cmap_track_add(handle, key, events, rgmgr_key, NULL, track);
+}
+
+/* ---- all of them ---- */
+static cs_error_t rgmgr_dispatch_one(int library, uint64_t handle)
+{
+    switch (library) {
+    case RGMGR_CPG:
+        return cpg_dispatch(handle, CS_DISPATCH_ONE_NONBLOCKING);
+    case RGMGR_QUORUM:
+        return quorum_dispatch(handle, CS_DISPATCH_ONE_NONBLOCKING);
+    case RGMGR_VOTEQUORUM:
+        return votequorum_dispatch(handle, CS_DISPATCH_ONE_NONBLOCKING);
+    case RGMGR_CFG:
+        return corosync_cfg_dispatch(handle, CS_DISPATCH_ONE_NONBLOCKING);
+    case RGMGR_CMAP:
+        return cmap_dispatch(handle, CS_DISPATCH_ONE_NONBLOCKING);
+    default:
+        return CS_ERR_INVALID_PARAM;
+    }
+}
+
+/* Fill the batch with the events that are due, `events_max` at most; never waits.
+ * CS_OK: more may be due. CS_ERR_TRY_AGAIN: nothing is. Else: the error that came after them. */
+static cs_error_t rgmgr_dispatch(int library, uint64_t handle, struct rgmgr_batch *batch,
+                                 unsigned int events_max)
+{
+    cs_error_t code = CS_OK;
+
+    batch->used = 0;
+    batch->is_short = 0;
+    rgmgr_filling = batch;
+    for (unsigned int n = 0; n < events_max && code == CS_OK && !batch->is_short
+                             && batch->used <= batch->room / 2; n++) {
+        code = rgmgr_dispatch_one(library, handle);
+    }
+    rgmgr_filling = NULL;
+    return code;
+}
+
+static cs_error_t rgmgr_finalize(int library, uint64_t handle)
+{
+    switch (library) {
+    case RGMGR_CPG:
+        return cpg_finalize(handle);
+    case RGMGR_QUORUM:
+        return quorum_finalize(handle);
+    case RGMGR_VOTEQUORUM:
+        return votequorum_finalize(handle);
+    case RGMGR_CFG:
+        return corosync_cfg_finalize(handle);
+    case RGMGR_CMAP:
+        return cmap_finalize(handle);
+    default:
+        return CS_ERR_INVALID_PARAM;
+    }
+}
+
+static cs_error_t rgmgr_fd(int library, uint64_t handle, int *fd)
+{
+    switch (library) {
+    case RGMGR_CPG:
+        return cpg_fd_get(handle, fd);
+    case RGMGR_QUORUM:
+        return quorum_fd_get(handle, fd);
+    case RGMGR_VOTEQUORUM:
+        return votequorum_fd_get(handle, fd);
+    case RGMGR_CFG:
+        return corosync_cfg_fd_get(handle, fd);
+    case RGMGR_CMAP:
+        return cmap_fd_get(handle, fd);
+    default:
+        return CS_ERR_INVALID_PARAM;
+    }
+}
 
 
 /************************************************************/
 
 static void *_cffi_types[] = {
-/*  0 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t *, cmap_map_t)
-/*  1 */ _CFFI_OP(_CFFI_OP_POINTER, 22), // uint64_t *
-/*  2 */ _CFFI_OP(_CFFI_OP_ENUM, 0), // cmap_map_t
+/*  0 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(int, uint64_t)
+/*  1 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 7), // int
+/*  2 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24), // uint64_t
 /*  3 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/*  4 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t *, corosync_cfg_callbacks_t const *)
-/*  5 */ _CFFI_OP(_CFFI_OP_NOOP, 1),
-/*  6 */ _CFFI_OP(_CFFI_OP_POINTER, 134), // corosync_cfg_callbacks_t const *
-/*  7 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/*  8 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t *, cpg_model_t, cpg_model_data_t *, void *)
-/*  9 */ _CFFI_OP(_CFFI_OP_NOOP, 1),
-/* 10 */ _CFFI_OP(_CFFI_OP_ENUM, 5), // cpg_model_t
-/* 11 */ _CFFI_OP(_CFFI_OP_POINTER, 135), // cpg_model_data_t *
-/* 12 */ _CFFI_OP(_CFFI_OP_POINTER, 152), // void *
-/* 13 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 14 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t *, quorum_model_t, quorum_model_data_t *, uint32_t *, void *)
-/* 15 */ _CFFI_OP(_CFFI_OP_NOOP, 1),
-/* 16 */ _CFFI_OP(_CFFI_OP_ENUM, 9), // quorum_model_t
-/* 17 */ _CFFI_OP(_CFFI_OP_POINTER, 141), // quorum_model_data_t *
-/* 18 */ _CFFI_OP(_CFFI_OP_POINTER, 102), // uint32_t *
-/* 19 */ _CFFI_OP(_CFFI_OP_NOOP, 12),
-/* 20 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 21 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t)
-/* 22 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24), // uint64_t
-/* 23 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 24 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t, char const *, uint64_t *)
-/* 25 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 26 */ _CFFI_OP(_CFFI_OP_POINTER, 130), // char const *
-/* 27 */ _CFFI_OP(_CFFI_OP_NOOP, 1),
+/*  4 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(int, uint64_t, int *)
+/*  5 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 7),
+/*  6 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/*  7 */ _CFFI_OP(_CFFI_OP_POINTER, 1), // int *
+/*  8 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/*  9 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(int, uint64_t, struct rgmgr_batch *, unsigned int)
+/* 10 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 7),
+/* 11 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 12 */ _CFFI_OP(_CFFI_OP_POINTER, 177), // struct rgmgr_batch *
+/* 13 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8), // unsigned int
+/* 14 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 15 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t *)
+/* 16 */ _CFFI_OP(_CFFI_OP_POINTER, 2), // uint64_t *
+/* 17 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 18 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t *, cmap_map_t)
+/* 19 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
+/* 20 */ _CFFI_OP(_CFFI_OP_ENUM, 0), // cmap_map_t
+/* 21 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 22 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t *, uint32_t *)
+/* 23 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
+/* 24 */ _CFFI_OP(_CFFI_OP_POINTER, 179), // uint32_t *
+/* 25 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 26 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t)
+/* 27 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
 /* 28 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 29 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t, char const *, void *, size_t *, cmap_value_types_t *)
+/* 29 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, char * * *, char * * *, unsigned int *)
 /* 30 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 31 */ _CFFI_OP(_CFFI_OP_NOOP, 26),
-/* 32 */ _CFFI_OP(_CFFI_OP_NOOP, 12),
-/* 33 */ _CFFI_OP(_CFFI_OP_POINTER, 93), // size_t *
-/* 34 */ _CFFI_OP(_CFFI_OP_POINTER, 133), // cmap_value_types_t *
-/* 35 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 36 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t, corosync_cfg_shutdown_reply_flags_t)
-/* 37 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 38 */ _CFFI_OP(_CFFI_OP_ENUM, 3), // corosync_cfg_shutdown_reply_flags_t
-/* 39 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 40 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t, cpg_guarantee_t, struct iovec const *, unsigned int)
-/* 41 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 42 */ _CFFI_OP(_CFFI_OP_ENUM, 4), // cpg_guarantee_t
-/* 43 */ _CFFI_OP(_CFFI_OP_POINTER, 145), // struct iovec const *
-/* 44 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8), // unsigned int
-/* 45 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 46 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t, cs_dispatch_flags_t)
-/* 47 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 48 */ _CFFI_OP(_CFFI_OP_ENUM, 7), // cs_dispatch_flags_t
+/* 31 */ _CFFI_OP(_CFFI_OP_POINTER, 155), // char * * *
+/* 32 */ _CFFI_OP(_CFFI_OP_NOOP, 31),
+/* 33 */ _CFFI_OP(_CFFI_OP_POINTER, 13), // unsigned int *
+/* 34 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 35 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, char const *)
+/* 36 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 37 */ _CFFI_OP(_CFFI_OP_POINTER, 156), // char const *
+/* 38 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 39 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, char const *, int32_t, uint64_t *)
+/* 40 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 41 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
+/* 42 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 21), // int32_t
+/* 43 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
+/* 44 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 45 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, char const *, size_t)
+/* 46 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 47 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
+/* 48 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 28), // size_t
 /* 49 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 50 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t, int *)
+/* 50 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, char const *, uint64_t *)
 /* 51 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 52 */ _CFFI_OP(_CFFI_OP_POINTER, 140), // int *
-/* 53 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 54 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t, int32_t *)
-/* 55 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 56 */ _CFFI_OP(_CFFI_OP_POINTER, 139), // int32_t *
-/* 57 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 58 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t, struct cpg_name const *)
-/* 59 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 60 */ _CFFI_OP(_CFFI_OP_POINTER, 144), // struct cpg_name const *
+/* 52 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
+/* 53 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
+/* 54 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 55 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, char const *, void *, size_t *, cmap_value_types_t *)
+/* 56 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 57 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
+/* 58 */ _CFFI_OP(_CFFI_OP_POINTER, 180), // void *
+/* 59 */ _CFFI_OP(_CFFI_OP_POINTER, 48), // size_t *
+/* 60 */ _CFFI_OP(_CFFI_OP_POINTER, 67), // cmap_value_types_t *
 /* 61 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 62 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t, uint64_t)
+/* 62 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, char const *, void const *, size_t, cmap_value_types_t)
 /* 63 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 64 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 65 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 66 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t, uint64_t, char *, size_t *, cmap_value_types_t *)
-/* 67 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 68 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 69 */ _CFFI_OP(_CFFI_OP_POINTER, 130), // char *
-/* 70 */ _CFFI_OP(_CFFI_OP_NOOP, 33),
-/* 71 */ _CFFI_OP(_CFFI_OP_NOOP, 34),
+/* 64 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
+/* 65 */ _CFFI_OP(_CFFI_OP_POINTER, 180), // void const *
+/* 66 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 28),
+/* 67 */ _CFFI_OP(_CFFI_OP_ENUM, 1), // cmap_value_types_t
+/* 68 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 69 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, corosync_cfg_shutdown_reply_flags_t)
+/* 70 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 71 */ _CFFI_OP(_CFFI_OP_ENUM, 3), // corosync_cfg_shutdown_reply_flags_t
 /* 72 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 73 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t, uint8_t)
+/* 73 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, cpg_iteration_type_t, struct cpg_name const *, uint64_t *)
 /* 74 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 75 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 18), // uint8_t
-/* 76 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 77 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t, unsigned int *)
-/* 78 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 79 */ _CFFI_OP(_CFFI_OP_POINTER, 44), // unsigned int *
-/* 80 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 81 */ _CFFI_OP(_CFFI_OP_FUNCTION, 138), // cs_error_t()(uint64_t, unsigned int)
-/* 82 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 83 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
-/* 84 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 85 */ _CFFI_OP(_CFFI_OP_FUNCTION, 152), // void()(uint64_t, corosync_cfg_shutdown_flags_t)
-/* 86 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 87 */ _CFFI_OP(_CFFI_OP_ENUM, 2), // corosync_cfg_shutdown_flags_t
-/* 88 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 89 */ _CFFI_OP(_CFFI_OP_FUNCTION, 152), // void()(uint64_t, struct cpg_name const *, struct cpg_address const *, size_t, struct cpg_address const *, size_t, struct cpg_address const *, size_t)
-/* 90 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 91 */ _CFFI_OP(_CFFI_OP_NOOP, 60),
-/* 92 */ _CFFI_OP(_CFFI_OP_POINTER, 143), // struct cpg_address const *
-/* 93 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 28), // size_t
-/* 94 */ _CFFI_OP(_CFFI_OP_NOOP, 92),
-/* 95 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 28),
-/* 96 */ _CFFI_OP(_CFFI_OP_NOOP, 92),
-/* 97 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 28),
-/* 98 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 99 */ _CFFI_OP(_CFFI_OP_FUNCTION, 152), // void()(uint64_t, struct cpg_name const *, uint32_t, uint32_t, void *, size_t)
-/* 100 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 101 */ _CFFI_OP(_CFFI_OP_NOOP, 60),
-/* 102 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 22), // uint32_t
-/* 103 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 22),
-/* 104 */ _CFFI_OP(_CFFI_OP_NOOP, 12),
-/* 105 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 28),
-/* 106 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 107 */ _CFFI_OP(_CFFI_OP_FUNCTION, 152), // void()(uint64_t, struct cpg_ring_id, uint32_t, uint32_t const *)
-/* 108 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 109 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 7), // struct cpg_ring_id
-/* 110 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 22),
-/* 111 */ _CFFI_OP(_CFFI_OP_POINTER, 102), // uint32_t const *
-/* 112 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 113 */ _CFFI_OP(_CFFI_OP_FUNCTION, 152), // void()(uint64_t, struct quorum_ring_id, uint32_t, uint32_t const *, uint32_t, uint32_t const *, uint32_t, uint32_t const *)
+/* 75 */ _CFFI_OP(_CFFI_OP_ENUM, 4), // cpg_iteration_type_t
+/* 76 */ _CFFI_OP(_CFFI_OP_POINTER, 176), // struct cpg_name const *
+/* 77 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
+/* 78 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 79 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, int *)
+/* 80 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 81 */ _CFFI_OP(_CFFI_OP_NOOP, 7),
+/* 82 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 83 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, struct cpg_iteration_description_t *)
+/* 84 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 85 */ _CFFI_OP(_CFFI_OP_POINTER, 175), // struct cpg_iteration_description_t *
+/* 86 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 87 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, struct cpg_name *, struct cpg_address *, int *)
+/* 88 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 89 */ _CFFI_OP(_CFFI_OP_POINTER, 176), // struct cpg_name *
+/* 90 */ _CFFI_OP(_CFFI_OP_POINTER, 174), // struct cpg_address *
+/* 91 */ _CFFI_OP(_CFFI_OP_NOOP, 7),
+/* 92 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 93 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, struct cpg_name const *)
+/* 94 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 95 */ _CFFI_OP(_CFFI_OP_NOOP, 76),
+/* 96 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 97 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, uint32_t *)
+/* 98 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 99 */ _CFFI_OP(_CFFI_OP_NOOP, 24),
+/* 100 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 101 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, uint64_t)
+/* 102 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 103 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 104 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 105 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, uint64_t, char *, size_t *, cmap_value_types_t *)
+/* 106 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 107 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 108 */ _CFFI_OP(_CFFI_OP_POINTER, 156), // char *
+/* 109 */ _CFFI_OP(_CFFI_OP_NOOP, 59),
+/* 110 */ _CFFI_OP(_CFFI_OP_NOOP, 60),
+/* 111 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 112 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, uint64_t, unsigned int)
+/* 113 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
 /* 114 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 115 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 9), // struct quorum_ring_id
-/* 116 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 22),
-/* 117 */ _CFFI_OP(_CFFI_OP_NOOP, 111),
-/* 118 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 22),
-/* 119 */ _CFFI_OP(_CFFI_OP_NOOP, 111),
-/* 120 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 22),
-/* 121 */ _CFFI_OP(_CFFI_OP_NOOP, 111),
-/* 122 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 123 */ _CFFI_OP(_CFFI_OP_FUNCTION, 152), // void()(uint64_t, uint32_t, struct quorum_ring_id, uint32_t, uint32_t const *)
-/* 124 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 125 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 22),
-/* 126 */ _CFFI_OP(_CFFI_OP_NOOP, 115),
-/* 127 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 22),
-/* 128 */ _CFFI_OP(_CFFI_OP_NOOP, 111),
-/* 129 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 130 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 2), // char
-/* 131 */ _CFFI_OP(_CFFI_OP_ARRAY, 130), // char[_cffi_array_len(((struct cpg_name *)0)->value)]
-/* 132 */ (_cffi_opcode_t)(_cffi_array_len(((struct cpg_name *)0)->value)),
-/* 133 */ _CFFI_OP(_CFFI_OP_ENUM, 1), // cmap_value_types_t
-/* 134 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 0), // corosync_cfg_callbacks_t
-/* 135 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 1), // cpg_model_data_t
-/* 136 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 2), // cpg_model_v1_data_t
-/* 137 */ _CFFI_OP(_CFFI_OP_ENUM, 6), // cpg_reason_t
-/* 138 */ _CFFI_OP(_CFFI_OP_ENUM, 8), // cs_error_t
-/* 139 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 21), // int32_t
-/* 140 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 7), // int
-/* 141 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 3), // quorum_model_data_t
-/* 142 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 4), // quorum_model_v1_data_t
-/* 143 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 5), // struct cpg_address
-/* 144 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 6), // struct cpg_name
-/* 145 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 8), // struct iovec
-/* 146 */ _CFFI_OP(_CFFI_OP_POINTER, 85), // void(*)(uint64_t, corosync_cfg_shutdown_flags_t)
-/* 147 */ _CFFI_OP(_CFFI_OP_POINTER, 89), // void(*)(uint64_t, struct cpg_name const *, struct cpg_address const *, size_t, struct cpg_address const *, size_t, struct cpg_address const *, size_t)
-/* 148 */ _CFFI_OP(_CFFI_OP_POINTER, 99), // void(*)(uint64_t, struct cpg_name const *, uint32_t, uint32_t, void *, size_t)
-/* 149 */ _CFFI_OP(_CFFI_OP_POINTER, 107), // void(*)(uint64_t, struct cpg_ring_id, uint32_t, uint32_t const *)
-/* 150 */ _CFFI_OP(_CFFI_OP_POINTER, 113), // void(*)(uint64_t, struct quorum_ring_id, uint32_t, uint32_t const *, uint32_t, uint32_t const *, uint32_t, uint32_t const *)
-/* 151 */ _CFFI_OP(_CFFI_OP_POINTER, 123), // void(*)(uint64_t, uint32_t, struct quorum_ring_id, uint32_t, uint32_t const *)
-/* 152 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 0), // void
+/* 115 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 116 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 117 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, uint8_t)
+/* 118 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 119 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 18), // uint8_t
+/* 120 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 121 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, unsigned int *)
+/* 122 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 123 */ _CFFI_OP(_CFFI_OP_NOOP, 33),
+/* 124 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 125 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, unsigned int)
+/* 126 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 127 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 128 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 129 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, unsigned int, corosync_cfg_node_status_version_t, void *)
+/* 130 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 131 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 132 */ _CFFI_OP(_CFFI_OP_ENUM, 2), // corosync_cfg_node_status_version_t
+/* 133 */ _CFFI_OP(_CFFI_OP_NOOP, 58),
+/* 134 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 135 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, unsigned int, size_t, int *, corosync_cfg_node_address_t *)
+/* 136 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 137 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 138 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 28),
+/* 139 */ _CFFI_OP(_CFFI_OP_NOOP, 7),
+/* 140 */ _CFFI_OP(_CFFI_OP_POINTER, 167), // corosync_cfg_node_address_t *
+/* 141 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 142 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, unsigned int, struct votequorum_info *)
+/* 143 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 144 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 145 */ _CFFI_OP(_CFFI_OP_POINTER, 178), // struct votequorum_info *
+/* 146 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 147 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, unsigned int, unsigned int)
+/* 148 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 149 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 150 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 151 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 152 */ _CFFI_OP(_CFFI_OP_FUNCTION, 180), // void()(void *)
+/* 153 */ _CFFI_OP(_CFFI_OP_NOOP, 58),
+/* 154 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 155 */ _CFFI_OP(_CFFI_OP_POINTER, 108), // char * *
+/* 156 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 2), // char
+/* 157 */ _CFFI_OP(_CFFI_OP_ARRAY, 156), // char[_cffi_array_len(((corosync_cfg_node_address_t *)0)->address)]
+/* 158 */ (_cffi_opcode_t)(_cffi_array_len(((corosync_cfg_node_address_t *)0)->address)),
+/* 159 */ _CFFI_OP(_CFFI_OP_ARRAY, 156), // char[_cffi_array_len(((struct corosync_knet_link_status_v1 *)0)->dst_ipaddr)]
+/* 160 */ (_cffi_opcode_t)(_cffi_array_len(((struct corosync_knet_link_status_v1 *)0)->dst_ipaddr)),
+/* 161 */ _CFFI_OP(_CFFI_OP_ARRAY, 156), // char[_cffi_array_len(((struct corosync_knet_link_status_v1 *)0)->src_ipaddr)]
+/* 162 */ (_cffi_opcode_t)(_cffi_array_len(((struct corosync_knet_link_status_v1 *)0)->src_ipaddr)),
+/* 163 */ _CFFI_OP(_CFFI_OP_ARRAY, 156), // char[_cffi_array_len(((struct cpg_name *)0)->value)]
+/* 164 */ (_cffi_opcode_t)(_cffi_array_len(((struct cpg_name *)0)->value)),
+/* 165 */ _CFFI_OP(_CFFI_OP_ARRAY, 156), // char[_cffi_array_len(((struct votequorum_info *)0)->qdevice_name)]
+/* 166 */ (_cffi_opcode_t)(_cffi_array_len(((struct votequorum_info *)0)->qdevice_name)),
+/* 167 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 0), // corosync_cfg_node_address_t
+/* 168 */ _CFFI_OP(_CFFI_OP_ENUM, 5), // cs_error_t
+/* 169 */ _CFFI_OP(_CFFI_OP_ENUM, 6), // enum rgmgr_library
+/* 170 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 1), // struct corosync_cfg_node_status_v1
+/* 171 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 2), // struct corosync_knet_link_status_v1
+/* 172 */ _CFFI_OP(_CFFI_OP_ARRAY, 171), // struct corosync_knet_link_status_v1[_cffi_array_len(((struct corosync_cfg_node_status_v1 *)0)->link_status)]
+/* 173 */ (_cffi_opcode_t)(_cffi_array_len(((struct corosync_cfg_node_status_v1 *)0)->link_status)),
+/* 174 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 3), // struct cpg_address
+/* 175 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 4), // struct cpg_iteration_description_t
+/* 176 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 5), // struct cpg_name
+/* 177 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 6), // struct rgmgr_batch
+/* 178 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 7), // struct votequorum_info
+/* 179 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 22), // uint32_t
+/* 180 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 0), // void
 };
 
 static int _cffi_const_CMAP_MAP_ICMAP(unsigned long long *o)
 {
   int n = (CMAP_MAP_ICMAP) <= 0;
   *o = (unsigned long long)((CMAP_MAP_ICMAP) | 0);  /* check that CMAP_MAP_ICMAP is an integer */
+  return n;
+}
+
+static int _cffi_const_CMAP_MAP_STATS(unsigned long long *o)
+{
+  int n = (CMAP_MAP_STATS) <= 0;
+  *o = (unsigned long long)((CMAP_MAP_STATS) | 0);  /* check that CMAP_MAP_STATS is an integer */
   return n;
 }
 
@@ -809,6 +1168,20 @@ static int _cffi_const_CMAP_VALUETYPE_UINT64(unsigned long long *o)
   return n;
 }
 
+static int _cffi_const_CMAP_VALUETYPE_FLOAT(unsigned long long *o)
+{
+  int n = (CMAP_VALUETYPE_FLOAT) <= 0;
+  *o = (unsigned long long)((CMAP_VALUETYPE_FLOAT) | 0);  /* check that CMAP_VALUETYPE_FLOAT is an integer */
+  return n;
+}
+
+static int _cffi_const_CMAP_VALUETYPE_DOUBLE(unsigned long long *o)
+{
+  int n = (CMAP_VALUETYPE_DOUBLE) <= 0;
+  *o = (unsigned long long)((CMAP_VALUETYPE_DOUBLE) | 0);  /* check that CMAP_VALUETYPE_DOUBLE is an integer */
+  return n;
+}
+
 static int _cffi_const_CMAP_VALUETYPE_STRING(unsigned long long *o)
 {
   int n = (CMAP_VALUETYPE_STRING) <= 0;
@@ -816,26 +1189,26 @@ static int _cffi_const_CMAP_VALUETYPE_STRING(unsigned long long *o)
   return n;
 }
 
-_CFFI_UNUSED_FN
-static void _cffi_checkfld_typedef_corosync_cfg_callbacks_t(corosync_cfg_callbacks_t *p)
+static int _cffi_const_CMAP_VALUETYPE_BINARY(unsigned long long *o)
 {
-  /* only to generate compile-time warnings or errors */
-  (void)p;
-  { void(* *tmp)(uint64_t, corosync_cfg_shutdown_flags_t) = &p->corosync_cfg_shutdown_callback; (void)tmp; }
-}
-struct _cffi_align_typedef_corosync_cfg_callbacks_t { char x; corosync_cfg_callbacks_t y; };
-
-static int _cffi_const_COROSYNC_CFG_SHUTDOWN_FLAG_REQUEST(unsigned long long *o)
-{
-  int n = (COROSYNC_CFG_SHUTDOWN_FLAG_REQUEST) <= 0;
-  *o = (unsigned long long)((COROSYNC_CFG_SHUTDOWN_FLAG_REQUEST) | 0);  /* check that COROSYNC_CFG_SHUTDOWN_FLAG_REQUEST is an integer */
+  int n = (CMAP_VALUETYPE_BINARY) <= 0;
+  *o = (unsigned long long)((CMAP_VALUETYPE_BINARY) | 0);  /* check that CMAP_VALUETYPE_BINARY is an integer */
   return n;
 }
 
-static int _cffi_const_COROSYNC_CFG_SHUTDOWN_FLAG_REGARDLESS(unsigned long long *o)
+_CFFI_UNUSED_FN
+static void _cffi_checkfld_typedef_corosync_cfg_node_address_t(corosync_cfg_node_address_t *p)
 {
-  int n = (COROSYNC_CFG_SHUTDOWN_FLAG_REGARDLESS) <= 0;
-  *o = (unsigned long long)((COROSYNC_CFG_SHUTDOWN_FLAG_REGARDLESS) | 0);  /* check that COROSYNC_CFG_SHUTDOWN_FLAG_REGARDLESS is an integer */
+  /* only to generate compile-time warnings or errors */
+  (void)p;
+  { char *tmp = &p->address[0]; (void)tmp; }
+}
+struct _cffi_align_typedef_corosync_cfg_node_address_t { char x; corosync_cfg_node_address_t y; };
+
+static int _cffi_const_CFG_NODE_STATUS_V1(unsigned long long *o)
+{
+  int n = (CFG_NODE_STATUS_V1) <= 0;
+  *o = (unsigned long long)((CFG_NODE_STATUS_V1) | 0);  /* check that CFG_NODE_STATUS_V1 is an integer */
   return n;
 }
 
@@ -853,81 +1226,10 @@ static int _cffi_const_COROSYNC_CFG_SHUTDOWN_FLAG_YES(unsigned long long *o)
   return n;
 }
 
-static int _cffi_const_CPG_TYPE_AGREED(unsigned long long *o)
+static int _cffi_const_CPG_ITERATION_ALL(unsigned long long *o)
 {
-  int n = (CPG_TYPE_AGREED) <= 0;
-  *o = (unsigned long long)((CPG_TYPE_AGREED) | 0);  /* check that CPG_TYPE_AGREED is an integer */
-  return n;
-}
-
-_CFFI_UNUSED_FN
-static void _cffi_checkfld_typedef_cpg_model_data_t(cpg_model_data_t *p)
-{
-  /* only to generate compile-time warnings or errors */
-  (void)p;
-  { cpg_model_t *tmp = &p->model; (void)tmp; }
-}
-struct _cffi_align_typedef_cpg_model_data_t { char x; cpg_model_data_t y; };
-
-static int _cffi_const_CPG_MODEL_V1(unsigned long long *o)
-{
-  int n = (CPG_MODEL_V1) <= 0;
-  *o = (unsigned long long)((CPG_MODEL_V1) | 0);  /* check that CPG_MODEL_V1 is an integer */
-  return n;
-}
-
-_CFFI_UNUSED_FN
-static void _cffi_checkfld_typedef_cpg_model_v1_data_t(cpg_model_v1_data_t *p)
-{
-  /* only to generate compile-time warnings or errors */
-  (void)p;
-  { cpg_model_t *tmp = &p->model; (void)tmp; }
-  { void(* *tmp)(uint64_t, struct cpg_name const *, uint32_t, uint32_t, void *, size_t) = &p->cpg_deliver_fn; (void)tmp; }
-  { void(* *tmp)(uint64_t, struct cpg_name const *, struct cpg_address const *, size_t, struct cpg_address const *, size_t, struct cpg_address const *, size_t) = &p->cpg_confchg_fn; (void)tmp; }
-  { void(* *tmp)(uint64_t, struct cpg_ring_id, uint32_t, uint32_t const *) = &p->cpg_totem_confchg_fn; (void)tmp; }
-  (void)((p->flags) | 0);  /* check that 'cpg_model_v1_data_t.flags' is an integer */
-}
-struct _cffi_align_typedef_cpg_model_v1_data_t { char x; cpg_model_v1_data_t y; };
-
-static int _cffi_const_CPG_REASON_JOIN(unsigned long long *o)
-{
-  int n = (CPG_REASON_JOIN) <= 0;
-  *o = (unsigned long long)((CPG_REASON_JOIN) | 0);  /* check that CPG_REASON_JOIN is an integer */
-  return n;
-}
-
-static int _cffi_const_CPG_REASON_LEAVE(unsigned long long *o)
-{
-  int n = (CPG_REASON_LEAVE) <= 0;
-  *o = (unsigned long long)((CPG_REASON_LEAVE) | 0);  /* check that CPG_REASON_LEAVE is an integer */
-  return n;
-}
-
-static int _cffi_const_CPG_REASON_NODEDOWN(unsigned long long *o)
-{
-  int n = (CPG_REASON_NODEDOWN) <= 0;
-  *o = (unsigned long long)((CPG_REASON_NODEDOWN) | 0);  /* check that CPG_REASON_NODEDOWN is an integer */
-  return n;
-}
-
-static int _cffi_const_CPG_REASON_NODEUP(unsigned long long *o)
-{
-  int n = (CPG_REASON_NODEUP) <= 0;
-  *o = (unsigned long long)((CPG_REASON_NODEUP) | 0);  /* check that CPG_REASON_NODEUP is an integer */
-  return n;
-}
-
-static int _cffi_const_CPG_REASON_PROCDOWN(unsigned long long *o)
-{
-  int n = (CPG_REASON_PROCDOWN) <= 0;
-  *o = (unsigned long long)((CPG_REASON_PROCDOWN) | 0);  /* check that CPG_REASON_PROCDOWN is an integer */
-  return n;
-}
-
-static int _cffi_const_CS_DISPATCH_ONE_NONBLOCKING(unsigned long long *o)
-{
-  int n = (CS_DISPATCH_ONE_NONBLOCKING) <= 0;
-  *o = (unsigned long long)((CS_DISPATCH_ONE_NONBLOCKING) | 0);  /* check that CS_DISPATCH_ONE_NONBLOCKING is an integer */
+  int n = (CPG_ITERATION_ALL) <= 0;
+  *o = (unsigned long long)((CPG_ITERATION_ALL) | 0);  /* check that CPG_ITERATION_ALL is an integer */
   return n;
 }
 
@@ -1141,154 +1443,87 @@ static int _cffi_const_CS_ERR_SECURITY(unsigned long long *o)
   return n;
 }
 
-_CFFI_UNUSED_FN
-static void _cffi_checkfld_typedef_quorum_model_data_t(quorum_model_data_t *p)
+static int _cffi_const_RGMGR_CPG(unsigned long long *o)
 {
-  /* only to generate compile-time warnings or errors */
-  (void)p;
-  { quorum_model_t *tmp = &p->model; (void)tmp; }
-}
-struct _cffi_align_typedef_quorum_model_data_t { char x; quorum_model_data_t y; };
-
-static int _cffi_const_QUORUM_MODEL_V1(unsigned long long *o)
-{
-  int n = (QUORUM_MODEL_V1) <= 0;
-  *o = (unsigned long long)((QUORUM_MODEL_V1) | 0);  /* check that QUORUM_MODEL_V1 is an integer */
+  int n = (RGMGR_CPG) <= 0;
+  *o = (unsigned long long)((RGMGR_CPG) | 0);  /* check that RGMGR_CPG is an integer */
   return n;
 }
 
-_CFFI_UNUSED_FN
-static void _cffi_checkfld_typedef_quorum_model_v1_data_t(quorum_model_v1_data_t *p)
+static int _cffi_const_RGMGR_QUORUM(unsigned long long *o)
 {
-  /* only to generate compile-time warnings or errors */
-  (void)p;
-  { quorum_model_t *tmp = &p->model; (void)tmp; }
-  { void(* *tmp)(uint64_t, uint32_t, struct quorum_ring_id, uint32_t, uint32_t const *) = &p->quorum_notify_fn; (void)tmp; }
-  { void(* *tmp)(uint64_t, struct quorum_ring_id, uint32_t, uint32_t const *, uint32_t, uint32_t const *, uint32_t, uint32_t const *) = &p->nodelist_notify_fn; (void)tmp; }
-}
-struct _cffi_align_typedef_quorum_model_v1_data_t { char x; quorum_model_v1_data_t y; };
-
-static struct _cffi_externpy_s _cffi_externpy__rgmgr_cfg_shutdown =
-  { "rgmgr._corosync.rgmgr_cfg_shutdown", 0, 0, 0 };
-
-static void rgmgr_cfg_shutdown(uint64_t a0, corosync_cfg_shutdown_flags_t a1)
-{
-  char a[16];
-  char *p = a;
-  *(uint64_t *)(p + 0) = a0;
-  *(corosync_cfg_shutdown_flags_t *)(p + 8) = a1;
-  _cffi_call_python(&_cffi_externpy__rgmgr_cfg_shutdown, p);
+  int n = (RGMGR_QUORUM) <= 0;
+  *o = (unsigned long long)((RGMGR_QUORUM) | 0);  /* check that RGMGR_QUORUM is an integer */
+  return n;
 }
 
-static struct _cffi_externpy_s _cffi_externpy__rgmgr_cpg_confchg =
-  { "rgmgr._corosync.rgmgr_cpg_confchg", 0, 0, 0 };
-
-static void rgmgr_cpg_confchg(uint64_t a0, struct cpg_name const * a1, struct cpg_address const * a2, size_t a3, struct cpg_address const * a4, size_t a5, struct cpg_address const * a6, size_t a7)
+static int _cffi_const_RGMGR_VOTEQUORUM(unsigned long long *o)
 {
-  char a[64];
-  char *p = a;
-  *(uint64_t *)(p + 0) = a0;
-  *(struct cpg_name const * *)(p + 8) = a1;
-  *(struct cpg_address const * *)(p + 16) = a2;
-  *(size_t *)(p + 24) = a3;
-  *(struct cpg_address const * *)(p + 32) = a4;
-  *(size_t *)(p + 40) = a5;
-  *(struct cpg_address const * *)(p + 48) = a6;
-  *(size_t *)(p + 56) = a7;
-  _cffi_call_python(&_cffi_externpy__rgmgr_cpg_confchg, p);
+  int n = (RGMGR_VOTEQUORUM) <= 0;
+  *o = (unsigned long long)((RGMGR_VOTEQUORUM) | 0);  /* check that RGMGR_VOTEQUORUM is an integer */
+  return n;
 }
 
-static struct _cffi_externpy_s _cffi_externpy__rgmgr_cpg_deliver =
-  { "rgmgr._corosync.rgmgr_cpg_deliver", 0, 0, 0 };
-
-static void rgmgr_cpg_deliver(uint64_t a0, struct cpg_name const * a1, uint32_t a2, uint32_t a3, void * a4, size_t a5)
+static int _cffi_const_RGMGR_CFG(unsigned long long *o)
 {
-  char a[48];
-  char *p = a;
-  *(uint64_t *)(p + 0) = a0;
-  *(struct cpg_name const * *)(p + 8) = a1;
-  *(uint32_t *)(p + 16) = a2;
-  *(uint32_t *)(p + 24) = a3;
-  *(void * *)(p + 32) = a4;
-  *(size_t *)(p + 40) = a5;
-  _cffi_call_python(&_cffi_externpy__rgmgr_cpg_deliver, p);
+  int n = (RGMGR_CFG) <= 0;
+  *o = (unsigned long long)((RGMGR_CFG) | 0);  /* check that RGMGR_CFG is an integer */
+  return n;
 }
 
-static struct _cffi_externpy_s _cffi_externpy__rgmgr_cpg_totem_confchg =
-  { "rgmgr._corosync.rgmgr_cpg_totem_confchg", 0, 0, 0 };
-
-static void rgmgr_cpg_totem_confchg(uint64_t a0, struct cpg_ring_id a1, uint32_t a2, uint32_t const * a3)
+static int _cffi_const_RGMGR_CMAP(unsigned long long *o)
 {
-  char a[32];
-  char *p = a;
-  *(uint64_t *)(p + 0) = a0;
-  *(struct cpg_ring_id * *)(p + 8) = &a1;
-  *(uint32_t *)(p + 16) = a2;
-  *(uint32_t const * *)(p + 24) = a3;
-  _cffi_call_python(&_cffi_externpy__rgmgr_cpg_totem_confchg, p);
+  int n = (RGMGR_CMAP) <= 0;
+  *o = (unsigned long long)((RGMGR_CMAP) | 0);  /* check that RGMGR_CMAP is an integer */
+  return n;
 }
 
-static struct _cffi_externpy_s _cffi_externpy__rgmgr_quorum_nodelist =
-  { "rgmgr._corosync.rgmgr_quorum_nodelist", 0, 0, 0 };
-
-static void rgmgr_quorum_nodelist(uint64_t a0, struct quorum_ring_id a1, uint32_t a2, uint32_t const * a3, uint32_t a4, uint32_t const * a5, uint32_t a6, uint32_t const * a7)
+static cs_error_t _cffi_d_cmap_delete(uint64_t x0, char const * x1)
 {
-  char a[64];
-  char *p = a;
-  *(uint64_t *)(p + 0) = a0;
-  *(struct quorum_ring_id * *)(p + 8) = &a1;
-  *(uint32_t *)(p + 16) = a2;
-  *(uint32_t const * *)(p + 24) = a3;
-  *(uint32_t *)(p + 32) = a4;
-  *(uint32_t const * *)(p + 40) = a5;
-  *(uint32_t *)(p + 48) = a6;
-  *(uint32_t const * *)(p + 56) = a7;
-  _cffi_call_python(&_cffi_externpy__rgmgr_quorum_nodelist, p);
-}
-
-static struct _cffi_externpy_s _cffi_externpy__rgmgr_quorum_notify =
-  { "rgmgr._corosync.rgmgr_quorum_notify", 0, 0, 0 };
-
-static void rgmgr_quorum_notify(uint64_t a0, uint32_t a1, struct quorum_ring_id a2, uint32_t a3, uint32_t const * a4)
-{
-  char a[40];
-  char *p = a;
-  *(uint64_t *)(p + 0) = a0;
-  *(uint32_t *)(p + 8) = a1;
-  *(struct quorum_ring_id * *)(p + 16) = &a2;
-  *(uint32_t *)(p + 24) = a3;
-  *(uint32_t const * *)(p + 32) = a4;
-  _cffi_call_python(&_cffi_externpy__rgmgr_quorum_notify, p);
-}
-
-static cs_error_t _cffi_d_cmap_finalize(uint64_t x0)
-{
-  return cmap_finalize(x0);
+  return cmap_delete(x0, x1);
 }
 #ifndef PYPY_VERSION
 static PyObject *
-_cffi_f_cmap_finalize(PyObject *self, PyObject *arg0)
+_cffi_f_cmap_delete(PyObject *self, PyObject *args)
 {
   uint64_t x0;
+  char const * x1;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
   cs_error_t result;
   PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+
+  if (!PyArg_UnpackTuple(args, "cmap_delete", 2, 2, &arg0, &arg1))
+    return NULL;
 
   x0 = _cffi_to_c_int(arg0, uint64_t);
   if (x0 == (uint64_t)-1 && PyErr_Occurred())
     return NULL;
 
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(37), arg1, (char **)&x1);
+  if (datasize != 0) {
+    x1 = ((size_t)datasize) <= 640 ? (char const *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(37), arg1, (char **)&x1,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
   Py_BEGIN_ALLOW_THREADS
   _cffi_restore_errno();
-  { result = cmap_finalize(x0); }
+  { result = cmap_delete(x0, x1); }
   _cffi_save_errno();
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
 #else
-#  define _cffi_f_cmap_finalize _cffi_d_cmap_finalize
+#  define _cffi_f_cmap_delete _cffi_d_cmap_delete
 #endif
 
 static cs_error_t _cffi_d_cmap_get(uint64_t x0, char const * x1, void * x2, size_t * x3, cmap_value_types_t * x4)
@@ -1322,37 +1557,37 @@ _cffi_f_cmap_get(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(26), arg1, (char **)&x1);
+      _cffi_type(37), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (char const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(26), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(37), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(12), arg2, (char **)&x2);
+      _cffi_type(58), arg2, (char **)&x2);
   if (datasize != 0) {
     x2 = ((size_t)datasize) <= 640 ? (void *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(12), arg2, (char **)&x2,
+    if (_cffi_convert_array_argument(_cffi_type(58), arg2, (char **)&x2,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(33), arg3, (char **)&x3);
+      _cffi_type(59), arg3, (char **)&x3);
   if (datasize != 0) {
     x3 = ((size_t)datasize) <= 640 ? (size_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(33), arg3, (char **)&x3,
+    if (_cffi_convert_array_argument(_cffi_type(59), arg3, (char **)&x3,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(34), arg4, (char **)&x4);
+      _cffi_type(60), arg4, (char **)&x4);
   if (datasize != 0) {
     x4 = ((size_t)datasize) <= 640 ? (cmap_value_types_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(34), arg4, (char **)&x4,
+    if (_cffi_convert_array_argument(_cffi_type(60), arg4, (char **)&x4,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -1364,7 +1599,7 @@ _cffi_f_cmap_get(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -1393,15 +1628,15 @@ _cffi_f_cmap_initialize_map(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(1), arg0, (char **)&x0);
+      _cffi_type(16), arg0, (char **)&x0);
   if (datasize != 0) {
     x0 = ((size_t)datasize) <= 640 ? (uint64_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(1), arg0, (char **)&x0,
+    if (_cffi_convert_array_argument(_cffi_type(16), arg0, (char **)&x0,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
-  if (_cffi_to_c((char *)&x1, _cffi_type(2), arg1) < 0)
+  if (_cffi_to_c((char *)&x1, _cffi_type(20), arg1) < 0)
     return NULL;
 
   Py_BEGIN_ALLOW_THREADS
@@ -1411,7 +1646,7 @@ _cffi_f_cmap_initialize_map(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -1452,7 +1687,7 @@ _cffi_f_cmap_iter_finalize(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   return pyresult;
 }
 #else
@@ -1486,19 +1721,19 @@ _cffi_f_cmap_iter_init(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(26), arg1, (char **)&x1);
+      _cffi_type(37), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (char const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(26), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(37), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(1), arg2, (char **)&x2);
+      _cffi_type(16), arg2, (char **)&x2);
   if (datasize != 0) {
     x2 = ((size_t)datasize) <= 640 ? (uint64_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(1), arg2, (char **)&x2,
+    if (_cffi_convert_array_argument(_cffi_type(16), arg2, (char **)&x2,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -1510,7 +1745,7 @@ _cffi_f_cmap_iter_init(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -1553,28 +1788,28 @@ _cffi_f_cmap_iter_next(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(69), arg2, (char **)&x2);
+      _cffi_type(108), arg2, (char **)&x2);
   if (datasize != 0) {
     x2 = ((size_t)datasize) <= 640 ? (char *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(69), arg2, (char **)&x2,
+    if (_cffi_convert_array_argument(_cffi_type(108), arg2, (char **)&x2,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(33), arg3, (char **)&x3);
+      _cffi_type(59), arg3, (char **)&x3);
   if (datasize != 0) {
     x3 = ((size_t)datasize) <= 640 ? (size_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(33), arg3, (char **)&x3,
+    if (_cffi_convert_array_argument(_cffi_type(59), arg3, (char **)&x3,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(34), arg4, (char **)&x4);
+      _cffi_type(60), arg4, (char **)&x4);
   if (datasize != 0) {
     x4 = ((size_t)datasize) <= 640 ? (cmap_value_types_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(34), arg4, (char **)&x4,
+    if (_cffi_convert_array_argument(_cffi_type(60), arg4, (char **)&x4,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -1586,7 +1821,7 @@ _cffi_f_cmap_iter_next(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -1594,55 +1829,197 @@ _cffi_f_cmap_iter_next(PyObject *self, PyObject *args)
 #  define _cffi_f_cmap_iter_next _cffi_d_cmap_iter_next
 #endif
 
-static cs_error_t _cffi_d_corosync_cfg_dispatch(uint64_t x0, cs_dispatch_flags_t x1)
+static cs_error_t _cffi_d_cmap_set(uint64_t x0, char const * x1, void const * x2, size_t x3, cmap_value_types_t x4)
 {
-  return corosync_cfg_dispatch(x0, x1);
+  return cmap_set(x0, x1, x2, x3, x4);
 }
 #ifndef PYPY_VERSION
 static PyObject *
-_cffi_f_corosync_cfg_dispatch(PyObject *self, PyObject *args)
+_cffi_f_cmap_set(PyObject *self, PyObject *args)
 {
   uint64_t x0;
-  cs_dispatch_flags_t x1;
+  char const * x1;
+  void const * x2;
+  size_t x3;
+  cmap_value_types_t x4;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
   cs_error_t result;
   PyObject *pyresult;
   PyObject *arg0;
   PyObject *arg1;
+  PyObject *arg2;
+  PyObject *arg3;
+  PyObject *arg4;
 
-  if (!PyArg_UnpackTuple(args, "corosync_cfg_dispatch", 2, 2, &arg0, &arg1))
+  if (!PyArg_UnpackTuple(args, "cmap_set", 5, 5, &arg0, &arg1, &arg2, &arg3, &arg4))
     return NULL;
 
   x0 = _cffi_to_c_int(arg0, uint64_t);
   if (x0 == (uint64_t)-1 && PyErr_Occurred())
     return NULL;
 
-  if (_cffi_to_c((char *)&x1, _cffi_type(48), arg1) < 0)
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(37), arg1, (char **)&x1);
+  if (datasize != 0) {
+    x1 = ((size_t)datasize) <= 640 ? (char const *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(37), arg1, (char **)&x1,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(65), arg2, (char **)&x2);
+  if (datasize != 0) {
+    x2 = ((size_t)datasize) <= 640 ? (void const *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(65), arg2, (char **)&x2,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  x3 = _cffi_to_c_int(arg3, size_t);
+  if (x3 == (size_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  if (_cffi_to_c((char *)&x4, _cffi_type(67), arg4) < 0)
     return NULL;
 
   Py_BEGIN_ALLOW_THREADS
   _cffi_restore_errno();
-  { result = corosync_cfg_dispatch(x0, x1); }
+  { result = cmap_set(x0, x1, x2, x3, x4); }
   _cffi_save_errno();
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
 #else
-#  define _cffi_f_corosync_cfg_dispatch _cffi_d_corosync_cfg_dispatch
+#  define _cffi_f_cmap_set _cffi_d_cmap_set
 #endif
 
-static cs_error_t _cffi_d_corosync_cfg_fd_get(uint64_t x0, int32_t * x1)
+static cs_error_t _cffi_d_cmap_track_delete(uint64_t x0, uint64_t x1)
 {
-  return corosync_cfg_fd_get(x0, x1);
+  return cmap_track_delete(x0, x1);
 }
 #ifndef PYPY_VERSION
 static PyObject *
-_cffi_f_corosync_cfg_fd_get(PyObject *self, PyObject *args)
+_cffi_f_cmap_track_delete(PyObject *self, PyObject *args)
 {
   uint64_t x0;
-  int32_t * x1;
+  uint64_t x1;
+  cs_error_t result;
+  PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+
+  if (!PyArg_UnpackTuple(args, "cmap_track_delete", 2, 2, &arg0, &arg1))
+    return NULL;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  x1 = _cffi_to_c_int(arg1, uint64_t);
+  if (x1 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = cmap_track_delete(x0, x1); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  return pyresult;
+}
+#else
+#  define _cffi_f_cmap_track_delete _cffi_d_cmap_track_delete
+#endif
+
+static cs_error_t _cffi_d_corosync_cfg_get_node_addrs(uint64_t x0, unsigned int x1, size_t x2, int * x3, corosync_cfg_node_address_t * x4)
+{
+  return corosync_cfg_get_node_addrs(x0, x1, x2, x3, x4);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_corosync_cfg_get_node_addrs(PyObject *self, PyObject *args)
+{
+  uint64_t x0;
+  unsigned int x1;
+  size_t x2;
+  int * x3;
+  corosync_cfg_node_address_t * x4;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
+  cs_error_t result;
+  PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+  PyObject *arg2;
+  PyObject *arg3;
+  PyObject *arg4;
+
+  if (!PyArg_UnpackTuple(args, "corosync_cfg_get_node_addrs", 5, 5, &arg0, &arg1, &arg2, &arg3, &arg4))
+    return NULL;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  x1 = _cffi_to_c_int(arg1, unsigned int);
+  if (x1 == (unsigned int)-1 && PyErr_Occurred())
+    return NULL;
+
+  x2 = _cffi_to_c_int(arg2, size_t);
+  if (x2 == (size_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(7), arg3, (char **)&x3);
+  if (datasize != 0) {
+    x3 = ((size_t)datasize) <= 640 ? (int *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(7), arg3, (char **)&x3,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(140), arg4, (char **)&x4);
+  if (datasize != 0) {
+    x4 = ((size_t)datasize) <= 640 ? (corosync_cfg_node_address_t *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(140), arg4, (char **)&x4,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = corosync_cfg_get_node_addrs(x0, x1, x2, x3, x4); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
+  return pyresult;
+}
+#else
+#  define _cffi_f_corosync_cfg_get_node_addrs _cffi_d_corosync_cfg_get_node_addrs
+#endif
+
+static cs_error_t _cffi_d_corosync_cfg_local_get(uint64_t x0, unsigned int * x1)
+{
+  return corosync_cfg_local_get(x0, x1);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_corosync_cfg_local_get(PyObject *self, PyObject *args)
+{
+  uint64_t x0;
+  unsigned int * x1;
   Py_ssize_t datasize;
   struct _cffi_freeme_s *large_args_free = NULL;
   cs_error_t result;
@@ -1650,7 +2027,7 @@ _cffi_f_corosync_cfg_fd_get(PyObject *self, PyObject *args)
   PyObject *arg0;
   PyObject *arg1;
 
-  if (!PyArg_UnpackTuple(args, "corosync_cfg_fd_get", 2, 2, &arg0, &arg1))
+  if (!PyArg_UnpackTuple(args, "corosync_cfg_local_get", 2, 2, &arg0, &arg1))
     return NULL;
 
   x0 = _cffi_to_c_int(arg0, uint64_t);
@@ -1658,110 +2035,86 @@ _cffi_f_corosync_cfg_fd_get(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(56), arg1, (char **)&x1);
+      _cffi_type(33), arg1, (char **)&x1);
   if (datasize != 0) {
-    x1 = ((size_t)datasize) <= 640 ? (int32_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(56), arg1, (char **)&x1,
+    x1 = ((size_t)datasize) <= 640 ? (unsigned int *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(33), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   Py_BEGIN_ALLOW_THREADS
   _cffi_restore_errno();
-  { result = corosync_cfg_fd_get(x0, x1); }
+  { result = corosync_cfg_local_get(x0, x1); }
   _cffi_save_errno();
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
 #else
-#  define _cffi_f_corosync_cfg_fd_get _cffi_d_corosync_cfg_fd_get
+#  define _cffi_f_corosync_cfg_local_get _cffi_d_corosync_cfg_local_get
 #endif
 
-static cs_error_t _cffi_d_corosync_cfg_finalize(uint64_t x0)
+static cs_error_t _cffi_d_corosync_cfg_node_status_get(uint64_t x0, unsigned int x1, corosync_cfg_node_status_version_t x2, void * x3)
 {
-  return corosync_cfg_finalize(x0);
+  return corosync_cfg_node_status_get(x0, x1, x2, x3);
 }
 #ifndef PYPY_VERSION
 static PyObject *
-_cffi_f_corosync_cfg_finalize(PyObject *self, PyObject *arg0)
+_cffi_f_corosync_cfg_node_status_get(PyObject *self, PyObject *args)
 {
   uint64_t x0;
-  cs_error_t result;
-  PyObject *pyresult;
-
-  x0 = _cffi_to_c_int(arg0, uint64_t);
-  if (x0 == (uint64_t)-1 && PyErr_Occurred())
-    return NULL;
-
-  Py_BEGIN_ALLOW_THREADS
-  _cffi_restore_errno();
-  { result = corosync_cfg_finalize(x0); }
-  _cffi_save_errno();
-  Py_END_ALLOW_THREADS
-
-  (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
-  return pyresult;
-}
-#else
-#  define _cffi_f_corosync_cfg_finalize _cffi_d_corosync_cfg_finalize
-#endif
-
-static cs_error_t _cffi_d_corosync_cfg_initialize(uint64_t * x0, corosync_cfg_callbacks_t const * x1)
-{
-  return corosync_cfg_initialize(x0, x1);
-}
-#ifndef PYPY_VERSION
-static PyObject *
-_cffi_f_corosync_cfg_initialize(PyObject *self, PyObject *args)
-{
-  uint64_t * x0;
-  corosync_cfg_callbacks_t const * x1;
+  unsigned int x1;
+  corosync_cfg_node_status_version_t x2;
+  void * x3;
   Py_ssize_t datasize;
   struct _cffi_freeme_s *large_args_free = NULL;
   cs_error_t result;
   PyObject *pyresult;
   PyObject *arg0;
   PyObject *arg1;
+  PyObject *arg2;
+  PyObject *arg3;
 
-  if (!PyArg_UnpackTuple(args, "corosync_cfg_initialize", 2, 2, &arg0, &arg1))
+  if (!PyArg_UnpackTuple(args, "corosync_cfg_node_status_get", 4, 4, &arg0, &arg1, &arg2, &arg3))
+    return NULL;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  x1 = _cffi_to_c_int(arg1, unsigned int);
+  if (x1 == (unsigned int)-1 && PyErr_Occurred())
+    return NULL;
+
+  if (_cffi_to_c((char *)&x2, _cffi_type(132), arg2) < 0)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(1), arg0, (char **)&x0);
+      _cffi_type(58), arg3, (char **)&x3);
   if (datasize != 0) {
-    x0 = ((size_t)datasize) <= 640 ? (uint64_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(1), arg0, (char **)&x0,
-            datasize, &large_args_free) < 0)
-      return NULL;
-  }
-
-  datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(6), arg1, (char **)&x1);
-  if (datasize != 0) {
-    x1 = ((size_t)datasize) <= 640 ? (corosync_cfg_callbacks_t const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(6), arg1, (char **)&x1,
+    x3 = ((size_t)datasize) <= 640 ? (void *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(58), arg3, (char **)&x3,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   Py_BEGIN_ALLOW_THREADS
   _cffi_restore_errno();
-  { result = corosync_cfg_initialize(x0, x1); }
+  { result = corosync_cfg_node_status_get(x0, x1, x2, x3); }
   _cffi_save_errno();
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
 #else
-#  define _cffi_f_corosync_cfg_initialize _cffi_d_corosync_cfg_initialize
+#  define _cffi_f_corosync_cfg_node_status_get _cffi_d_corosync_cfg_node_status_get
 #endif
 
 static cs_error_t _cffi_d_corosync_cfg_replyto_shutdown(uint64_t x0, corosync_cfg_shutdown_reply_flags_t x1)
@@ -1786,7 +2139,7 @@ _cffi_f_corosync_cfg_replyto_shutdown(PyObject *self, PyObject *args)
   if (x0 == (uint64_t)-1 && PyErr_Occurred())
     return NULL;
 
-  if (_cffi_to_c((char *)&x1, _cffi_type(38), arg1) < 0)
+  if (_cffi_to_c((char *)&x1, _cffi_type(71), arg1) < 0)
     return NULL;
 
   Py_BEGIN_ALLOW_THREADS
@@ -1796,11 +2149,81 @@ _cffi_f_corosync_cfg_replyto_shutdown(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   return pyresult;
 }
 #else
 #  define _cffi_f_corosync_cfg_replyto_shutdown _cffi_d_corosync_cfg_replyto_shutdown
+#endif
+
+static cs_error_t _cffi_d_corosync_cfg_ring_status_get(uint64_t x0, char * * * x1, char * * * x2, unsigned int * x3)
+{
+  return corosync_cfg_ring_status_get(x0, x1, x2, x3);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_corosync_cfg_ring_status_get(PyObject *self, PyObject *args)
+{
+  uint64_t x0;
+  char * * * x1;
+  char * * * x2;
+  unsigned int * x3;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
+  cs_error_t result;
+  PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+  PyObject *arg2;
+  PyObject *arg3;
+
+  if (!PyArg_UnpackTuple(args, "corosync_cfg_ring_status_get", 4, 4, &arg0, &arg1, &arg2, &arg3))
+    return NULL;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(31), arg1, (char **)&x1);
+  if (datasize != 0) {
+    x1 = ((size_t)datasize) <= 640 ? (char * * *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(31), arg1, (char **)&x1,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(31), arg2, (char **)&x2);
+  if (datasize != 0) {
+    x2 = ((size_t)datasize) <= 640 ? (char * * *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(31), arg2, (char **)&x2,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(33), arg3, (char **)&x3);
+  if (datasize != 0) {
+    x3 = ((size_t)datasize) <= 640 ? (unsigned int *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(33), arg3, (char **)&x3,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = corosync_cfg_ring_status_get(x0, x1, x2, x3); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
+  return pyresult;
+}
+#else
+#  define _cffi_f_corosync_cfg_ring_status_get _cffi_d_corosync_cfg_ring_status_get
 #endif
 
 static cs_error_t _cffi_d_corosync_cfg_trackstart(uint64_t x0, uint8_t x1)
@@ -1836,62 +2259,147 @@ _cffi_f_corosync_cfg_trackstart(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   return pyresult;
 }
 #else
 #  define _cffi_f_corosync_cfg_trackstart _cffi_d_corosync_cfg_trackstart
 #endif
 
-static cs_error_t _cffi_d_cpg_dispatch(uint64_t x0, cs_dispatch_flags_t x1)
+static cs_error_t _cffi_d_corosync_cfg_trackstop(uint64_t x0)
 {
-  return cpg_dispatch(x0, x1);
+  return corosync_cfg_trackstop(x0);
 }
 #ifndef PYPY_VERSION
 static PyObject *
-_cffi_f_cpg_dispatch(PyObject *self, PyObject *args)
+_cffi_f_corosync_cfg_trackstop(PyObject *self, PyObject *arg0)
 {
   uint64_t x0;
-  cs_dispatch_flags_t x1;
+  cs_error_t result;
+  PyObject *pyresult;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = corosync_cfg_trackstop(x0); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  return pyresult;
+}
+#else
+#  define _cffi_f_corosync_cfg_trackstop _cffi_d_corosync_cfg_trackstop
+#endif
+
+static cs_error_t _cffi_d_cpg_iteration_finalize(uint64_t x0)
+{
+  return cpg_iteration_finalize(x0);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_cpg_iteration_finalize(PyObject *self, PyObject *arg0)
+{
+  uint64_t x0;
+  cs_error_t result;
+  PyObject *pyresult;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = cpg_iteration_finalize(x0); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  return pyresult;
+}
+#else
+#  define _cffi_f_cpg_iteration_finalize _cffi_d_cpg_iteration_finalize
+#endif
+
+static cs_error_t _cffi_d_cpg_iteration_initialize(uint64_t x0, cpg_iteration_type_t x1, struct cpg_name const * x2, uint64_t * x3)
+{
+  return cpg_iteration_initialize(x0, x1, x2, x3);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_cpg_iteration_initialize(PyObject *self, PyObject *args)
+{
+  uint64_t x0;
+  cpg_iteration_type_t x1;
+  struct cpg_name const * x2;
+  uint64_t * x3;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
   cs_error_t result;
   PyObject *pyresult;
   PyObject *arg0;
   PyObject *arg1;
+  PyObject *arg2;
+  PyObject *arg3;
 
-  if (!PyArg_UnpackTuple(args, "cpg_dispatch", 2, 2, &arg0, &arg1))
+  if (!PyArg_UnpackTuple(args, "cpg_iteration_initialize", 4, 4, &arg0, &arg1, &arg2, &arg3))
     return NULL;
 
   x0 = _cffi_to_c_int(arg0, uint64_t);
   if (x0 == (uint64_t)-1 && PyErr_Occurred())
     return NULL;
 
-  if (_cffi_to_c((char *)&x1, _cffi_type(48), arg1) < 0)
+  if (_cffi_to_c((char *)&x1, _cffi_type(75), arg1) < 0)
     return NULL;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(76), arg2, (char **)&x2);
+  if (datasize != 0) {
+    x2 = ((size_t)datasize) <= 640 ? (struct cpg_name const *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(76), arg2, (char **)&x2,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(16), arg3, (char **)&x3);
+  if (datasize != 0) {
+    x3 = ((size_t)datasize) <= 640 ? (uint64_t *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(16), arg3, (char **)&x3,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
 
   Py_BEGIN_ALLOW_THREADS
   _cffi_restore_errno();
-  { result = cpg_dispatch(x0, x1); }
+  { result = cpg_iteration_initialize(x0, x1, x2, x3); }
   _cffi_save_errno();
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
 #else
-#  define _cffi_f_cpg_dispatch _cffi_d_cpg_dispatch
+#  define _cffi_f_cpg_iteration_initialize _cffi_d_cpg_iteration_initialize
 #endif
 
-static cs_error_t _cffi_d_cpg_fd_get(uint64_t x0, int * x1)
+static cs_error_t _cffi_d_cpg_iteration_next(uint64_t x0, struct cpg_iteration_description_t * x1)
 {
-  return cpg_fd_get(x0, x1);
+  return cpg_iteration_next(x0, x1);
 }
 #ifndef PYPY_VERSION
 static PyObject *
-_cffi_f_cpg_fd_get(PyObject *self, PyObject *args)
+_cffi_f_cpg_iteration_next(PyObject *self, PyObject *args)
 {
   uint64_t x0;
-  int * x1;
+  struct cpg_iteration_description_t * x1;
   Py_ssize_t datasize;
   struct _cffi_freeme_s *large_args_free = NULL;
   cs_error_t result;
@@ -1899,7 +2407,7 @@ _cffi_f_cpg_fd_get(PyObject *self, PyObject *args)
   PyObject *arg0;
   PyObject *arg1;
 
-  if (!PyArg_UnpackTuple(args, "cpg_fd_get", 2, 2, &arg0, &arg1))
+  if (!PyArg_UnpackTuple(args, "cpg_iteration_next", 2, 2, &arg0, &arg1))
     return NULL;
 
   x0 = _cffi_to_c_int(arg0, uint64_t);
@@ -1907,57 +2415,27 @@ _cffi_f_cpg_fd_get(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(52), arg1, (char **)&x1);
+      _cffi_type(85), arg1, (char **)&x1);
   if (datasize != 0) {
-    x1 = ((size_t)datasize) <= 640 ? (int *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(52), arg1, (char **)&x1,
+    x1 = ((size_t)datasize) <= 640 ? (struct cpg_iteration_description_t *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(85), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   Py_BEGIN_ALLOW_THREADS
   _cffi_restore_errno();
-  { result = cpg_fd_get(x0, x1); }
+  { result = cpg_iteration_next(x0, x1); }
   _cffi_save_errno();
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
 #else
-#  define _cffi_f_cpg_fd_get _cffi_d_cpg_fd_get
-#endif
-
-static cs_error_t _cffi_d_cpg_finalize(uint64_t x0)
-{
-  return cpg_finalize(x0);
-}
-#ifndef PYPY_VERSION
-static PyObject *
-_cffi_f_cpg_finalize(PyObject *self, PyObject *arg0)
-{
-  uint64_t x0;
-  cs_error_t result;
-  PyObject *pyresult;
-
-  x0 = _cffi_to_c_int(arg0, uint64_t);
-  if (x0 == (uint64_t)-1 && PyErr_Occurred())
-    return NULL;
-
-  Py_BEGIN_ALLOW_THREADS
-  _cffi_restore_errno();
-  { result = cpg_finalize(x0); }
-  _cffi_save_errno();
-  Py_END_ALLOW_THREADS
-
-  (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
-  return pyresult;
-}
-#else
-#  define _cffi_f_cpg_finalize _cffi_d_cpg_finalize
+#  define _cffi_f_cpg_iteration_next _cffi_d_cpg_iteration_next
 #endif
 
 static cs_error_t _cffi_d_cpg_join(uint64_t x0, struct cpg_name const * x1)
@@ -1985,10 +2463,10 @@ _cffi_f_cpg_join(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(60), arg1, (char **)&x1);
+      _cffi_type(76), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (struct cpg_name const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(60), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(76), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -2000,7 +2478,7 @@ _cffi_f_cpg_join(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2033,10 +2511,10 @@ _cffi_f_cpg_leave(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(60), arg1, (char **)&x1);
+      _cffi_type(76), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (struct cpg_name const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(60), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(76), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -2048,7 +2526,7 @@ _cffi_f_cpg_leave(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2081,10 +2559,10 @@ _cffi_f_cpg_local_get(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(79), arg1, (char **)&x1);
+      _cffi_type(33), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (unsigned int *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(79), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(33), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -2096,7 +2574,7 @@ _cffi_f_cpg_local_get(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2104,18 +2582,66 @@ _cffi_f_cpg_local_get(PyObject *self, PyObject *args)
 #  define _cffi_f_cpg_local_get _cffi_d_cpg_local_get
 #endif
 
-static cs_error_t _cffi_d_cpg_mcast_joined(uint64_t x0, cpg_guarantee_t x1, struct iovec const * x2, unsigned int x3)
+static cs_error_t _cffi_d_cpg_max_atomic_msgsize_get(uint64_t x0, uint32_t * x1)
 {
-  return cpg_mcast_joined(x0, x1, x2, x3);
+  return cpg_max_atomic_msgsize_get(x0, x1);
 }
 #ifndef PYPY_VERSION
 static PyObject *
-_cffi_f_cpg_mcast_joined(PyObject *self, PyObject *args)
+_cffi_f_cpg_max_atomic_msgsize_get(PyObject *self, PyObject *args)
 {
   uint64_t x0;
-  cpg_guarantee_t x1;
-  struct iovec const * x2;
-  unsigned int x3;
+  uint32_t * x1;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
+  cs_error_t result;
+  PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+
+  if (!PyArg_UnpackTuple(args, "cpg_max_atomic_msgsize_get", 2, 2, &arg0, &arg1))
+    return NULL;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(24), arg1, (char **)&x1);
+  if (datasize != 0) {
+    x1 = ((size_t)datasize) <= 640 ? (uint32_t *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(24), arg1, (char **)&x1,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = cpg_max_atomic_msgsize_get(x0, x1); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
+  return pyresult;
+}
+#else
+#  define _cffi_f_cpg_max_atomic_msgsize_get _cffi_d_cpg_max_atomic_msgsize_get
+#endif
+
+static cs_error_t _cffi_d_cpg_membership_get(uint64_t x0, struct cpg_name * x1, struct cpg_address * x2, int * x3)
+{
+  return cpg_membership_get(x0, x1, x2, x3);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_cpg_membership_get(PyObject *self, PyObject *args)
+{
+  uint64_t x0;
+  struct cpg_name * x1;
+  struct cpg_address * x2;
+  int * x3;
   Py_ssize_t datasize;
   struct _cffi_freeme_s *large_args_free = NULL;
   cs_error_t result;
@@ -2125,159 +2651,98 @@ _cffi_f_cpg_mcast_joined(PyObject *self, PyObject *args)
   PyObject *arg2;
   PyObject *arg3;
 
-  if (!PyArg_UnpackTuple(args, "cpg_mcast_joined", 4, 4, &arg0, &arg1, &arg2, &arg3))
+  if (!PyArg_UnpackTuple(args, "cpg_membership_get", 4, 4, &arg0, &arg1, &arg2, &arg3))
     return NULL;
 
   x0 = _cffi_to_c_int(arg0, uint64_t);
   if (x0 == (uint64_t)-1 && PyErr_Occurred())
     return NULL;
 
-  if (_cffi_to_c((char *)&x1, _cffi_type(42), arg1) < 0)
-    return NULL;
-
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(43), arg2, (char **)&x2);
+      _cffi_type(89), arg1, (char **)&x1);
   if (datasize != 0) {
-    x2 = ((size_t)datasize) <= 640 ? (struct iovec const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(43), arg2, (char **)&x2,
+    x1 = ((size_t)datasize) <= 640 ? (struct cpg_name *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(89), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
-  x3 = _cffi_to_c_int(arg3, unsigned int);
-  if (x3 == (unsigned int)-1 && PyErr_Occurred())
-    return NULL;
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(90), arg2, (char **)&x2);
+  if (datasize != 0) {
+    x2 = ((size_t)datasize) <= 640 ? (struct cpg_address *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(90), arg2, (char **)&x2,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(7), arg3, (char **)&x3);
+  if (datasize != 0) {
+    x3 = ((size_t)datasize) <= 640 ? (int *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(7), arg3, (char **)&x3,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
 
   Py_BEGIN_ALLOW_THREADS
   _cffi_restore_errno();
-  { result = cpg_mcast_joined(x0, x1, x2, x3); }
+  { result = cpg_membership_get(x0, x1, x2, x3); }
   _cffi_save_errno();
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
 #else
-#  define _cffi_f_cpg_mcast_joined _cffi_d_cpg_mcast_joined
+#  define _cffi_f_cpg_membership_get _cffi_d_cpg_membership_get
 #endif
 
-static cs_error_t _cffi_d_cpg_model_initialize(uint64_t * x0, cpg_model_t x1, cpg_model_data_t * x2, void * x3)
+static void _cffi_d_free(void * x0)
 {
-  return cpg_model_initialize(x0, x1, x2, x3);
+  free(x0);
 }
 #ifndef PYPY_VERSION
 static PyObject *
-_cffi_f_cpg_model_initialize(PyObject *self, PyObject *args)
+_cffi_f_free(PyObject *self, PyObject *arg0)
 {
-  uint64_t * x0;
-  cpg_model_t x1;
-  cpg_model_data_t * x2;
-  void * x3;
+  void * x0;
   Py_ssize_t datasize;
   struct _cffi_freeme_s *large_args_free = NULL;
-  cs_error_t result;
-  PyObject *pyresult;
-  PyObject *arg0;
-  PyObject *arg1;
-  PyObject *arg2;
-  PyObject *arg3;
-
-  if (!PyArg_UnpackTuple(args, "cpg_model_initialize", 4, 4, &arg0, &arg1, &arg2, &arg3))
-    return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(1), arg0, (char **)&x0);
+      _cffi_type(58), arg0, (char **)&x0);
   if (datasize != 0) {
-    x0 = ((size_t)datasize) <= 640 ? (uint64_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(1), arg0, (char **)&x0,
-            datasize, &large_args_free) < 0)
-      return NULL;
-  }
-
-  if (_cffi_to_c((char *)&x1, _cffi_type(10), arg1) < 0)
-    return NULL;
-
-  datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(11), arg2, (char **)&x2);
-  if (datasize != 0) {
-    x2 = ((size_t)datasize) <= 640 ? (cpg_model_data_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(11), arg2, (char **)&x2,
-            datasize, &large_args_free) < 0)
-      return NULL;
-  }
-
-  datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(12), arg3, (char **)&x3);
-  if (datasize != 0) {
-    x3 = ((size_t)datasize) <= 640 ? (void *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(12), arg3, (char **)&x3,
+    x0 = ((size_t)datasize) <= 640 ? (void *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(58), arg0, (char **)&x0,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   Py_BEGIN_ALLOW_THREADS
   _cffi_restore_errno();
-  { result = cpg_model_initialize(x0, x1, x2, x3); }
+  { free(x0); }
   _cffi_save_errno();
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
-  return pyresult;
+  Py_INCREF(Py_None);
+  return Py_None;
 }
 #else
-#  define _cffi_f_cpg_model_initialize _cffi_d_cpg_model_initialize
+#  define _cffi_f_free _cffi_d_free
 #endif
 
-static cs_error_t _cffi_d_quorum_dispatch(uint64_t x0, cs_dispatch_flags_t x1)
+static cs_error_t _cffi_d_quorum_getquorate(uint64_t x0, int * x1)
 {
-  return quorum_dispatch(x0, x1);
+  return quorum_getquorate(x0, x1);
 }
 #ifndef PYPY_VERSION
 static PyObject *
-_cffi_f_quorum_dispatch(PyObject *self, PyObject *args)
-{
-  uint64_t x0;
-  cs_dispatch_flags_t x1;
-  cs_error_t result;
-  PyObject *pyresult;
-  PyObject *arg0;
-  PyObject *arg1;
-
-  if (!PyArg_UnpackTuple(args, "quorum_dispatch", 2, 2, &arg0, &arg1))
-    return NULL;
-
-  x0 = _cffi_to_c_int(arg0, uint64_t);
-  if (x0 == (uint64_t)-1 && PyErr_Occurred())
-    return NULL;
-
-  if (_cffi_to_c((char *)&x1, _cffi_type(48), arg1) < 0)
-    return NULL;
-
-  Py_BEGIN_ALLOW_THREADS
-  _cffi_restore_errno();
-  { result = quorum_dispatch(x0, x1); }
-  _cffi_save_errno();
-  Py_END_ALLOW_THREADS
-
-  (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
-  return pyresult;
-}
-#else
-#  define _cffi_f_quorum_dispatch _cffi_d_quorum_dispatch
-#endif
-
-static cs_error_t _cffi_d_quorum_fd_get(uint64_t x0, int * x1)
-{
-  return quorum_fd_get(x0, x1);
-}
-#ifndef PYPY_VERSION
-static PyObject *
-_cffi_f_quorum_fd_get(PyObject *self, PyObject *args)
+_cffi_f_quorum_getquorate(PyObject *self, PyObject *args)
 {
   uint64_t x0;
   int * x1;
@@ -2288,7 +2753,7 @@ _cffi_f_quorum_fd_get(PyObject *self, PyObject *args)
   PyObject *arg0;
   PyObject *arg1;
 
-  if (!PyArg_UnpackTuple(args, "quorum_fd_get", 2, 2, &arg0, &arg1))
+  if (!PyArg_UnpackTuple(args, "quorum_getquorate", 2, 2, &arg0, &arg1))
     return NULL;
 
   x0 = _cffi_to_c_int(arg0, uint64_t);
@@ -2296,137 +2761,27 @@ _cffi_f_quorum_fd_get(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(52), arg1, (char **)&x1);
+      _cffi_type(7), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (int *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(52), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(7), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   Py_BEGIN_ALLOW_THREADS
   _cffi_restore_errno();
-  { result = quorum_fd_get(x0, x1); }
+  { result = quorum_getquorate(x0, x1); }
   _cffi_save_errno();
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
 #else
-#  define _cffi_f_quorum_fd_get _cffi_d_quorum_fd_get
-#endif
-
-static cs_error_t _cffi_d_quorum_finalize(uint64_t x0)
-{
-  return quorum_finalize(x0);
-}
-#ifndef PYPY_VERSION
-static PyObject *
-_cffi_f_quorum_finalize(PyObject *self, PyObject *arg0)
-{
-  uint64_t x0;
-  cs_error_t result;
-  PyObject *pyresult;
-
-  x0 = _cffi_to_c_int(arg0, uint64_t);
-  if (x0 == (uint64_t)-1 && PyErr_Occurred())
-    return NULL;
-
-  Py_BEGIN_ALLOW_THREADS
-  _cffi_restore_errno();
-  { result = quorum_finalize(x0); }
-  _cffi_save_errno();
-  Py_END_ALLOW_THREADS
-
-  (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
-  return pyresult;
-}
-#else
-#  define _cffi_f_quorum_finalize _cffi_d_quorum_finalize
-#endif
-
-static cs_error_t _cffi_d_quorum_model_initialize(uint64_t * x0, quorum_model_t x1, quorum_model_data_t * x2, uint32_t * x3, void * x4)
-{
-  return quorum_model_initialize(x0, x1, x2, x3, x4);
-}
-#ifndef PYPY_VERSION
-static PyObject *
-_cffi_f_quorum_model_initialize(PyObject *self, PyObject *args)
-{
-  uint64_t * x0;
-  quorum_model_t x1;
-  quorum_model_data_t * x2;
-  uint32_t * x3;
-  void * x4;
-  Py_ssize_t datasize;
-  struct _cffi_freeme_s *large_args_free = NULL;
-  cs_error_t result;
-  PyObject *pyresult;
-  PyObject *arg0;
-  PyObject *arg1;
-  PyObject *arg2;
-  PyObject *arg3;
-  PyObject *arg4;
-
-  if (!PyArg_UnpackTuple(args, "quorum_model_initialize", 5, 5, &arg0, &arg1, &arg2, &arg3, &arg4))
-    return NULL;
-
-  datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(1), arg0, (char **)&x0);
-  if (datasize != 0) {
-    x0 = ((size_t)datasize) <= 640 ? (uint64_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(1), arg0, (char **)&x0,
-            datasize, &large_args_free) < 0)
-      return NULL;
-  }
-
-  if (_cffi_to_c((char *)&x1, _cffi_type(16), arg1) < 0)
-    return NULL;
-
-  datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(17), arg2, (char **)&x2);
-  if (datasize != 0) {
-    x2 = ((size_t)datasize) <= 640 ? (quorum_model_data_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(17), arg2, (char **)&x2,
-            datasize, &large_args_free) < 0)
-      return NULL;
-  }
-
-  datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(18), arg3, (char **)&x3);
-  if (datasize != 0) {
-    x3 = ((size_t)datasize) <= 640 ? (uint32_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(18), arg3, (char **)&x3,
-            datasize, &large_args_free) < 0)
-      return NULL;
-  }
-
-  datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(12), arg4, (char **)&x4);
-  if (datasize != 0) {
-    x4 = ((size_t)datasize) <= 640 ? (void *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(12), arg4, (char **)&x4,
-            datasize, &large_args_free) < 0)
-      return NULL;
-  }
-
-  Py_BEGIN_ALLOW_THREADS
-  _cffi_restore_errno();
-  { result = quorum_model_initialize(x0, x1, x2, x3, x4); }
-  _cffi_save_errno();
-  Py_END_ALLOW_THREADS
-
-  (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
-  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
-  return pyresult;
-}
-#else
-#  define _cffi_f_quorum_model_initialize _cffi_d_quorum_model_initialize
+#  define _cffi_f_quorum_getquorate _cffi_d_quorum_getquorate
 #endif
 
 static cs_error_t _cffi_d_quorum_trackstart(uint64_t x0, unsigned int x1)
@@ -2462,12 +2817,705 @@ _cffi_f_quorum_trackstart(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(138));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
   return pyresult;
 }
 #else
 #  define _cffi_f_quorum_trackstart _cffi_d_quorum_trackstart
 #endif
+
+static cs_error_t _cffi_d_quorum_trackstop(uint64_t x0)
+{
+  return quorum_trackstop(x0);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_quorum_trackstop(PyObject *self, PyObject *arg0)
+{
+  uint64_t x0;
+  cs_error_t result;
+  PyObject *pyresult;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = quorum_trackstop(x0); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  return pyresult;
+}
+#else
+#  define _cffi_f_quorum_trackstop _cffi_d_quorum_trackstop
+#endif
+
+static cs_error_t _cffi_d_rgmgr_cfg_open(uint64_t * x0)
+{
+  return rgmgr_cfg_open(x0);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_rgmgr_cfg_open(PyObject *self, PyObject *arg0)
+{
+  uint64_t * x0;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
+  cs_error_t result;
+  PyObject *pyresult;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(16), arg0, (char **)&x0);
+  if (datasize != 0) {
+    x0 = ((size_t)datasize) <= 640 ? (uint64_t *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(16), arg0, (char **)&x0,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = rgmgr_cfg_open(x0); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
+  return pyresult;
+}
+#else
+#  define _cffi_f_rgmgr_cfg_open _cffi_d_rgmgr_cfg_open
+#endif
+
+static cs_error_t _cffi_d_rgmgr_cmap_track(uint64_t x0, char const * x1, int32_t x2, uint64_t * x3)
+{
+  return rgmgr_cmap_track(x0, x1, x2, x3);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_rgmgr_cmap_track(PyObject *self, PyObject *args)
+{
+  uint64_t x0;
+  char const * x1;
+  int32_t x2;
+  uint64_t * x3;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
+  cs_error_t result;
+  PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+  PyObject *arg2;
+  PyObject *arg3;
+
+  if (!PyArg_UnpackTuple(args, "rgmgr_cmap_track", 4, 4, &arg0, &arg1, &arg2, &arg3))
+    return NULL;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(37), arg1, (char **)&x1);
+  if (datasize != 0) {
+    x1 = ((size_t)datasize) <= 640 ? (char const *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(37), arg1, (char **)&x1,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  x2 = _cffi_to_c_int(arg2, int32_t);
+  if (x2 == (int32_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(16), arg3, (char **)&x3);
+  if (datasize != 0) {
+    x3 = ((size_t)datasize) <= 640 ? (uint64_t *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(16), arg3, (char **)&x3,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = rgmgr_cmap_track(x0, x1, x2, x3); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
+  return pyresult;
+}
+#else
+#  define _cffi_f_rgmgr_cmap_track _cffi_d_rgmgr_cmap_track
+#endif
+
+static cs_error_t _cffi_d_rgmgr_cpg_multicast(uint64_t x0, char const * x1, size_t x2)
+{
+  return rgmgr_cpg_multicast(x0, x1, x2);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_rgmgr_cpg_multicast(PyObject *self, PyObject *args)
+{
+  uint64_t x0;
+  char const * x1;
+  size_t x2;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
+  cs_error_t result;
+  PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+  PyObject *arg2;
+
+  if (!PyArg_UnpackTuple(args, "rgmgr_cpg_multicast", 3, 3, &arg0, &arg1, &arg2))
+    return NULL;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(37), arg1, (char **)&x1);
+  if (datasize != 0) {
+    x1 = ((size_t)datasize) <= 640 ? (char const *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(37), arg1, (char **)&x1,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  x2 = _cffi_to_c_int(arg2, size_t);
+  if (x2 == (size_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = rgmgr_cpg_multicast(x0, x1, x2); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
+  return pyresult;
+}
+#else
+#  define _cffi_f_rgmgr_cpg_multicast _cffi_d_rgmgr_cpg_multicast
+#endif
+
+static cs_error_t _cffi_d_rgmgr_cpg_open(uint64_t * x0)
+{
+  return rgmgr_cpg_open(x0);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_rgmgr_cpg_open(PyObject *self, PyObject *arg0)
+{
+  uint64_t * x0;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
+  cs_error_t result;
+  PyObject *pyresult;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(16), arg0, (char **)&x0);
+  if (datasize != 0) {
+    x0 = ((size_t)datasize) <= 640 ? (uint64_t *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(16), arg0, (char **)&x0,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = rgmgr_cpg_open(x0); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
+  return pyresult;
+}
+#else
+#  define _cffi_f_rgmgr_cpg_open _cffi_d_rgmgr_cpg_open
+#endif
+
+static cs_error_t _cffi_d_rgmgr_dispatch(int x0, uint64_t x1, struct rgmgr_batch * x2, unsigned int x3)
+{
+  return rgmgr_dispatch(x0, x1, x2, x3);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_rgmgr_dispatch(PyObject *self, PyObject *args)
+{
+  int x0;
+  uint64_t x1;
+  struct rgmgr_batch * x2;
+  unsigned int x3;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
+  cs_error_t result;
+  PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+  PyObject *arg2;
+  PyObject *arg3;
+
+  if (!PyArg_UnpackTuple(args, "rgmgr_dispatch", 4, 4, &arg0, &arg1, &arg2, &arg3))
+    return NULL;
+
+  x0 = _cffi_to_c_int(arg0, int);
+  if (x0 == (int)-1 && PyErr_Occurred())
+    return NULL;
+
+  x1 = _cffi_to_c_int(arg1, uint64_t);
+  if (x1 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(12), arg2, (char **)&x2);
+  if (datasize != 0) {
+    x2 = ((size_t)datasize) <= 640 ? (struct rgmgr_batch *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(12), arg2, (char **)&x2,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  x3 = _cffi_to_c_int(arg3, unsigned int);
+  if (x3 == (unsigned int)-1 && PyErr_Occurred())
+    return NULL;
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = rgmgr_dispatch(x0, x1, x2, x3); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
+  return pyresult;
+}
+#else
+#  define _cffi_f_rgmgr_dispatch _cffi_d_rgmgr_dispatch
+#endif
+
+static cs_error_t _cffi_d_rgmgr_fd(int x0, uint64_t x1, int * x2)
+{
+  return rgmgr_fd(x0, x1, x2);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_rgmgr_fd(PyObject *self, PyObject *args)
+{
+  int x0;
+  uint64_t x1;
+  int * x2;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
+  cs_error_t result;
+  PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+  PyObject *arg2;
+
+  if (!PyArg_UnpackTuple(args, "rgmgr_fd", 3, 3, &arg0, &arg1, &arg2))
+    return NULL;
+
+  x0 = _cffi_to_c_int(arg0, int);
+  if (x0 == (int)-1 && PyErr_Occurred())
+    return NULL;
+
+  x1 = _cffi_to_c_int(arg1, uint64_t);
+  if (x1 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(7), arg2, (char **)&x2);
+  if (datasize != 0) {
+    x2 = ((size_t)datasize) <= 640 ? (int *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(7), arg2, (char **)&x2,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = rgmgr_fd(x0, x1, x2); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
+  return pyresult;
+}
+#else
+#  define _cffi_f_rgmgr_fd _cffi_d_rgmgr_fd
+#endif
+
+static cs_error_t _cffi_d_rgmgr_finalize(int x0, uint64_t x1)
+{
+  return rgmgr_finalize(x0, x1);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_rgmgr_finalize(PyObject *self, PyObject *args)
+{
+  int x0;
+  uint64_t x1;
+  cs_error_t result;
+  PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+
+  if (!PyArg_UnpackTuple(args, "rgmgr_finalize", 2, 2, &arg0, &arg1))
+    return NULL;
+
+  x0 = _cffi_to_c_int(arg0, int);
+  if (x0 == (int)-1 && PyErr_Occurred())
+    return NULL;
+
+  x1 = _cffi_to_c_int(arg1, uint64_t);
+  if (x1 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = rgmgr_finalize(x0, x1); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  return pyresult;
+}
+#else
+#  define _cffi_f_rgmgr_finalize _cffi_d_rgmgr_finalize
+#endif
+
+static cs_error_t _cffi_d_rgmgr_quorum_open(uint64_t * x0, uint32_t * x1)
+{
+  return rgmgr_quorum_open(x0, x1);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_rgmgr_quorum_open(PyObject *self, PyObject *args)
+{
+  uint64_t * x0;
+  uint32_t * x1;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
+  cs_error_t result;
+  PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+
+  if (!PyArg_UnpackTuple(args, "rgmgr_quorum_open", 2, 2, &arg0, &arg1))
+    return NULL;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(16), arg0, (char **)&x0);
+  if (datasize != 0) {
+    x0 = ((size_t)datasize) <= 640 ? (uint64_t *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(16), arg0, (char **)&x0,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(24), arg1, (char **)&x1);
+  if (datasize != 0) {
+    x1 = ((size_t)datasize) <= 640 ? (uint32_t *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(24), arg1, (char **)&x1,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = rgmgr_quorum_open(x0, x1); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
+  return pyresult;
+}
+#else
+#  define _cffi_f_rgmgr_quorum_open _cffi_d_rgmgr_quorum_open
+#endif
+
+static cs_error_t _cffi_d_rgmgr_votequorum_open(uint64_t * x0)
+{
+  return rgmgr_votequorum_open(x0);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_rgmgr_votequorum_open(PyObject *self, PyObject *arg0)
+{
+  uint64_t * x0;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
+  cs_error_t result;
+  PyObject *pyresult;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(16), arg0, (char **)&x0);
+  if (datasize != 0) {
+    x0 = ((size_t)datasize) <= 640 ? (uint64_t *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(16), arg0, (char **)&x0,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = rgmgr_votequorum_open(x0); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
+  return pyresult;
+}
+#else
+#  define _cffi_f_rgmgr_votequorum_open _cffi_d_rgmgr_votequorum_open
+#endif
+
+static cs_error_t _cffi_d_votequorum_getinfo(uint64_t x0, unsigned int x1, struct votequorum_info * x2)
+{
+  return votequorum_getinfo(x0, x1, x2);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_votequorum_getinfo(PyObject *self, PyObject *args)
+{
+  uint64_t x0;
+  unsigned int x1;
+  struct votequorum_info * x2;
+  Py_ssize_t datasize;
+  struct _cffi_freeme_s *large_args_free = NULL;
+  cs_error_t result;
+  PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+  PyObject *arg2;
+
+  if (!PyArg_UnpackTuple(args, "votequorum_getinfo", 3, 3, &arg0, &arg1, &arg2))
+    return NULL;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  x1 = _cffi_to_c_int(arg1, unsigned int);
+  if (x1 == (unsigned int)-1 && PyErr_Occurred())
+    return NULL;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(145), arg2, (char **)&x2);
+  if (datasize != 0) {
+    x2 = ((size_t)datasize) <= 640 ? (struct votequorum_info *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(145), arg2, (char **)&x2,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = votequorum_getinfo(x0, x1, x2); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
+  return pyresult;
+}
+#else
+#  define _cffi_f_votequorum_getinfo _cffi_d_votequorum_getinfo
+#endif
+
+static cs_error_t _cffi_d_votequorum_setexpected(uint64_t x0, unsigned int x1)
+{
+  return votequorum_setexpected(x0, x1);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_votequorum_setexpected(PyObject *self, PyObject *args)
+{
+  uint64_t x0;
+  unsigned int x1;
+  cs_error_t result;
+  PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+
+  if (!PyArg_UnpackTuple(args, "votequorum_setexpected", 2, 2, &arg0, &arg1))
+    return NULL;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  x1 = _cffi_to_c_int(arg1, unsigned int);
+  if (x1 == (unsigned int)-1 && PyErr_Occurred())
+    return NULL;
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = votequorum_setexpected(x0, x1); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  return pyresult;
+}
+#else
+#  define _cffi_f_votequorum_setexpected _cffi_d_votequorum_setexpected
+#endif
+
+static cs_error_t _cffi_d_votequorum_setvotes(uint64_t x0, unsigned int x1, unsigned int x2)
+{
+  return votequorum_setvotes(x0, x1, x2);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_votequorum_setvotes(PyObject *self, PyObject *args)
+{
+  uint64_t x0;
+  unsigned int x1;
+  unsigned int x2;
+  cs_error_t result;
+  PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+  PyObject *arg2;
+
+  if (!PyArg_UnpackTuple(args, "votequorum_setvotes", 3, 3, &arg0, &arg1, &arg2))
+    return NULL;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  x1 = _cffi_to_c_int(arg1, unsigned int);
+  if (x1 == (unsigned int)-1 && PyErr_Occurred())
+    return NULL;
+
+  x2 = _cffi_to_c_int(arg2, unsigned int);
+  if (x2 == (unsigned int)-1 && PyErr_Occurred())
+    return NULL;
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = votequorum_setvotes(x0, x1, x2); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  return pyresult;
+}
+#else
+#  define _cffi_f_votequorum_setvotes _cffi_d_votequorum_setvotes
+#endif
+
+static cs_error_t _cffi_d_votequorum_trackstart(uint64_t x0, uint64_t x1, unsigned int x2)
+{
+  return votequorum_trackstart(x0, x1, x2);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_votequorum_trackstart(PyObject *self, PyObject *args)
+{
+  uint64_t x0;
+  uint64_t x1;
+  unsigned int x2;
+  cs_error_t result;
+  PyObject *pyresult;
+  PyObject *arg0;
+  PyObject *arg1;
+  PyObject *arg2;
+
+  if (!PyArg_UnpackTuple(args, "votequorum_trackstart", 3, 3, &arg0, &arg1, &arg2))
+    return NULL;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  x1 = _cffi_to_c_int(arg1, uint64_t);
+  if (x1 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  x2 = _cffi_to_c_int(arg2, unsigned int);
+  if (x2 == (unsigned int)-1 && PyErr_Occurred())
+    return NULL;
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = votequorum_trackstart(x0, x1, x2); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  return pyresult;
+}
+#else
+#  define _cffi_f_votequorum_trackstart _cffi_d_votequorum_trackstart
+#endif
+
+static cs_error_t _cffi_d_votequorum_trackstop(uint64_t x0)
+{
+  return votequorum_trackstop(x0);
+}
+#ifndef PYPY_VERSION
+static PyObject *
+_cffi_f_votequorum_trackstop(PyObject *self, PyObject *arg0)
+{
+  uint64_t x0;
+  cs_error_t result;
+  PyObject *pyresult;
+
+  x0 = _cffi_to_c_int(arg0, uint64_t);
+  if (x0 == (uint64_t)-1 && PyErr_Occurred())
+    return NULL;
+
+  Py_BEGIN_ALLOW_THREADS
+  _cffi_restore_errno();
+  { result = votequorum_trackstop(x0); }
+  _cffi_save_errno();
+  Py_END_ALLOW_THREADS
+
+  (void)self; /* unused */
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  return pyresult;
+}
+#else
+#  define _cffi_f_votequorum_trackstop _cffi_d_votequorum_trackstop
+#endif
+
+static int _cffi_const_CFG_MAX_LINKS(unsigned long long *o)
+{
+  int n = (CFG_MAX_LINKS) <= 0;
+  *o = (unsigned long long)((CFG_MAX_LINKS) | 0);  /* check that CFG_MAX_LINKS is an integer */
+  return n;
+}
 
 static int _cffi_const_CMAP_KEYNAME_MAXLEN(unsigned long long *o)
 {
@@ -2476,17 +3524,38 @@ static int _cffi_const_CMAP_KEYNAME_MAXLEN(unsigned long long *o)
   return n;
 }
 
+static int _cffi_const_CMAP_TRACK_ADD(unsigned long long *o)
+{
+  int n = (CMAP_TRACK_ADD) <= 0;
+  *o = (unsigned long long)((CMAP_TRACK_ADD) | 0);  /* check that CMAP_TRACK_ADD is an integer */
+  return n;
+}
+
+static int _cffi_const_CMAP_TRACK_DELETE(unsigned long long *o)
+{
+  int n = (CMAP_TRACK_DELETE) <= 0;
+  *o = (unsigned long long)((CMAP_TRACK_DELETE) | 0);  /* check that CMAP_TRACK_DELETE is an integer */
+  return n;
+}
+
+static int _cffi_const_CMAP_TRACK_MODIFY(unsigned long long *o)
+{
+  int n = (CMAP_TRACK_MODIFY) <= 0;
+  *o = (unsigned long long)((CMAP_TRACK_MODIFY) | 0);  /* check that CMAP_TRACK_MODIFY is an integer */
+  return n;
+}
+
+static int _cffi_const_CMAP_TRACK_PREFIX(unsigned long long *o)
+{
+  int n = (CMAP_TRACK_PREFIX) <= 0;
+  *o = (unsigned long long)((CMAP_TRACK_PREFIX) | 0);  /* check that CMAP_TRACK_PREFIX is an integer */
+  return n;
+}
+
 static int _cffi_const_CPG_MAX_NAME_LENGTH(unsigned long long *o)
 {
   int n = (CPG_MAX_NAME_LENGTH) <= 0;
   *o = (unsigned long long)((CPG_MAX_NAME_LENGTH) | 0);  /* check that CPG_MAX_NAME_LENGTH is an integer */
-  return n;
-}
-
-static int _cffi_const_CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF(unsigned long long *o)
-{
-  int n = (CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF) <= 0;
-  *o = (unsigned long long)((CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF) | 0);  /* check that CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF is an integer */
   return n;
 }
 
@@ -2504,6 +3573,100 @@ static int _cffi_const_QUORUM_SET(unsigned long long *o)
   return n;
 }
 
+static int _cffi_const_VOTEQUORUM_INFO_ALLOW_DOWNSCALE(unsigned long long *o)
+{
+  int n = (VOTEQUORUM_INFO_ALLOW_DOWNSCALE) <= 0;
+  *o = (unsigned long long)((VOTEQUORUM_INFO_ALLOW_DOWNSCALE) | 0);  /* check that VOTEQUORUM_INFO_ALLOW_DOWNSCALE is an integer */
+  return n;
+}
+
+static int _cffi_const_VOTEQUORUM_INFO_AUTO_TIE_BREAKER(unsigned long long *o)
+{
+  int n = (VOTEQUORUM_INFO_AUTO_TIE_BREAKER) <= 0;
+  *o = (unsigned long long)((VOTEQUORUM_INFO_AUTO_TIE_BREAKER) | 0);  /* check that VOTEQUORUM_INFO_AUTO_TIE_BREAKER is an integer */
+  return n;
+}
+
+static int _cffi_const_VOTEQUORUM_INFO_LAST_MAN_STANDING(unsigned long long *o)
+{
+  int n = (VOTEQUORUM_INFO_LAST_MAN_STANDING) <= 0;
+  *o = (unsigned long long)((VOTEQUORUM_INFO_LAST_MAN_STANDING) | 0);  /* check that VOTEQUORUM_INFO_LAST_MAN_STANDING is an integer */
+  return n;
+}
+
+static int _cffi_const_VOTEQUORUM_INFO_QDEVICE_ALIVE(unsigned long long *o)
+{
+  int n = (VOTEQUORUM_INFO_QDEVICE_ALIVE) <= 0;
+  *o = (unsigned long long)((VOTEQUORUM_INFO_QDEVICE_ALIVE) | 0);  /* check that VOTEQUORUM_INFO_QDEVICE_ALIVE is an integer */
+  return n;
+}
+
+static int _cffi_const_VOTEQUORUM_INFO_QDEVICE_CAST_VOTE(unsigned long long *o)
+{
+  int n = (VOTEQUORUM_INFO_QDEVICE_CAST_VOTE) <= 0;
+  *o = (unsigned long long)((VOTEQUORUM_INFO_QDEVICE_CAST_VOTE) | 0);  /* check that VOTEQUORUM_INFO_QDEVICE_CAST_VOTE is an integer */
+  return n;
+}
+
+static int _cffi_const_VOTEQUORUM_INFO_QDEVICE_MASTER_WINS(unsigned long long *o)
+{
+  int n = (VOTEQUORUM_INFO_QDEVICE_MASTER_WINS) <= 0;
+  *o = (unsigned long long)((VOTEQUORUM_INFO_QDEVICE_MASTER_WINS) | 0);  /* check that VOTEQUORUM_INFO_QDEVICE_MASTER_WINS is an integer */
+  return n;
+}
+
+static int _cffi_const_VOTEQUORUM_INFO_QDEVICE_REGISTERED(unsigned long long *o)
+{
+  int n = (VOTEQUORUM_INFO_QDEVICE_REGISTERED) <= 0;
+  *o = (unsigned long long)((VOTEQUORUM_INFO_QDEVICE_REGISTERED) | 0);  /* check that VOTEQUORUM_INFO_QDEVICE_REGISTERED is an integer */
+  return n;
+}
+
+static int _cffi_const_VOTEQUORUM_INFO_QUORATE(unsigned long long *o)
+{
+  int n = (VOTEQUORUM_INFO_QUORATE) <= 0;
+  *o = (unsigned long long)((VOTEQUORUM_INFO_QUORATE) | 0);  /* check that VOTEQUORUM_INFO_QUORATE is an integer */
+  return n;
+}
+
+static int _cffi_const_VOTEQUORUM_INFO_TWONODE(unsigned long long *o)
+{
+  int n = (VOTEQUORUM_INFO_TWONODE) <= 0;
+  *o = (unsigned long long)((VOTEQUORUM_INFO_TWONODE) | 0);  /* check that VOTEQUORUM_INFO_TWONODE is an integer */
+  return n;
+}
+
+static int _cffi_const_VOTEQUORUM_INFO_WAIT_FOR_ALL(unsigned long long *o)
+{
+  int n = (VOTEQUORUM_INFO_WAIT_FOR_ALL) <= 0;
+  *o = (unsigned long long)((VOTEQUORUM_INFO_WAIT_FOR_ALL) | 0);  /* check that VOTEQUORUM_INFO_WAIT_FOR_ALL is an integer */
+  return n;
+}
+
+_CFFI_UNUSED_FN
+static void _cffi_checkfld_struct_corosync_cfg_node_status_v1(struct corosync_cfg_node_status_v1 *p)
+{
+  /* only to generate compile-time warnings or errors */
+  (void)p;
+  (void)((p->nodeid) | 0);  /* check that 'struct corosync_cfg_node_status_v1.nodeid' is an integer */
+  (void)((p->reachable) | 0);  /* check that 'struct corosync_cfg_node_status_v1.reachable' is an integer */
+  { struct corosync_knet_link_status_v1 *tmp = &p->link_status[0]; (void)tmp; }
+}
+struct _cffi_align_struct_corosync_cfg_node_status_v1 { char x; struct corosync_cfg_node_status_v1 y; };
+
+_CFFI_UNUSED_FN
+static void _cffi_checkfld_struct_corosync_knet_link_status_v1(struct corosync_knet_link_status_v1 *p)
+{
+  /* only to generate compile-time warnings or errors */
+  (void)p;
+  (void)((p->enabled) | 0);  /* check that 'struct corosync_knet_link_status_v1.enabled' is an integer */
+  (void)((p->connected) | 0);  /* check that 'struct corosync_knet_link_status_v1.connected' is an integer */
+  (void)((p->mtu) | 0);  /* check that 'struct corosync_knet_link_status_v1.mtu' is an integer */
+  { char *tmp = &p->src_ipaddr[0]; (void)tmp; }
+  { char *tmp = &p->dst_ipaddr[0]; (void)tmp; }
+}
+struct _cffi_align_struct_corosync_knet_link_status_v1 { char x; struct corosync_knet_link_status_v1 y; };
+
 _CFFI_UNUSED_FN
 static void _cffi_checkfld_struct_cpg_address(struct cpg_address *p)
 {
@@ -2516,6 +3679,17 @@ static void _cffi_checkfld_struct_cpg_address(struct cpg_address *p)
 struct _cffi_align_struct_cpg_address { char x; struct cpg_address y; };
 
 _CFFI_UNUSED_FN
+static void _cffi_checkfld_struct_cpg_iteration_description_t(struct cpg_iteration_description_t *p)
+{
+  /* only to generate compile-time warnings or errors */
+  (void)p;
+  { struct cpg_name *tmp = &p->group; (void)tmp; }
+  (void)((p->nodeid) | 0);  /* check that 'struct cpg_iteration_description_t.nodeid' is an integer */
+  (void)((p->pid) | 0);  /* check that 'struct cpg_iteration_description_t.pid' is an integer */
+}
+struct _cffi_align_struct_cpg_iteration_description_t { char x; struct cpg_iteration_description_t y; };
+
+_CFFI_UNUSED_FN
 static void _cffi_checkfld_struct_cpg_name(struct cpg_name *p)
 {
   /* only to generate compile-time warnings or errors */
@@ -2526,38 +3700,48 @@ static void _cffi_checkfld_struct_cpg_name(struct cpg_name *p)
 struct _cffi_align_struct_cpg_name { char x; struct cpg_name y; };
 
 _CFFI_UNUSED_FN
-static void _cffi_checkfld_struct_cpg_ring_id(struct cpg_ring_id *p)
+static void _cffi_checkfld_struct_rgmgr_batch(struct rgmgr_batch *p)
 {
   /* only to generate compile-time warnings or errors */
   (void)p;
-  (void)((p->nodeid) | 0);  /* check that 'struct cpg_ring_id.nodeid' is an integer */
-  (void)((p->seq) | 0);  /* check that 'struct cpg_ring_id.seq' is an integer */
+  { char * *tmp = &p->data; (void)tmp; }
+  (void)((p->room) | 0);  /* check that 'struct rgmgr_batch.room' is an integer */
+  (void)((p->used) | 0);  /* check that 'struct rgmgr_batch.used' is an integer */
+  (void)((p->is_short) | 0);  /* check that 'struct rgmgr_batch.is_short' is an integer */
 }
-struct _cffi_align_struct_cpg_ring_id { char x; struct cpg_ring_id y; };
+struct _cffi_align_struct_rgmgr_batch { char x; struct rgmgr_batch y; };
 
 _CFFI_UNUSED_FN
-static void _cffi_checkfld_struct_iovec(struct iovec *p)
+static void _cffi_checkfld_struct_votequorum_info(struct votequorum_info *p)
 {
   /* only to generate compile-time warnings or errors */
   (void)p;
-  { void * *tmp = &p->iov_base; (void)tmp; }
-  (void)((p->iov_len) | 0);  /* check that 'struct iovec.iov_len' is an integer */
+  (void)((p->node_id) | 0);  /* check that 'struct votequorum_info.node_id' is an integer */
+  (void)((p->node_state) | 0);  /* check that 'struct votequorum_info.node_state' is an integer */
+  (void)((p->node_votes) | 0);  /* check that 'struct votequorum_info.node_votes' is an integer */
+  (void)((p->node_expected_votes) | 0);  /* check that 'struct votequorum_info.node_expected_votes' is an integer */
+  (void)((p->highest_expected) | 0);  /* check that 'struct votequorum_info.highest_expected' is an integer */
+  (void)((p->total_votes) | 0);  /* check that 'struct votequorum_info.total_votes' is an integer */
+  (void)((p->quorum) | 0);  /* check that 'struct votequorum_info.quorum' is an integer */
+  (void)((p->flags) | 0);  /* check that 'struct votequorum_info.flags' is an integer */
+  (void)((p->qdevice_votes) | 0);  /* check that 'struct votequorum_info.qdevice_votes' is an integer */
+  { char *tmp = &p->qdevice_name[0]; (void)tmp; }
 }
-struct _cffi_align_struct_iovec { char x; struct iovec y; };
-
-_CFFI_UNUSED_FN
-static void _cffi_checkfld_struct_quorum_ring_id(struct quorum_ring_id *p)
-{
-  /* only to generate compile-time warnings or errors */
-  (void)p;
-  (void)((p->nodeid) | 0);  /* check that 'struct quorum_ring_id.nodeid' is an integer */
-  (void)((p->seq) | 0);  /* check that 'struct quorum_ring_id.seq' is an integer */
-}
-struct _cffi_align_struct_quorum_ring_id { char x; struct quorum_ring_id y; };
+struct _cffi_align_struct_votequorum_info { char x; struct votequorum_info y; };
 
 static const struct _cffi_global_s _cffi_globals[] = {
+  { "CFG_MAX_LINKS", (void *)_cffi_const_CFG_MAX_LINKS, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "CFG_NODE_STATUS_V1", (void *)_cffi_const_CFG_NODE_STATUS_V1, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
   { "CMAP_KEYNAME_MAXLEN", (void *)_cffi_const_CMAP_KEYNAME_MAXLEN, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
   { "CMAP_MAP_ICMAP", (void *)_cffi_const_CMAP_MAP_ICMAP, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
+  { "CMAP_MAP_STATS", (void *)_cffi_const_CMAP_MAP_STATS, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
+  { "CMAP_TRACK_ADD", (void *)_cffi_const_CMAP_TRACK_ADD, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "CMAP_TRACK_DELETE", (void *)_cffi_const_CMAP_TRACK_DELETE, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "CMAP_TRACK_MODIFY", (void *)_cffi_const_CMAP_TRACK_MODIFY, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "CMAP_TRACK_PREFIX", (void *)_cffi_const_CMAP_TRACK_PREFIX, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "CMAP_VALUETYPE_BINARY", (void *)_cffi_const_CMAP_VALUETYPE_BINARY, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
+  { "CMAP_VALUETYPE_DOUBLE", (void *)_cffi_const_CMAP_VALUETYPE_DOUBLE, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
+  { "CMAP_VALUETYPE_FLOAT", (void *)_cffi_const_CMAP_VALUETYPE_FLOAT, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
   { "CMAP_VALUETYPE_INT16", (void *)_cffi_const_CMAP_VALUETYPE_INT16, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
   { "CMAP_VALUETYPE_INT32", (void *)_cffi_const_CMAP_VALUETYPE_INT32, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
   { "CMAP_VALUETYPE_INT64", (void *)_cffi_const_CMAP_VALUETYPE_INT64, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
@@ -2568,19 +3752,9 @@ static const struct _cffi_global_s _cffi_globals[] = {
   { "CMAP_VALUETYPE_UINT64", (void *)_cffi_const_CMAP_VALUETYPE_UINT64, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
   { "CMAP_VALUETYPE_UINT8", (void *)_cffi_const_CMAP_VALUETYPE_UINT8, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
   { "COROSYNC_CFG_SHUTDOWN_FLAG_NO", (void *)_cffi_const_COROSYNC_CFG_SHUTDOWN_FLAG_NO, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
-  { "COROSYNC_CFG_SHUTDOWN_FLAG_REGARDLESS", (void *)_cffi_const_COROSYNC_CFG_SHUTDOWN_FLAG_REGARDLESS, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
-  { "COROSYNC_CFG_SHUTDOWN_FLAG_REQUEST", (void *)_cffi_const_COROSYNC_CFG_SHUTDOWN_FLAG_REQUEST, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
   { "COROSYNC_CFG_SHUTDOWN_FLAG_YES", (void *)_cffi_const_COROSYNC_CFG_SHUTDOWN_FLAG_YES, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
+  { "CPG_ITERATION_ALL", (void *)_cffi_const_CPG_ITERATION_ALL, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
   { "CPG_MAX_NAME_LENGTH", (void *)_cffi_const_CPG_MAX_NAME_LENGTH, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
-  { "CPG_MODEL_V1", (void *)_cffi_const_CPG_MODEL_V1, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
-  { "CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF", (void *)_cffi_const_CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
-  { "CPG_REASON_JOIN", (void *)_cffi_const_CPG_REASON_JOIN, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
-  { "CPG_REASON_LEAVE", (void *)_cffi_const_CPG_REASON_LEAVE, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
-  { "CPG_REASON_NODEDOWN", (void *)_cffi_const_CPG_REASON_NODEDOWN, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
-  { "CPG_REASON_NODEUP", (void *)_cffi_const_CPG_REASON_NODEUP, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
-  { "CPG_REASON_PROCDOWN", (void *)_cffi_const_CPG_REASON_PROCDOWN, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
-  { "CPG_TYPE_AGREED", (void *)_cffi_const_CPG_TYPE_AGREED, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
-  { "CS_DISPATCH_ONE_NONBLOCKING", (void *)_cffi_const_CS_DISPATCH_ONE_NONBLOCKING, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
   { "CS_ERR_ACCESS", (void *)_cffi_const_CS_ERR_ACCESS, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
   { "CS_ERR_BAD_FLAGS", (void *)_cffi_const_CS_ERR_BAD_FLAGS, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
   { "CS_ERR_BAD_HANDLE", (void *)_cffi_const_CS_ERR_BAD_HANDLE, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
@@ -2612,182 +3786,211 @@ static const struct _cffi_global_s _cffi_globals[] = {
   { "CS_ERR_VERSION", (void *)_cffi_const_CS_ERR_VERSION, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
   { "CS_OK", (void *)_cffi_const_CS_OK, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
   { "CS_TRACK_CHANGES", (void *)_cffi_const_CS_TRACK_CHANGES, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
-  { "QUORUM_MODEL_V1", (void *)_cffi_const_QUORUM_MODEL_V1, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
   { "QUORUM_SET", (void *)_cffi_const_QUORUM_SET, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
-  { "cmap_finalize", (void *)_cffi_f_cmap_finalize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 21), (void *)_cffi_d_cmap_finalize },
-  { "cmap_get", (void *)_cffi_f_cmap_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 29), (void *)_cffi_d_cmap_get },
-  { "cmap_initialize_map", (void *)_cffi_f_cmap_initialize_map, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 0), (void *)_cffi_d_cmap_initialize_map },
-  { "cmap_iter_finalize", (void *)_cffi_f_cmap_iter_finalize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 62), (void *)_cffi_d_cmap_iter_finalize },
-  { "cmap_iter_init", (void *)_cffi_f_cmap_iter_init, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 24), (void *)_cffi_d_cmap_iter_init },
-  { "cmap_iter_next", (void *)_cffi_f_cmap_iter_next, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 66), (void *)_cffi_d_cmap_iter_next },
-  { "corosync_cfg_dispatch", (void *)_cffi_f_corosync_cfg_dispatch, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 46), (void *)_cffi_d_corosync_cfg_dispatch },
-  { "corosync_cfg_fd_get", (void *)_cffi_f_corosync_cfg_fd_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 54), (void *)_cffi_d_corosync_cfg_fd_get },
-  { "corosync_cfg_finalize", (void *)_cffi_f_corosync_cfg_finalize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 21), (void *)_cffi_d_corosync_cfg_finalize },
-  { "corosync_cfg_initialize", (void *)_cffi_f_corosync_cfg_initialize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 4), (void *)_cffi_d_corosync_cfg_initialize },
-  { "corosync_cfg_replyto_shutdown", (void *)_cffi_f_corosync_cfg_replyto_shutdown, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 36), (void *)_cffi_d_corosync_cfg_replyto_shutdown },
-  { "corosync_cfg_trackstart", (void *)_cffi_f_corosync_cfg_trackstart, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 73), (void *)_cffi_d_corosync_cfg_trackstart },
-  { "cpg_dispatch", (void *)_cffi_f_cpg_dispatch, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 46), (void *)_cffi_d_cpg_dispatch },
-  { "cpg_fd_get", (void *)_cffi_f_cpg_fd_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 50), (void *)_cffi_d_cpg_fd_get },
-  { "cpg_finalize", (void *)_cffi_f_cpg_finalize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 21), (void *)_cffi_d_cpg_finalize },
-  { "cpg_join", (void *)_cffi_f_cpg_join, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 58), (void *)_cffi_d_cpg_join },
-  { "cpg_leave", (void *)_cffi_f_cpg_leave, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 58), (void *)_cffi_d_cpg_leave },
-  { "cpg_local_get", (void *)_cffi_f_cpg_local_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 77), (void *)_cffi_d_cpg_local_get },
-  { "cpg_mcast_joined", (void *)_cffi_f_cpg_mcast_joined, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 40), (void *)_cffi_d_cpg_mcast_joined },
-  { "cpg_model_initialize", (void *)_cffi_f_cpg_model_initialize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 8), (void *)_cffi_d_cpg_model_initialize },
-  { "quorum_dispatch", (void *)_cffi_f_quorum_dispatch, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 46), (void *)_cffi_d_quorum_dispatch },
-  { "quorum_fd_get", (void *)_cffi_f_quorum_fd_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 50), (void *)_cffi_d_quorum_fd_get },
-  { "quorum_finalize", (void *)_cffi_f_quorum_finalize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 21), (void *)_cffi_d_quorum_finalize },
-  { "quorum_model_initialize", (void *)_cffi_f_quorum_model_initialize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 14), (void *)_cffi_d_quorum_model_initialize },
-  { "quorum_trackstart", (void *)_cffi_f_quorum_trackstart, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 81), (void *)_cffi_d_quorum_trackstart },
-  { "rgmgr_cfg_shutdown", (void *)&_cffi_externpy__rgmgr_cfg_shutdown, _CFFI_OP(_CFFI_OP_EXTERN_PYTHON, 146), (void *)rgmgr_cfg_shutdown },
-  { "rgmgr_cpg_confchg", (void *)&_cffi_externpy__rgmgr_cpg_confchg, _CFFI_OP(_CFFI_OP_EXTERN_PYTHON, 147), (void *)rgmgr_cpg_confchg },
-  { "rgmgr_cpg_deliver", (void *)&_cffi_externpy__rgmgr_cpg_deliver, _CFFI_OP(_CFFI_OP_EXTERN_PYTHON, 148), (void *)rgmgr_cpg_deliver },
-  { "rgmgr_cpg_totem_confchg", (void *)&_cffi_externpy__rgmgr_cpg_totem_confchg, _CFFI_OP(_CFFI_OP_EXTERN_PYTHON, 149), (void *)rgmgr_cpg_totem_confchg },
-  { "rgmgr_quorum_nodelist", (void *)&_cffi_externpy__rgmgr_quorum_nodelist, _CFFI_OP(_CFFI_OP_EXTERN_PYTHON, 150), (void *)rgmgr_quorum_nodelist },
-  { "rgmgr_quorum_notify", (void *)&_cffi_externpy__rgmgr_quorum_notify, _CFFI_OP(_CFFI_OP_EXTERN_PYTHON, 151), (void *)rgmgr_quorum_notify },
+  { "RGMGR_CFG", (void *)_cffi_const_RGMGR_CFG, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
+  { "RGMGR_CMAP", (void *)_cffi_const_RGMGR_CMAP, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
+  { "RGMGR_CPG", (void *)_cffi_const_RGMGR_CPG, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
+  { "RGMGR_QUORUM", (void *)_cffi_const_RGMGR_QUORUM, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
+  { "RGMGR_VOTEQUORUM", (void *)_cffi_const_RGMGR_VOTEQUORUM, _CFFI_OP(_CFFI_OP_ENUM, -1), (void *)0 },
+  { "VOTEQUORUM_INFO_ALLOW_DOWNSCALE", (void *)_cffi_const_VOTEQUORUM_INFO_ALLOW_DOWNSCALE, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "VOTEQUORUM_INFO_AUTO_TIE_BREAKER", (void *)_cffi_const_VOTEQUORUM_INFO_AUTO_TIE_BREAKER, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "VOTEQUORUM_INFO_LAST_MAN_STANDING", (void *)_cffi_const_VOTEQUORUM_INFO_LAST_MAN_STANDING, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "VOTEQUORUM_INFO_QDEVICE_ALIVE", (void *)_cffi_const_VOTEQUORUM_INFO_QDEVICE_ALIVE, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "VOTEQUORUM_INFO_QDEVICE_CAST_VOTE", (void *)_cffi_const_VOTEQUORUM_INFO_QDEVICE_CAST_VOTE, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "VOTEQUORUM_INFO_QDEVICE_MASTER_WINS", (void *)_cffi_const_VOTEQUORUM_INFO_QDEVICE_MASTER_WINS, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "VOTEQUORUM_INFO_QDEVICE_REGISTERED", (void *)_cffi_const_VOTEQUORUM_INFO_QDEVICE_REGISTERED, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "VOTEQUORUM_INFO_QUORATE", (void *)_cffi_const_VOTEQUORUM_INFO_QUORATE, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "VOTEQUORUM_INFO_TWONODE", (void *)_cffi_const_VOTEQUORUM_INFO_TWONODE, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "VOTEQUORUM_INFO_WAIT_FOR_ALL", (void *)_cffi_const_VOTEQUORUM_INFO_WAIT_FOR_ALL, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
+  { "cmap_delete", (void *)_cffi_f_cmap_delete, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 35), (void *)_cffi_d_cmap_delete },
+  { "cmap_get", (void *)_cffi_f_cmap_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 55), (void *)_cffi_d_cmap_get },
+  { "cmap_initialize_map", (void *)_cffi_f_cmap_initialize_map, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 18), (void *)_cffi_d_cmap_initialize_map },
+  { "cmap_iter_finalize", (void *)_cffi_f_cmap_iter_finalize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 101), (void *)_cffi_d_cmap_iter_finalize },
+  { "cmap_iter_init", (void *)_cffi_f_cmap_iter_init, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 50), (void *)_cffi_d_cmap_iter_init },
+  { "cmap_iter_next", (void *)_cffi_f_cmap_iter_next, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 105), (void *)_cffi_d_cmap_iter_next },
+  { "cmap_set", (void *)_cffi_f_cmap_set, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 62), (void *)_cffi_d_cmap_set },
+  { "cmap_track_delete", (void *)_cffi_f_cmap_track_delete, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 101), (void *)_cffi_d_cmap_track_delete },
+  { "corosync_cfg_get_node_addrs", (void *)_cffi_f_corosync_cfg_get_node_addrs, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 135), (void *)_cffi_d_corosync_cfg_get_node_addrs },
+  { "corosync_cfg_local_get", (void *)_cffi_f_corosync_cfg_local_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 121), (void *)_cffi_d_corosync_cfg_local_get },
+  { "corosync_cfg_node_status_get", (void *)_cffi_f_corosync_cfg_node_status_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 129), (void *)_cffi_d_corosync_cfg_node_status_get },
+  { "corosync_cfg_replyto_shutdown", (void *)_cffi_f_corosync_cfg_replyto_shutdown, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 69), (void *)_cffi_d_corosync_cfg_replyto_shutdown },
+  { "corosync_cfg_ring_status_get", (void *)_cffi_f_corosync_cfg_ring_status_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 29), (void *)_cffi_d_corosync_cfg_ring_status_get },
+  { "corosync_cfg_trackstart", (void *)_cffi_f_corosync_cfg_trackstart, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 117), (void *)_cffi_d_corosync_cfg_trackstart },
+  { "corosync_cfg_trackstop", (void *)_cffi_f_corosync_cfg_trackstop, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 26), (void *)_cffi_d_corosync_cfg_trackstop },
+  { "cpg_iteration_finalize", (void *)_cffi_f_cpg_iteration_finalize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 26), (void *)_cffi_d_cpg_iteration_finalize },
+  { "cpg_iteration_initialize", (void *)_cffi_f_cpg_iteration_initialize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 73), (void *)_cffi_d_cpg_iteration_initialize },
+  { "cpg_iteration_next", (void *)_cffi_f_cpg_iteration_next, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 83), (void *)_cffi_d_cpg_iteration_next },
+  { "cpg_join", (void *)_cffi_f_cpg_join, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 93), (void *)_cffi_d_cpg_join },
+  { "cpg_leave", (void *)_cffi_f_cpg_leave, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 93), (void *)_cffi_d_cpg_leave },
+  { "cpg_local_get", (void *)_cffi_f_cpg_local_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 121), (void *)_cffi_d_cpg_local_get },
+  { "cpg_max_atomic_msgsize_get", (void *)_cffi_f_cpg_max_atomic_msgsize_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 97), (void *)_cffi_d_cpg_max_atomic_msgsize_get },
+  { "cpg_membership_get", (void *)_cffi_f_cpg_membership_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 87), (void *)_cffi_d_cpg_membership_get },
+  { "free", (void *)_cffi_f_free, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 152), (void *)_cffi_d_free },
+  { "quorum_getquorate", (void *)_cffi_f_quorum_getquorate, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 79), (void *)_cffi_d_quorum_getquorate },
+  { "quorum_trackstart", (void *)_cffi_f_quorum_trackstart, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 125), (void *)_cffi_d_quorum_trackstart },
+  { "quorum_trackstop", (void *)_cffi_f_quorum_trackstop, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 26), (void *)_cffi_d_quorum_trackstop },
+  { "rgmgr_cfg_open", (void *)_cffi_f_rgmgr_cfg_open, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 15), (void *)_cffi_d_rgmgr_cfg_open },
+  { "rgmgr_cmap_track", (void *)_cffi_f_rgmgr_cmap_track, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 39), (void *)_cffi_d_rgmgr_cmap_track },
+  { "rgmgr_cpg_multicast", (void *)_cffi_f_rgmgr_cpg_multicast, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 45), (void *)_cffi_d_rgmgr_cpg_multicast },
+  { "rgmgr_cpg_open", (void *)_cffi_f_rgmgr_cpg_open, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 15), (void *)_cffi_d_rgmgr_cpg_open },
+  { "rgmgr_dispatch", (void *)_cffi_f_rgmgr_dispatch, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 9), (void *)_cffi_d_rgmgr_dispatch },
+  { "rgmgr_fd", (void *)_cffi_f_rgmgr_fd, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 4), (void *)_cffi_d_rgmgr_fd },
+  { "rgmgr_finalize", (void *)_cffi_f_rgmgr_finalize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 0), (void *)_cffi_d_rgmgr_finalize },
+  { "rgmgr_quorum_open", (void *)_cffi_f_rgmgr_quorum_open, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 22), (void *)_cffi_d_rgmgr_quorum_open },
+  { "rgmgr_votequorum_open", (void *)_cffi_f_rgmgr_votequorum_open, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 15), (void *)_cffi_d_rgmgr_votequorum_open },
+  { "votequorum_getinfo", (void *)_cffi_f_votequorum_getinfo, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 142), (void *)_cffi_d_votequorum_getinfo },
+  { "votequorum_setexpected", (void *)_cffi_f_votequorum_setexpected, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 125), (void *)_cffi_d_votequorum_setexpected },
+  { "votequorum_setvotes", (void *)_cffi_f_votequorum_setvotes, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 147), (void *)_cffi_d_votequorum_setvotes },
+  { "votequorum_trackstart", (void *)_cffi_f_votequorum_trackstart, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 112), (void *)_cffi_d_votequorum_trackstart },
+  { "votequorum_trackstop", (void *)_cffi_f_votequorum_trackstop, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 26), (void *)_cffi_d_votequorum_trackstop },
 };
 
 static const struct _cffi_field_s _cffi_fields[] = {
-  { "corosync_cfg_shutdown_callback", offsetof(corosync_cfg_callbacks_t, corosync_cfg_shutdown_callback),
-                                      sizeof(((corosync_cfg_callbacks_t *)0)->corosync_cfg_shutdown_callback),
-                                      _CFFI_OP(_CFFI_OP_NOOP, 146) },
-  { "model", offsetof(cpg_model_data_t, model),
-             sizeof(((cpg_model_data_t *)0)->model),
-             _CFFI_OP(_CFFI_OP_NOOP, 10) },
-  { "model", offsetof(cpg_model_v1_data_t, model),
-             sizeof(((cpg_model_v1_data_t *)0)->model),
-             _CFFI_OP(_CFFI_OP_NOOP, 10) },
-  { "cpg_deliver_fn", offsetof(cpg_model_v1_data_t, cpg_deliver_fn),
-                      sizeof(((cpg_model_v1_data_t *)0)->cpg_deliver_fn),
-                      _CFFI_OP(_CFFI_OP_NOOP, 148) },
-  { "cpg_confchg_fn", offsetof(cpg_model_v1_data_t, cpg_confchg_fn),
-                      sizeof(((cpg_model_v1_data_t *)0)->cpg_confchg_fn),
-                      _CFFI_OP(_CFFI_OP_NOOP, 147) },
-  { "cpg_totem_confchg_fn", offsetof(cpg_model_v1_data_t, cpg_totem_confchg_fn),
-                            sizeof(((cpg_model_v1_data_t *)0)->cpg_totem_confchg_fn),
-                            _CFFI_OP(_CFFI_OP_NOOP, 149) },
-  { "flags", offsetof(cpg_model_v1_data_t, flags),
-             sizeof(((cpg_model_v1_data_t *)0)->flags),
-             _CFFI_OP(_CFFI_OP_NOOP, 44) },
-  { "model", offsetof(quorum_model_data_t, model),
-             sizeof(((quorum_model_data_t *)0)->model),
-             _CFFI_OP(_CFFI_OP_NOOP, 16) },
-  { "model", offsetof(quorum_model_v1_data_t, model),
-             sizeof(((quorum_model_v1_data_t *)0)->model),
-             _CFFI_OP(_CFFI_OP_NOOP, 16) },
-  { "quorum_notify_fn", offsetof(quorum_model_v1_data_t, quorum_notify_fn),
-                        sizeof(((quorum_model_v1_data_t *)0)->quorum_notify_fn),
-                        _CFFI_OP(_CFFI_OP_NOOP, 151) },
-  { "nodelist_notify_fn", offsetof(quorum_model_v1_data_t, nodelist_notify_fn),
-                          sizeof(((quorum_model_v1_data_t *)0)->nodelist_notify_fn),
-                          _CFFI_OP(_CFFI_OP_NOOP, 150) },
+  { "address", offsetof(corosync_cfg_node_address_t, address),
+               sizeof(((corosync_cfg_node_address_t *)0)->address),
+               _CFFI_OP(_CFFI_OP_NOOP, 157) },
+  { "nodeid", offsetof(struct corosync_cfg_node_status_v1, nodeid),
+              sizeof(((struct corosync_cfg_node_status_v1 *)0)->nodeid),
+              _CFFI_OP(_CFFI_OP_NOOP, 13) },
+  { "reachable", offsetof(struct corosync_cfg_node_status_v1, reachable),
+                 sizeof(((struct corosync_cfg_node_status_v1 *)0)->reachable),
+                 _CFFI_OP(_CFFI_OP_NOOP, 119) },
+  { "link_status", offsetof(struct corosync_cfg_node_status_v1, link_status),
+                   sizeof(((struct corosync_cfg_node_status_v1 *)0)->link_status),
+                   _CFFI_OP(_CFFI_OP_NOOP, 172) },
+  { "enabled", offsetof(struct corosync_knet_link_status_v1, enabled),
+               sizeof(((struct corosync_knet_link_status_v1 *)0)->enabled),
+               _CFFI_OP(_CFFI_OP_NOOP, 119) },
+  { "connected", offsetof(struct corosync_knet_link_status_v1, connected),
+                 sizeof(((struct corosync_knet_link_status_v1 *)0)->connected),
+                 _CFFI_OP(_CFFI_OP_NOOP, 119) },
+  { "mtu", offsetof(struct corosync_knet_link_status_v1, mtu),
+           sizeof(((struct corosync_knet_link_status_v1 *)0)->mtu),
+           _CFFI_OP(_CFFI_OP_NOOP, 13) },
+  { "src_ipaddr", offsetof(struct corosync_knet_link_status_v1, src_ipaddr),
+                  sizeof(((struct corosync_knet_link_status_v1 *)0)->src_ipaddr),
+                  _CFFI_OP(_CFFI_OP_NOOP, 161) },
+  { "dst_ipaddr", offsetof(struct corosync_knet_link_status_v1, dst_ipaddr),
+                  sizeof(((struct corosync_knet_link_status_v1 *)0)->dst_ipaddr),
+                  _CFFI_OP(_CFFI_OP_NOOP, 159) },
   { "nodeid", offsetof(struct cpg_address, nodeid),
               sizeof(((struct cpg_address *)0)->nodeid),
-              _CFFI_OP(_CFFI_OP_NOOP, 102) },
+              _CFFI_OP(_CFFI_OP_NOOP, 179) },
   { "pid", offsetof(struct cpg_address, pid),
            sizeof(((struct cpg_address *)0)->pid),
-           _CFFI_OP(_CFFI_OP_NOOP, 102) },
+           _CFFI_OP(_CFFI_OP_NOOP, 179) },
   { "reason", offsetof(struct cpg_address, reason),
               sizeof(((struct cpg_address *)0)->reason),
-              _CFFI_OP(_CFFI_OP_NOOP, 102) },
+              _CFFI_OP(_CFFI_OP_NOOP, 179) },
+  { "group", offsetof(struct cpg_iteration_description_t, group),
+             sizeof(((struct cpg_iteration_description_t *)0)->group),
+             _CFFI_OP(_CFFI_OP_NOOP, 176) },
+  { "nodeid", offsetof(struct cpg_iteration_description_t, nodeid),
+              sizeof(((struct cpg_iteration_description_t *)0)->nodeid),
+              _CFFI_OP(_CFFI_OP_NOOP, 179) },
+  { "pid", offsetof(struct cpg_iteration_description_t, pid),
+           sizeof(((struct cpg_iteration_description_t *)0)->pid),
+           _CFFI_OP(_CFFI_OP_NOOP, 179) },
   { "length", offsetof(struct cpg_name, length),
               sizeof(((struct cpg_name *)0)->length),
-              _CFFI_OP(_CFFI_OP_NOOP, 102) },
+              _CFFI_OP(_CFFI_OP_NOOP, 179) },
   { "value", offsetof(struct cpg_name, value),
              sizeof(((struct cpg_name *)0)->value),
-             _CFFI_OP(_CFFI_OP_NOOP, 131) },
-  { "nodeid", offsetof(struct cpg_ring_id, nodeid),
-              sizeof(((struct cpg_ring_id *)0)->nodeid),
-              _CFFI_OP(_CFFI_OP_NOOP, 102) },
-  { "seq", offsetof(struct cpg_ring_id, seq),
-           sizeof(((struct cpg_ring_id *)0)->seq),
-           _CFFI_OP(_CFFI_OP_NOOP, 22) },
-  { "iov_base", offsetof(struct iovec, iov_base),
-                sizeof(((struct iovec *)0)->iov_base),
-                _CFFI_OP(_CFFI_OP_NOOP, 12) },
-  { "iov_len", offsetof(struct iovec, iov_len),
-               sizeof(((struct iovec *)0)->iov_len),
-               _CFFI_OP(_CFFI_OP_NOOP, 93) },
-  { "nodeid", offsetof(struct quorum_ring_id, nodeid),
-              sizeof(((struct quorum_ring_id *)0)->nodeid),
-              _CFFI_OP(_CFFI_OP_NOOP, 102) },
-  { "seq", offsetof(struct quorum_ring_id, seq),
-           sizeof(((struct quorum_ring_id *)0)->seq),
-           _CFFI_OP(_CFFI_OP_NOOP, 22) },
+             _CFFI_OP(_CFFI_OP_NOOP, 163) },
+  { "data", offsetof(struct rgmgr_batch, data),
+            sizeof(((struct rgmgr_batch *)0)->data),
+            _CFFI_OP(_CFFI_OP_NOOP, 108) },
+  { "room", offsetof(struct rgmgr_batch, room),
+            sizeof(((struct rgmgr_batch *)0)->room),
+            _CFFI_OP(_CFFI_OP_NOOP, 48) },
+  { "used", offsetof(struct rgmgr_batch, used),
+            sizeof(((struct rgmgr_batch *)0)->used),
+            _CFFI_OP(_CFFI_OP_NOOP, 48) },
+  { "is_short", offsetof(struct rgmgr_batch, is_short),
+                sizeof(((struct rgmgr_batch *)0)->is_short),
+                _CFFI_OP(_CFFI_OP_NOOP, 179) },
+  { "node_id", offsetof(struct votequorum_info, node_id),
+               sizeof(((struct votequorum_info *)0)->node_id),
+               _CFFI_OP(_CFFI_OP_NOOP, 13) },
+  { "node_state", offsetof(struct votequorum_info, node_state),
+                  sizeof(((struct votequorum_info *)0)->node_state),
+                  _CFFI_OP(_CFFI_OP_NOOP, 13) },
+  { "node_votes", offsetof(struct votequorum_info, node_votes),
+                  sizeof(((struct votequorum_info *)0)->node_votes),
+                  _CFFI_OP(_CFFI_OP_NOOP, 13) },
+  { "node_expected_votes", offsetof(struct votequorum_info, node_expected_votes),
+                           sizeof(((struct votequorum_info *)0)->node_expected_votes),
+                           _CFFI_OP(_CFFI_OP_NOOP, 13) },
+  { "highest_expected", offsetof(struct votequorum_info, highest_expected),
+                        sizeof(((struct votequorum_info *)0)->highest_expected),
+                        _CFFI_OP(_CFFI_OP_NOOP, 13) },
+  { "total_votes", offsetof(struct votequorum_info, total_votes),
+                   sizeof(((struct votequorum_info *)0)->total_votes),
+                   _CFFI_OP(_CFFI_OP_NOOP, 13) },
+  { "quorum", offsetof(struct votequorum_info, quorum),
+              sizeof(((struct votequorum_info *)0)->quorum),
+              _CFFI_OP(_CFFI_OP_NOOP, 13) },
+  { "flags", offsetof(struct votequorum_info, flags),
+             sizeof(((struct votequorum_info *)0)->flags),
+             _CFFI_OP(_CFFI_OP_NOOP, 13) },
+  { "qdevice_votes", offsetof(struct votequorum_info, qdevice_votes),
+                     sizeof(((struct votequorum_info *)0)->qdevice_votes),
+                     _CFFI_OP(_CFFI_OP_NOOP, 13) },
+  { "qdevice_name", offsetof(struct votequorum_info, qdevice_name),
+                    sizeof(((struct votequorum_info *)0)->qdevice_name),
+                    _CFFI_OP(_CFFI_OP_NOOP, 165) },
 };
 
 static const struct _cffi_struct_union_s _cffi_struct_unions[] = {
-  { "$corosync_cfg_callbacks_t", 134, 0,
-    sizeof(corosync_cfg_callbacks_t), offsetof(struct _cffi_align_typedef_corosync_cfg_callbacks_t, y), 0, 1 },
-  { "$cpg_model_data_t", 135, 0,
-    sizeof(cpg_model_data_t), offsetof(struct _cffi_align_typedef_cpg_model_data_t, y), 1, 1 },
-  { "$cpg_model_v1_data_t", 136, 0,
-    sizeof(cpg_model_v1_data_t), offsetof(struct _cffi_align_typedef_cpg_model_v1_data_t, y), 2, 5 },
-  { "$quorum_model_data_t", 141, 0,
-    sizeof(quorum_model_data_t), offsetof(struct _cffi_align_typedef_quorum_model_data_t, y), 7, 1 },
-  { "$quorum_model_v1_data_t", 142, 0,
-    sizeof(quorum_model_v1_data_t), offsetof(struct _cffi_align_typedef_quorum_model_v1_data_t, y), 8, 3 },
-  { "cpg_address", 143, 0,
-    sizeof(struct cpg_address), offsetof(struct _cffi_align_struct_cpg_address, y), 11, 3 },
-  { "cpg_name", 144, 0,
-    sizeof(struct cpg_name), offsetof(struct _cffi_align_struct_cpg_name, y), 14, 2 },
-  { "cpg_ring_id", 109, 0,
-    sizeof(struct cpg_ring_id), offsetof(struct _cffi_align_struct_cpg_ring_id, y), 16, 2 },
-  { "iovec", 145, 0,
-    sizeof(struct iovec), offsetof(struct _cffi_align_struct_iovec, y), 18, 2 },
-  { "quorum_ring_id", 115, 0,
-    sizeof(struct quorum_ring_id), offsetof(struct _cffi_align_struct_quorum_ring_id, y), 20, 2 },
+  { "$corosync_cfg_node_address_t", 167, 0,
+    sizeof(corosync_cfg_node_address_t), offsetof(struct _cffi_align_typedef_corosync_cfg_node_address_t, y), 0, 1 },
+  { "corosync_cfg_node_status_v1", 170, 0,
+    sizeof(struct corosync_cfg_node_status_v1), offsetof(struct _cffi_align_struct_corosync_cfg_node_status_v1, y), 1, 3 },
+  { "corosync_knet_link_status_v1", 171, 0,
+    sizeof(struct corosync_knet_link_status_v1), offsetof(struct _cffi_align_struct_corosync_knet_link_status_v1, y), 4, 5 },
+  { "cpg_address", 174, 0,
+    sizeof(struct cpg_address), offsetof(struct _cffi_align_struct_cpg_address, y), 9, 3 },
+  { "cpg_iteration_description_t", 175, 0,
+    sizeof(struct cpg_iteration_description_t), offsetof(struct _cffi_align_struct_cpg_iteration_description_t, y), 12, 3 },
+  { "cpg_name", 176, 0,
+    sizeof(struct cpg_name), offsetof(struct _cffi_align_struct_cpg_name, y), 15, 2 },
+  { "rgmgr_batch", 177, 0,
+    sizeof(struct rgmgr_batch), offsetof(struct _cffi_align_struct_rgmgr_batch, y), 17, 4 },
+  { "votequorum_info", 178, 0,
+    sizeof(struct votequorum_info), offsetof(struct _cffi_align_struct_votequorum_info, y), 21, 10 },
 };
 
 static const struct _cffi_enum_s _cffi_enums[] = {
-  { "$cmap_map_t", 2, _cffi_prim_int(sizeof(cmap_map_t), ((cmap_map_t)-1) <= 0),
-    "CMAP_MAP_ICMAP" },
-  { "$cmap_value_types_t", 133, _cffi_prim_int(sizeof(cmap_value_types_t), ((cmap_value_types_t)-1) <= 0),
+  { "$cmap_map_t", 20, _cffi_prim_int(sizeof(cmap_map_t), ((cmap_map_t)-1) <= 0),
+    "CMAP_MAP_ICMAP,CMAP_MAP_STATS" },
+  { "$cmap_value_types_t", 67, _cffi_prim_int(sizeof(cmap_value_types_t), ((cmap_value_types_t)-1) <= 0),
     "CMAP_VALUETYPE_INT8,CMAP_VALUETYPE_UINT8,CMAP_VALUETYPE_INT16,CMAP_VALUETYPE_UINT16,CMAP_VALUETYPE_INT32,"
-    "CMAP_VALUETYPE_UINT32,CMAP_VALUETYPE_INT64,CMAP_VALUETYPE_UINT64,CMAP_VALUETYPE_STRING" },
-  { "$corosync_cfg_shutdown_flags_t", 87, _cffi_prim_int(sizeof(corosync_cfg_shutdown_flags_t), ((corosync_cfg_shutdown_flags_t)-1) <= 0),
-    "COROSYNC_CFG_SHUTDOWN_FLAG_REQUEST,COROSYNC_CFG_SHUTDOWN_FLAG_REGARDLESS" },
-  { "$corosync_cfg_shutdown_reply_flags_t", 38, _cffi_prim_int(sizeof(corosync_cfg_shutdown_reply_flags_t), ((corosync_cfg_shutdown_reply_flags_t)-1) <= 0),
+    "CMAP_VALUETYPE_UINT32,CMAP_VALUETYPE_INT64,CMAP_VALUETYPE_UINT64,CMAP_VALUETYPE_FLOAT,CMAP_VALUETYPE_DOUBLE,"
+    "CMAP_VALUETYPE_STRING,CMAP_VALUETYPE_BINARY" },
+  { "$corosync_cfg_node_status_version_t", 132, _cffi_prim_int(sizeof(corosync_cfg_node_status_version_t), ((corosync_cfg_node_status_version_t)-1) <= 0),
+    "CFG_NODE_STATUS_V1" },
+  { "$corosync_cfg_shutdown_reply_flags_t", 71, _cffi_prim_int(sizeof(corosync_cfg_shutdown_reply_flags_t), ((corosync_cfg_shutdown_reply_flags_t)-1) <= 0),
     "COROSYNC_CFG_SHUTDOWN_FLAG_NO,COROSYNC_CFG_SHUTDOWN_FLAG_YES" },
-  { "$cpg_guarantee_t", 42, _cffi_prim_int(sizeof(cpg_guarantee_t), ((cpg_guarantee_t)-1) <= 0),
-    "CPG_TYPE_AGREED" },
-  { "$cpg_model_t", 10, _cffi_prim_int(sizeof(cpg_model_t), ((cpg_model_t)-1) <= 0),
-    "CPG_MODEL_V1" },
-  { "$cpg_reason_t", 137, _cffi_prim_int(sizeof(cpg_reason_t), ((cpg_reason_t)-1) <= 0),
-    "CPG_REASON_JOIN,CPG_REASON_LEAVE,CPG_REASON_NODEDOWN,CPG_REASON_NODEUP,CPG_REASON_PROCDOWN" },
-  { "$cs_dispatch_flags_t", 48, _cffi_prim_int(sizeof(cs_dispatch_flags_t), ((cs_dispatch_flags_t)-1) <= 0),
-    "CS_DISPATCH_ONE_NONBLOCKING" },
-  { "$cs_error_t", 138, _cffi_prim_int(sizeof(cs_error_t), ((cs_error_t)-1) <= 0),
+  { "$cpg_iteration_type_t", 75, _cffi_prim_int(sizeof(cpg_iteration_type_t), ((cpg_iteration_type_t)-1) <= 0),
+    "CPG_ITERATION_ALL" },
+  { "$cs_error_t", 168, _cffi_prim_int(sizeof(cs_error_t), ((cs_error_t)-1) <= 0),
     "CS_OK,CS_ERR_LIBRARY,CS_ERR_VERSION,CS_ERR_INIT,CS_ERR_TIMEOUT,CS_ERR_TRY_AGAIN,CS_ERR_INVALID_PARAM,"
     "CS_ERR_NO_MEMORY,CS_ERR_BAD_HANDLE,CS_ERR_BUSY,CS_ERR_ACCESS,CS_ERR_NOT_EXIST,CS_ERR_NAME_TOO_LONG,CS_ERR_EXIST,"
     "CS_ERR_NO_SPACE,CS_ERR_INTERRUPT,CS_ERR_NAME_NOT_FOUND,CS_ERR_NO_RESOURCES,CS_ERR_NOT_SUPPORTED,CS_ERR_BAD_OPERATION,"
     "CS_ERR_FAILED_OPERATION,CS_ERR_MESSAGE_ERROR,CS_ERR_QUEUE_FULL,CS_ERR_QUEUE_NOT_AVAILABLE,CS_ERR_BAD_FLAGS,"
     "CS_ERR_TOO_BIG,CS_ERR_NO_SECTIONS,CS_ERR_CONTEXT_NOT_FOUND,CS_ERR_TOO_MANY_GROUPS,CS_ERR_SECURITY" },
-  { "$quorum_model_t", 16, _cffi_prim_int(sizeof(quorum_model_t), ((quorum_model_t)-1) <= 0),
-    "QUORUM_MODEL_V1" },
+  { "rgmgr_library", 169, _cffi_prim_int(sizeof(enum rgmgr_library), ((enum rgmgr_library)-1) <= 0),
+    "RGMGR_CPG,RGMGR_QUORUM,RGMGR_VOTEQUORUM,RGMGR_CFG,RGMGR_CMAP" },
 };
 
 static const struct _cffi_typename_s _cffi_typenames[] = {
-  { "cmap_handle_t", 22 },
-  { "cmap_iter_handle_t", 22 },
-  { "cmap_map_t", 2 },
-  { "cmap_value_types_t", 133 },
-  { "corosync_cfg_callbacks_t", 134 },
-  { "corosync_cfg_handle_t", 22 },
-  { "corosync_cfg_shutdown_flags_t", 87 },
-  { "corosync_cfg_shutdown_reply_flags_t", 38 },
-  { "cpg_guarantee_t", 42 },
-  { "cpg_handle_t", 22 },
-  { "cpg_model_data_t", 135 },
-  { "cpg_model_t", 10 },
-  { "cpg_model_v1_data_t", 136 },
-  { "cpg_reason_t", 137 },
-  { "cs_dispatch_flags_t", 48 },
-  { "cs_error_t", 138 },
-  { "quorum_handle_t", 22 },
-  { "quorum_model_data_t", 141 },
-  { "quorum_model_t", 16 },
-  { "quorum_model_v1_data_t", 142 },
+  { "cmap_map_t", 20 },
+  { "cmap_value_types_t", 67 },
+  { "corosync_cfg_node_address_t", 167 },
+  { "corosync_cfg_node_status_version_t", 132 },
+  { "corosync_cfg_shutdown_reply_flags_t", 71 },
+  { "cpg_iteration_type_t", 75 },
+  { "cs_error_t", 168 },
 };
 
 static const struct _cffi_type_context_s _cffi_type_context = {
@@ -2797,13 +4000,13 @@ static const struct _cffi_type_context_s _cffi_type_context = {
   _cffi_struct_unions,
   _cffi_enums,
   _cffi_typenames,
-  89,  /* num_globals */
-  10,  /* num_struct_unions */
-  10,  /* num_enums */
-  20,  /* num_typenames */
+  113,  /* num_globals */
+  8,  /* num_struct_unions */
+  7,  /* num_enums */
+  7,  /* num_typenames */
   NULL,  /* no includes */
-  153,  /* num_types */
-  1,  /* flags */
+  181,  /* num_types */
+  0,  /* flags */
 };
 
 #ifdef __GNUC__
@@ -2814,9 +4017,6 @@ static const struct _cffi_type_context_s _cffi_type_context = {
 PyMODINIT_FUNC
 _cffi_pypyinit__corosync(const void *p[])
 {
-    if (((intptr_t)p[0]) >= 0x0A03) {
-        _cffi_call_python_org = (void(*)(struct _cffi_externpy_s *, char *))p[1];
-    }
     p[0] = (const void *)0x2601;
     p[1] = &_cffi_type_context;
     return NULL;

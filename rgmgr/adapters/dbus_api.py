@@ -4,9 +4,9 @@
 """`org.rgmgr` on the system bus: what operators may read and ask for.
 
 Owns the exported objects, the check of who asks, and the change signals. Must not decide: a
-request goes to `ask`, and everything shown comes from a `view.Status`. Handlers never block, and
-a caller that goes away before the answer loses only the answer. After a lost connection, make a
-new `Api` on the new bus.
+request goes to `ask`, and everything shown comes from a `view.Status` and a `links.CorosyncView`.
+Handlers never block, and a caller that goes away before the answer loses only the answer. After a
+lost connection, make a new `Api` on the new bus.
 
 Failure modes: `start` raises BusError when the name is taken or the bus policy forbids it.
 """
@@ -24,10 +24,11 @@ from dbus_next.service import ServiceInterface, dbus_property, method, signal
 
 import rgmgr
 from domains.model import NodeId, ServiceName
-from rgmgr.adapters.bus import BUS_DESTINATION, BUS_PATH, Bus, sender
+from rgmgr.adapters.bus import BUS_DESTINATION, BUS_PATH, Bus, sender, variant
 from rgmgr.core.actions import Answer, Reply
 from rgmgr.core.messages import Verb
 from rgmgr.errors import BusError
+from rgmgr.links import CorosyncView, properties
 from rgmgr.view import NodeView, ServiceView, Status, encode_status
 
 BUS_NAME = "org.rgmgr"
@@ -37,6 +38,7 @@ REQUESTS_MAX = 64
 """Requests that may wait at one time; more are refused, so that nobody can fill our memory."""
 
 _ERROR = "org.rgmgr.Error."
+_SIGNATURES = {bool: "b", int: "x", str: "s", list: "as"}
 _SUCCESS = (Answer.DONE, Answer.ALREADY_RUNNING)
 
 log = structlog.get_logger(__name__)
@@ -73,6 +75,7 @@ class Api:
         ask: answers an operator's request; may take as long as the work takes.
         current: the snapshot of this moment, made anew at each call.
         present: the agreed state and what is around it, both encoded; None: there is none yet.
+        corosync: what this node knows of its corosync; without it nothing.
         operator_group: whose members may operate, besides root.
     """
 
@@ -83,12 +86,14 @@ class Api:
         current: Callable[[], Status],
         present: Callable[[], tuple[bytes, str] | None],
         *,
+        corosync: Callable[[], CorosyncView] = CorosyncView,
         operator_group: str = OPERATOR_GROUP,
     ) -> None:
         self._bus = bus
         self._ask = ask
         self._current = current
         self._present = present
+        self._corosync = corosync
         self._operator_group = operator_group
         self._waiting = 0
         self._manager = _Manager(self)
@@ -101,7 +106,7 @@ class Api:
             BusError: the name is taken, or the bus policy does not let us own it.
         """
         status = self._current()
-        self._manager.show(status)
+        self._manager.show(status, self._corosync())
         self._bus.export(ROOT_PATH, self._manager)
         self._publish_objects(status)
         await self._bus.request_name(BUS_NAME)
@@ -110,7 +115,7 @@ class Api:
         """Tell the bus what has changed since the last snapshot; nothing changed, nothing sent."""
         if not self._bus.is_connected:
             return
-        self._manager.show(status)
+        self._manager.show(status, self._corosync())
         self._publish_objects(status)
 
     def stop(self) -> None:
@@ -228,11 +233,19 @@ class _Shown(ServiceInterface):
 
     def update(self, facts: dict[str, object]) -> set[str]:
         """Take the new facts, signal those that differ, and return their names."""
-        changed = {name: value for name, value in facts.items() if self.facts.get(name) != value}
+        changed = {
+            name: value
+            for name, value in facts.items()
+            if name not in self.facts or self._told(self.facts[name]) != self._told(value)
+        }
         self.facts = facts
         if changed:
             self.emit_properties_changed(changed)
         return set(changed)
+
+    def _told(self, value: object) -> object:
+        """Return the part of a value whose change is worth a signal."""
+        return value
 
 
 class _Manager(_Shown):
@@ -242,15 +255,27 @@ class _Manager(_Shown):
         super().__init__("org.rgmgr.Manager1", {})
         self._api = api
 
-    def show(self, status: Status) -> None:
+    def show(self, status: Status, corosync: CorosyncView) -> None:
         self.update(
             {
                 "ClusterName": status.cluster,
                 "Quorate": status.is_quorate,
                 "Members": [node.name for node in status.nodes if node.is_member],
                 "Version": rgmgr.__version__,
+                **{name: _carried(value) for name, value in properties(corosync).items()},
             }
         )
+
+    def _told(self, value: object) -> object:
+        """Leave latencies out: they change all the time, and say nothing until a link is down."""
+        if not isinstance(value, list):
+            return value
+        return [
+            {key: fact for key, fact in entry.items() if key != "latency_us"}
+            if isinstance(entry, dict)
+            else entry
+            for entry in value
+        ]
 
     @method()
     async def Status(self) -> "s":
@@ -284,6 +309,34 @@ class _Manager(_Shown):
     @dbus_property(access=PropertyAccess.READ)
     def Version(self) -> "s":
         return self.facts["Version"]
+
+    @dbus_property(access=PropertyAccess.READ)
+    def LocalNode(self) -> "s":
+        return self.facts["LocalNode"]
+
+    @dbus_property(access=PropertyAccess.READ)
+    def CorosyncFault(self) -> "s":
+        return self.facts["CorosyncFault"]
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Totem(self) -> "a{sv}":
+        return self.facts["Totem"]
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Quorum(self) -> "a{sv}":
+        return self.facts["Quorum"]
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Voters(self) -> "aa{sv}":
+        return self.facts["Voters"]
+
+    @dbus_property(access=PropertyAccess.READ)
+    def Links(self) -> "aa{sv}":
+        return self.facts["Links"]
+
+    @dbus_property(access=PropertyAccess.READ)
+    def CorosyncWarnings(self) -> "aa{sv}":
+        return self.facts["CorosyncWarnings"]
 
 
 class _Service(_Shown):
@@ -374,6 +427,17 @@ def _facts(view: NodeView | ServiceView) -> dict[str, object]:
         "Owner": view.owner or "",
         "Because": view.because or "",
     }
+
+
+def _carried(value: object) -> object:
+    """Return plain values as the bus carries them: what is in a dictionary becomes a variant."""
+    match value:
+        case dict():
+            return {key: variant(_SIGNATURES[type(fact)], fact) for key, fact in value.items()}
+        case list():
+            return [_carried(entry) for entry in value]
+        case _:
+            return value
 
 
 def _verb(word: str) -> Verb:

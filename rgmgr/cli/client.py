@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rgmgr.cli.exits import Exit
 from rgmgr.errors import BusError, RgmgrError
+from rgmgr.links import CorosyncView, from_properties
 from rgmgr.view import Status, decode_status
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 BUS_NAME = "org.rgmgr"
 OBJECT_PATH = "/org/rgmgr"
 MANAGER = "org.rgmgr.Manager1"
+PROPERTIES = "org.freedesktop.DBus.Properties"
 
 STATUS_TIMEOUT_S = 10.0
 WAIT_FOREVER_S = 7 * 86_400.0
@@ -99,6 +101,10 @@ class Daemon(Protocol):
         """Return what the local member knows."""
         ...
 
+    def corosync(self) -> CorosyncView:
+        """Return what the local member knows of its corosync."""
+        ...
+
     def request(self, verb: str, service: str, node: str, timeout_s: float) -> Outcome:
         """Ask for something and wait until it is done. `node` empty: let the domain choose."""
         ...
@@ -120,9 +126,18 @@ class BusDaemon:
         try:
             return decode_status(str(text))
         except ValueError as error:
-            advice = "do this command and rgmgrd have the same version?"
-            text = f"rgmgrd's status is unreadable: {error}; {advice}"
-            raise DaemonError(Fault.BROKEN, text) from error
+            raise _unreadable("status", error) from error
+
+    def corosync(self) -> CorosyncView:
+        """See `Daemon.corosync`."""
+        asked = self._bus.call(
+            BUS_NAME, OBJECT_PATH, PROPERTIES, "GetAll", "s", [MANAGER], timeout_s=STATUS_TIMEOUT_S
+        )
+        (facts,) = _run(self._runner, asked)
+        try:
+            return from_properties(facts if isinstance(facts, dict) else {})
+        except ValueError as error:
+            raise _unreadable("view of corosync", error) from error
 
     def request(self, verb: str, service: str, node: str, timeout_s: float) -> Outcome:
         """See `Daemon.request`."""
@@ -171,6 +186,11 @@ def connect(address: str | None = None) -> Iterator[BusDaemon]:
 def connector(given: object) -> Connector:
     """Return what a caller put in the click context to reach its own daemon, else `connect`."""
     return given if callable(given) else connect
+
+
+def _unreadable(what: str, error: ValueError) -> DaemonError:
+    advice = "do this command and rgmgrd have the same version?"
+    return DaemonError(Fault.BROKEN, f"rgmgrd's {what} is unreadable: {error}; {advice}")
 
 
 def _run(runner: Runner, asked: Coroutine[object, object, T]) -> T:

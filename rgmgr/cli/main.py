@@ -18,6 +18,7 @@ from rgmgr.cli.client import DaemonError
 _VERBS = {
     "completion": "rgmgr.cli.completion:completion",
     "config": "rgmgr.cli.config:config",
+    "corosync-conf": "rgmgr.cli.corosync_conf:corosync_conf",
     "disable": "rgmgr.cli.services:disable",
     "enable": "rgmgr.cli.services:enable",
     "lab": "rgmgr.lab.cli:lab",

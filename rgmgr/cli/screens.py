@@ -7,6 +7,8 @@ capitals. Nothing is cut off; long text wraps.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -71,13 +73,19 @@ def _print_notices(status: Status, screen: Console) -> None:
     texts = [notice.text for notice in status.notices]
     if status.note and not status.is_connected:  # what the daemon waits for, and where to look
         texts.insert(0, status.note)
+    print_alerts(texts, screen)
+
+
+def print_alerts(texts: Iterable[str], screen: Console) -> None:
+    """Print what must not be overlooked."""
     for text in texts:
         line = Table.grid(padding=(0, 1))
         line.add_row(Text("!!", "bold red"), Text(text, "bold"))
         screen.print(line)
 
 
-def _table(*columns: str) -> Table:
+def listing(*columns: str) -> Table:
+    """Return an empty table without lines."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -85,7 +93,7 @@ def _table(*columns: str) -> Table:
 
 
 def _node_table(status: Status) -> Table:
-    table = _table("NODE", "ID", "STATUS", "SERVICES")
+    table = listing("NODE", "ID", "STATUS", "SERVICES")
     for column in (1, 3):
         table.columns[column].justify = "right"
     for node in status.nodes:
@@ -129,7 +137,7 @@ def _proof(proof: ProofView) -> str:
 
 
 def _service_table(status: Status) -> Table:
-    table = _table("SERVICE", "STATE", "OWNER", "FOR", "BECAUSE")
+    table = listing("SERVICE", "STATE", "OWNER", "FOR", "BECAUSE")
     for column in range(4):
         table.columns[column].no_wrap = column == 1
     for service in status.services:

@@ -15,10 +15,20 @@ from rgmgr.view import Status, encode_status
 
 @click.command()
 @click.argument("name", required=False, shell_complete=any_names)
+@click.option("--links", is_flag=True, help="Show corosync's links, votes and timers here.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (schema version 1).")
-def status(name: str | None, *, as_json: bool) -> None:
-    """Show the cluster, or one SERVICE or NODE."""
+def status(name: str | None, *, links: bool, as_json: bool) -> None:
+    """Show the cluster, or one SERVICE or NODE.
+
+    With --links: the links of this node, to all others or to NODE, and what is unwise in the
+    configuration of corosync.
+    """
     context = click.get_current_context()
+    if links:
+        from rgmgr.cli.links import show  # noqa: PLC0415 - seldom used
+
+        show(context, name, as_json=as_json)
+        return
     with connector(context.obj)() as daemon:
         found = daemon.status()
     if name is not None:

@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rgmgr.config.corosync_conf import ConfNode, Plan, render
 from rgmgr.lab.layout import (
     BMC_USER,
     CLUSTER,
@@ -14,48 +15,11 @@ from rgmgr.lab.layout import (
     NodePlan,
 )
 
-TWO_NODES = 2
-
 
 def corosync_conf(nodes: Sequence[NodePlan]) -> str:
-    """Return ``/etc/corosync/corosync.conf``: one encrypted link, failures seen in about 2 s.
-
-    The parser wants each opening brace at the end of its line.
-    """
-    listed = "".join(
-        f"  node {{\n    nodeid: {node.number}\n    name: {node.name}\n"
-        f"    ring0_addr: {node.address}\n  }}\n"
-        for node in nodes
-    )
-    two_node = "  two_node: 1\n" if len(nodes) == TWO_NODES else ""
-    return f"""\
-totem {{
-  version: 2
-  cluster_name: {CLUSTER}
-  transport: knet
-  crypto_cipher: aes256
-  crypto_hash: sha256
-  token: 1000
-  token_coefficient: 0
-  link_mode: active
-  interface {{
-    linknumber: 0
-    knet_ping_interval: 200
-    knet_ping_timeout: 2000
-    knet_pong_count: 2
-  }}
-}}
-nodelist {{
-{listed}}}
-quorum {{
-  provider: corosync_votequorum
-{two_node}}}
-logging {{
-  to_stderr: no
-  to_logfile: no
-  to_syslog: yes
-}}
-"""
+    """Return ``/etc/corosync/corosync.conf``: one encrypted link, failures seen in about 2 s."""
+    listed = tuple(ConfNode(node.number, node.name, (node.address,)) for node in nodes)
+    return render(Plan(nodes=listed, cluster=CLUSTER))
 
 
 def hosts(nodes: Sequence[NodePlan]) -> str:

@@ -45,6 +45,7 @@ from rgmgr.core.machine import begin
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.errors import ConfigError, CorosyncError, WireError, WireFault
 from rgmgr.runtime.dispatch import Desk, Dispatcher
+from rgmgr.runtime.links import LinkWatch
 from rgmgr.runtime.office import Office
 from rgmgr.runtime.pump import Pump, monotonic_ms
 from rgmgr.runtime.reporting import (
@@ -111,7 +112,10 @@ class Daemon:
         self._systemd = Systemd(self._emit)
         self._fences = FenceRunner(self._emit, journal.note, secrets_dir=options.secrets_dir)
         self._group = group(GROUP, self._heard, on_garbage=self._on_garbage)
-        self._office = Office(self._desk, self._current, self._present, self._emit)
+        self._links = LinkWatch(corosync.Reporter())
+        self._office = Office(
+            self._desk, self._current, self._present, self._links.view, self._emit
+        )
         self._line = ""
         self._timings = Timings(options.state_dir / "timings.json", self._is_up)
         self._totem = (0, False)
@@ -124,6 +128,7 @@ class Daemon:
                 tasks.create_task(self._systemd.run(), name="systemd")
                 tasks.create_task(self._office.run(), name="bus")
                 tasks.create_task(self._group.run(), name="corosync")
+                tasks.create_task(self._links.run(self._office.publish), name="links")
                 tasks.create_task(self._feed_watchdog(), name="watchdog")
                 self._tasks = tasks
                 self._notifier.ready()
@@ -162,6 +167,9 @@ class Daemon:
                 self._end(Exit(1, f"process {pid} of this node is in the group already"))
             case corosync.RingNodesChanged():
                 pass  # the view has the ring's nodes
+            case corosync.NodeListChanged(node_names=names):
+                log.info("corosync.reloaded", nodes=[names[node] for node in sorted(names)])
+                self._node_ids = _ids_of(names)
             case corosync.ShutdownRequested(urgency=urgency):
                 self._corosync_stops(urgency)
             case corosync.MessageReceived(sender=sender):

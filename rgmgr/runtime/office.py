@@ -15,6 +15,7 @@ from rgmgr.core.actions import Reply
 from rgmgr.core.events import Event, Requested
 from rgmgr.core.messages import Verb
 from rgmgr.errors import BusError
+from rgmgr.links import CorosyncView
 from rgmgr.runtime.dispatch import Desk
 from rgmgr.view import Status
 
@@ -34,11 +35,13 @@ class Office:
         desk: Desk,
         current: Callable[[], Status],
         present: Callable[[], tuple[bytes, str] | None],
+        corosync: Callable[[], CorosyncView],
         emit: Callable[[Event], None],
     ) -> None:
         self._desk = desk
         self._current = current
         self._present = present
+        self._corosync = corosync
         self._emit = emit
         self._api: Api | None = None
         self._pending: asyncio.TimerHandle | None = None
@@ -59,7 +62,7 @@ class Office:
     async def _serve(self) -> None:
         bus = await Bus.connect()
         try:
-            api = Api(bus, self._ask, self._current, self._present)
+            api = Api(bus, self._ask, self._current, self._present, corosync=self._corosync)
             await api.start()
             self._api = api
             await bus.wait_lost()

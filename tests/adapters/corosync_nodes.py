@@ -19,7 +19,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -177,13 +178,16 @@ class Switch:
 class Node:
     """One node: an init, perhaps a corosync, perhaps clients."""
 
-    def __init__(self, number: int, base: Path, switch: Switch, config: str) -> None:
+    def __init__(
+        self, number: int, base: Path, switch: Switch, config: str, *, links: int = 1
+    ) -> None:
         self.number = number
-        self._link = f"{PREFIX}{number}"
+        self._links = tuple(f"{PREFIX}{number}-{link}" for link in range(links))
         self._switch = switch
         self._directory = base / f"n{number}"
         (self._directory / "etc/corosync").mkdir(parents=True)
         (self._directory / "etc/corosync/corosync.conf").write_text(config)
+        self.authkey = self._directory / "etc/corosync/authkey"
         self._corosync: subprocess.Popen[bytes] | None = None
         self._clients: list[Client] = []
         self._commands: list[subprocess.Popen[bytes]] = []
@@ -200,12 +204,14 @@ class Node:
         if self._unshare.stdout.readline() != b"ready\n":
             raise RuntimeError(f"node {self.number}: {self._unshare.communicate()[1]!r}")
         self._init = children_of(self._unshare.pid)[0]
-        address = f"10.231.77.{self.number}/24"
-        peer = ["peer", "eth0", "netns", self._init]
-        self._switch.ip("link", "add", self._link, "type", "veth", *peer)
-        self._switch.ip("link", "set", self._link, "master", BRIDGE, "up")
-        run(*self.enter(), "ip", "addr", "add", address, "dev", "eth0")
-        run(*self.enter(), "ip", "link", "set", "eth0", "up")
+        for link, port in enumerate(self._links):
+            device = f"eth{link}"
+            peer = ["peer", device, "netns", self._init]
+            self._switch.ip("link", "add", port, "type", "veth", *peer)
+            self._switch.ip("link", "set", port, "master", BRIDGE, "up")
+            cidr = f"{address(self.number, link)}/24"
+            run(*self.enter(), "ip", "addr", "add", cidr, "dev", device)
+            run(*self.enter(), "ip", "link", "set", device, "up")
 
     def enter(self) -> list[str]:
         return ["nsenter", "-t", self._init, "-m", "-u", "-i", "-n", "-p", "--"]
@@ -219,6 +225,10 @@ class Node:
             started = subprocess.Popen([*self.enter(), *command], stdout=out, stderr=out)
         self._commands.append(started)
         return started
+
+    def output(self, *command: str) -> str:
+        """Run a command inside and return what it prints."""
+        return run(*self.enter(), *command)
 
     def signal_corosync(self, number: signal.Signals) -> None:
         os.kill(self._corosync_pid(), number)
@@ -239,15 +249,21 @@ class Node:
         self._clients.append(client)
         return client
 
-    def cut(self) -> None:
-        self._switch.ip("link", "set", self._link, "down")
+    def cut(self, link: int = 0) -> None:
+        self._switch.ip("link", "set", self._links[link], "down")
 
-    def heal(self) -> None:
-        self._switch.ip("link", "set", self._link, "up")
+    def heal(self, link: int = 0) -> None:
+        self._switch.ip("link", "set", self._links[link], "up")
 
     def power_off(self) -> None:
         """Kill the node's init, and with it all of its processes."""
         self._unshare.kill()
+
+    def power_cut(self) -> None:
+        """Be silent on all links at once, then dead: a killed kernel sends nothing any more."""
+        for link in range(len(self._links)):
+            self.cut(link)
+        self.power_off()
 
     def close(self) -> None:
         for client in self._clients:
@@ -269,10 +285,15 @@ class Node:
         raise AssertionError(f"corosync of node {self.number} has not started")
 
 
+def address(number: int, link: int) -> str:
+    """Return the address of a node on a link; each link is a network of its own."""
+    return f"10.231.{77 + link}.{number}"
+
+
 def corosync_conf(count: int) -> str:
     """Return the configuration of a cluster of this many nodes."""
     nodes = "".join(
-        f"  node {{\n    nodeid: {n}\n    name: n{n}\n    ring0_addr: 10.231.77.{n}\n  }}\n"
+        f"  node {{\n    nodeid: {n}\n    name: n{n}\n    ring0_addr: {address(n, 0)}\n  }}\n"
         for n in range(1, count + 1)
     )
     return f"""totem {{
@@ -303,15 +324,28 @@ logging {{
 
 
 @contextlib.contextmanager
-def cluster(count: int, base: Path) -> Iterator[list[Node]]:
-    """Make nodes 1 to count with corosync running; remove everything at the end."""
+def cluster(
+    count: int,
+    base: Path,
+    *,
+    config: str | None = None,
+    links: int = 1,
+    keys: Sequence[bytes] = (),
+) -> Iterator[list[Node]]:
+    """Make nodes 1 to count with corosync running; remove everything at the end.
+
+    `keys` are the nodes' authkeys, for a config with encryption.
+    """
     switch = Switch()
     nodes: list[Node] = []
+    text = config or corosync_conf(count)
     try:
         switch.power_on()
         for number in range(1, count + 1):
-            nodes.append(Node(number, base, switch, corosync_conf(count)))  # noqa: PERF401 - closed below
-        for node in nodes:
+            nodes.append(Node(number, base, switch, text, links=links))  # noqa: PERF401 - closed below
+        for node, key in zip_longest(nodes, keys):
+            if key is not None:
+                node.authkey.write_bytes(key)
             node.power_on()
             node.start_corosync()
         yield nodes

@@ -17,8 +17,10 @@ from rgmgr.adapters.dbus_api import Api
 from rgmgr.core.actions import Answer, Reply
 from rgmgr.core.messages import Verb
 from rgmgr.errors import BusError
+from rgmgr.links import CorosyncView
 from rgmgr.view import Status
 from tests.adapters.private_bus import private_bus
+from tests.unit.cli_links import sound
 from tests.unit.cli_status import NODE2, healthy
 
 MANAGER = ("org.rgmgr", "/org/rgmgr", "org.rgmgr.Manager1")
@@ -34,6 +36,7 @@ class Core:
     """Answers requests and shows a status, as the runtime would."""
 
     shown: Status = field(default_factory=healthy)
+    corosync: CorosyncView = field(default_factory=sound)
     reply: Reply | Exception = DONE
     told: tuple[bytes, str] | None = None
     asked: list[tuple[Verb, ServiceName, NodeId | None]] = field(default_factory=list)
@@ -57,6 +60,9 @@ class Core:
     def present(self) -> tuple[bytes, str] | None:
         return self.told
 
+    def current_corosync(self) -> CorosyncView:
+        return self.corosync
+
 
 @dataclass
 class World:
@@ -78,7 +84,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
         server, client = await Bus.connect(bus.address), await Bus.connect(bus.address)
         signals: asyncio.Queue[Signal] = asyncio.Queue()
         core = Core()
-        api = Api(server, core.ask, core.current, core.present)
+        api = Api(server, core.ask, core.current, core.present, corosync=core.current_corosync)
         await api.start()
         client.on_signal(signals.put_nowait)
         await client.add_match(match_signal(sender="org.rgmgr"))

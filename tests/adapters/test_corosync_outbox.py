@@ -9,8 +9,8 @@ from rgmgr.adapters.corosync.outbox import (
     QUEUED_BYTES_MAX,
     QUEUED_MAX,
     Outbox,
-    Sent,
 )
+from rgmgr.adapters.corosync.raw import Sent
 from rgmgr.errors import CorosyncError
 from rgmgr.wire.chunks import MESSAGE_BYTES_MAX, PART_BYTES, Garbage, Reassembler
 

@@ -17,22 +17,26 @@ from rgmgr.adapters.corosync import (
     CorosyncUnavailable,
     GroupMember,
     MessageReceived,
+    NodeListChanged,
     QuorumChanged,
     RingId,
     ShutdownAnswer,
     ViewChanged,
 )
-from rgmgr.adapters.corosync.cmap import ClusterFacts
-from rgmgr.adapters.corosync.connection import Dispatched, Library, Peer
-from rgmgr.adapters.corosync.outbox import IN_FLIGHT_MAX, Sent
+from rgmgr.adapters.corosync.connection import Library, Peer
+from rgmgr.adapters.corosync.facts import RELOADING, ClusterFacts
+from rgmgr.adapters.corosync.handle import EVENTS_MAX
+from rgmgr.adapters.corosync.outbox import IN_FLIGHT_MAX
 from rgmgr.adapters.corosync.raw import (
     Change,
     Delivery,
     GroupChange,
-    Inbox,
+    KeyChanged,
     RawEvent,
     Reason,
     RingChange,
+    Sent,
+    TooLong,
 )
 from rgmgr.errors import CorosyncError, InvariantViolation
 
@@ -42,7 +46,12 @@ RING = RingId(1, 10)
 LOST = CorosyncError("cpg_dispatch", "CS_ERR_LIBRARY")
 FACTS = ClusterFacts(
     cluster_name="fake",
-    node_names={1: "n1", 2: "n2"},
+    node_list={
+        "nodelist.node.0.nodeid": 1,
+        "nodelist.node.0.name": "n1",
+        "nodelist.node.1.nodeid": 2,
+        "nodelist.node.1.name": "n2",
+    },
     token_ms=1000,
     consensus_ms=1200,
     is_two_node=False,
@@ -54,7 +63,6 @@ class FakeConnection:
     """A corosync of one process: what is sent comes back, unless told otherwise."""
 
     def __init__(self) -> None:
-        self.inbox = Inbox()
         self.peer = Peer(local=ME, facts=FACTS, has_quorum_provider=True)
         self.due: dict[Library, deque[RawEvent | Exception]] = {
             library: deque() for library in Library
@@ -64,7 +72,6 @@ class FakeConnection:
         self.send_error: CorosyncError | None = None
         self.delivers = True
         self.is_closed = False
-        self.broken_callbacks = False
         self._ours, self._theirs = socket.socketpair()
 
     def happen(self, library: Library, *events: RawEvent | Exception) -> None:
@@ -81,21 +88,21 @@ class FakeConnection:
     def filenos(self) -> tuple[int, ...]:
         return (self._ours.fileno(),)
 
-    def dispatch(self, library: Library) -> Dispatched:
-        if not self.due[library]:
-            if not any(self.due.values()):
-                self._ours.settimeout(0)
-                while self._readable():
-                    self._ours.recv(4096)
-            return Dispatched.NOTHING
-        event = self.due[library].popleft()
-        if isinstance(event, Exception):
-            raise event
-        if self.broken_callbacks:
-            self.inbox.failures.append("callback rgmgr_cpg_deliver: ValueError: bug")
-        else:
-            self.inbox.events.append(event)
-        return Dispatched.EVENT
+    def dispatch(self, library: Library) -> list[RawEvent]:
+        found: list[RawEvent] = []
+        while self.due[library] and len(found) < EVENTS_MAX:
+            event = self.due[library].popleft()
+            if isinstance(event, Exception):
+                if not found:
+                    raise event
+                self.due[library].appendleft(event)  # it stays until all before it was taken
+                break
+            found.append(event)
+        if not any(self.due.values()):
+            self._ours.settimeout(0)
+            while self._readable():
+                self._ours.recv(4096)
+        return found
 
     def multicast(self, frame: bytes) -> Sent:
         if self.send_error is not None:
@@ -335,17 +342,37 @@ def test_an_absent_corosync_is_told_once_for_each_reason(connection: FakeConnect
     assert told == [str(absent), str(starting)]
 
 
-def test_a_callback_that_raised_ends_the_adapter(connection: FakeConnection) -> None:
+def test_a_lost_event_ends_the_adapter(connection: FakeConnection) -> None:
     """An event was missed, so nothing that follows may be delivered."""
-    connection.broken_callbacks = True
-    connection.happen(Library.CPG, Delivery(TWO, b"Wlost"), Delivery(TWO, b"Wnext"))
+    lost = InvariantViolation("cpg_dispatch: an event is longer than its batch")
+    connection.happen(Library.CPG, Delivery(TWO, b"Wfirst"), lost, Delivery(TWO, b"Wnext"))
 
     seen, error = run_until_it_fails(connection)
 
-    assert isinstance(error, InvariantViolation)
-    assert [type(event) for event in seen] == [CorosyncConnected, CorosyncLost]
-    assert "ValueError: bug" in str(error)
+    assert error is lost
+    kinds = [type(event) for event in seen]
+    assert kinds == [CorosyncConnected, ViewChanged, MessageReceived, CorosyncLost]
     assert connection.is_closed
+
+
+def test_nodes_of_a_reload_are_told_when_it_is_over(connection: FakeConnection) -> None:
+    connection.happen(
+        Library.CMAP,
+        KeyChanged(RELOADING, 1),
+        KeyChanged("nodelist.node.2.nodeid", 3),
+        KeyChanged("nodelist.node.2.name", "n3"),
+        KeyChanged("nodelist.node.0.name", None),
+        KeyChanged("nodelist.node.0.nodeid", None),
+        KeyChanged(RELOADING, 0),
+    )
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(NodeListChanged)
+
+    scene = play(script, connection)
+
+    told = [event for event in scene.events if isinstance(event, NodeListChanged)]
+    assert told == [NodeListChanged({2: "n2", 3: "n3"})]
 
 
 def test_an_extension_that_is_not_built_is_an_error_at_once() -> None:
@@ -356,14 +383,15 @@ def test_an_extension_that_is_not_built_is_an_error_at_once() -> None:
 
 def test_garbage_is_told_and_dropped(connection: FakeConnection) -> None:
     connection.happen(Library.CPG, Delivery(TWO, b"\xff\xfe"), Delivery(TWO, b""))
-    connection.happen(Library.CPG, Delivery(TWO, b"Wgood"))
+    connection.happen(Library.CPG, TooLong(TWO, 2_000_000), Delivery(TWO, b"Wgood"))
 
     async def script(scene: Scene) -> None:
         await scene.until_seen(MessageReceived)
 
     scene = play(script, connection)
 
-    assert len(scene.garbage) == 2
+    assert len(scene.garbage) == 3
+    assert "2000000 bytes" in scene.garbage[2]
     assert scene.payloads() == [b"good"]
 
 

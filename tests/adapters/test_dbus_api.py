@@ -14,9 +14,11 @@ from rgmgr.adapters.dbus_api import REQUESTS_MAX, Api, escape, node_path, servic
 from rgmgr.core.actions import Answer, Reply
 from rgmgr.core.messages import Verb
 from rgmgr.errors import BusError
+from rgmgr.links import LinkView, from_properties, properties, seen
 from rgmgr.view import decode_status
 from tests.adapters.private_bus import private_bus
 from tests.adapters.served_core import DONE, MANAGER, PROPERTIES, SERVICE, Core, World, refused, run
+from tests.unit.cli_links import sound
 from tests.unit.cli_status import NODE1, NODE2, healthy, troubled
 
 
@@ -185,7 +187,8 @@ def test_the_manager_and_the_objects_have_properties(tmp_path: Path) -> None:
 
         assert isinstance(manager, dict)
         assert manager.pop("Version")
-        assert manager == {
+        assert from_properties(manager) == sound()
+        assert {name: manager[name] for name in manager if name not in properties(sound())} == {
             "ClusterName": "alpha",
             "Quorate": True,
             "Members": ["node1", "node2"],
@@ -288,6 +291,41 @@ def test_losing_quorum_is_signalled_by_the_manager(tmp_path: Path) -> None:
         ]
 
     run(tmp_path, scenario)
+
+
+def test_a_broken_link_is_signalled_and_a_new_latency_is_not(tmp_path: Path) -> None:
+    """Latencies change at every look; who wants them asks."""
+
+    async def scenario(there: World) -> None:
+        links = tuple(replace(link, latency_us=999) for link in sound().links)
+        there.core.corosync = replace(sound(), links=links)
+        there.api.publish(healthy())
+        quiet = await _until_quiet(there)
+        (asked,) = await there.client.call(
+            "org.rgmgr", "/org/rgmgr", PROPERTIES, "Get", "ss", ["org.rgmgr.Manager1", "Links"]
+        )
+
+        there.core.corosync = seen(replace(sound(), links=(*links[:3], _down(links[3]))))
+        there.api.publish(healthy())
+        signals = await _until_quiet(there)
+
+        assert quiet == []
+        assert asked == properties(replace(sound(), links=links))["Links"]
+        ((path, member, (interface, changed, _)),) = signals
+        assert (path, member, interface) == (
+            "/org/rgmgr",
+            "PropertiesChanged",
+            "org.rgmgr.Manager1",
+        )
+        assert isinstance(changed, dict)
+        assert sorted(changed) == ["CorosyncWarnings", "Links"]
+        assert [link["is_connected"] for link in changed["Links"]] == [True, True, True, False]
+
+    run(tmp_path, scenario)
+
+
+def _down(link: LinkView) -> LinkView:
+    return replace(link, is_connected=False)
 
 
 def test_services_come_and_go_with_the_configuration(tmp_path: Path) -> None:

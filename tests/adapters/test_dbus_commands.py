@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from rgmgr.core.messages import Verb
+from rgmgr.links import encode_corosync
 from rgmgr.view import decode_status
 from tests.adapters.private_bus import private_bus
 from tests.adapters.served_core import MANAGER, POLICY, World, run
+from tests.unit.cli_links import sound
 from tests.unit.cli_status import NODE2, healthy
 
 
@@ -47,12 +49,14 @@ def test_commands_reach_the_daemon_over_the_bus(tmp_path: Path) -> None:
         shown = await _command(there.address, "main", "status", "--json")
         moved = await _command(there.address, "main", "relocate", "web", "-m", "node2")
         classic = await _command(there.address, "clustat", "-s", "web")
+        links = await _command(there.address, "main", "status", "--links", "--json")
 
         assert shown[0] == 0
         assert decode_status(shown[1]) == healthy()
         assert moved == (0, "web is now running on node2\n", "")
         assert there.core.asked == [(Verb.RELOCATE, "web", NODE2)]
         assert (classic[0], classic[2]) == (0, "")
+        assert (links[0], links[1], links[2]) == (0, f"{encode_corosync(sound())}\n", "")
 
     run(tmp_path, scenario)
 

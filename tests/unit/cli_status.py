@@ -19,7 +19,9 @@ from rgmgr.core.model import (
     ServiceState,
 )
 from rgmgr.core.spec import ClusterSpec, FencingSpec, NodeSpec, ServiceSpec
+from rgmgr.links import CorosyncView
 from rgmgr.view import Standing, Status, snapshot
+from tests.unit.cli_links import sound
 
 NODE1, NODE2, NODE3 = NodeId(1), NodeId(2), NodeId(3)
 WEB, MAIL, DB = ServiceName("web"), ServiceName("mail"), ServiceName("db")
@@ -144,9 +146,13 @@ class FakeDaemon:
     shown: Status
     outcome: Outcome | DaemonError = field(default_factory=lambda: Outcome(0, "done", "node1"))
     asked: list[tuple[str, str, str, float]] = field(default_factory=list)
+    seen: CorosyncView = field(default_factory=sound)
 
     def status(self) -> Status:
         return self.shown
+
+    def corosync(self) -> CorosyncView:
+        return self.seen
 
     def request(self, verb: str, service: str, node: str, timeout_s: float) -> Outcome:
         self.asked.append((verb, service, node, timeout_s))

@@ -15,6 +15,7 @@ from rgmgr.adapters.corosync.events import (
     GroupMember,
     ShutdownAnswer,
 )
+from rgmgr.adapters.corosync.facts import names_of
 from rgmgr.adapters.corosync.session import Emit, OnGarbage, Session
 from rgmgr.adapters.corosync.worker import in_thread
 from rgmgr.errors import CorosyncError, InvariantViolation
@@ -64,7 +65,7 @@ class Corosync:
 
         Raises:
             CorosyncError: the extension is not built.
-            InvariantViolation: a callback raised.
+            InvariantViolation: an event of corosync was lost.
         """
         self._finished.clear()
         try:
@@ -120,7 +121,7 @@ class Corosync:
                 CorosyncConnected(
                     local=peer.local,
                     cluster_name=peer.facts.cluster_name,
-                    node_names=peer.facts.node_names,
+                    node_names=names_of(peer.facts.node_list),
                     token_ms=peer.facts.token_ms,
                     consensus_ms=peer.facts.consensus_ms,
                     is_two_node=peer.facts.is_two_node,

@@ -1,39 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one door to the compiled binding: loads it, checks return codes, receives callbacks.
-
-Callbacks run inside `*_dispatch`, on the thread that dispatches. They copy what corosync lends
-them into the inbox of their connection and return; they must never raise, since cffi would swallow
-the exception and the next event would be delivered as if nothing was missed. Should one raise all
-the same, the inbox is marked as failed and the connection ends.
-
-C callbacks know only a handle, hence the registry: the one piece of module state.
-"""
+"""The one door to the compiled binding: loads it and checks return codes."""
 
 import functools
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rgmgr.adapters.corosync.events import (
-    GroupMember,
-    QuorumChanged,
-    RingId,
-    RingNodesChanged,
-    ShutdownRequested,
-    ShutdownUrgency,
-)
-from rgmgr.adapters.corosync.raw import (
-    Change,
-    Delivery,
-    GroupChange,
-    Inbox,
-    Reason,
-    RingChange,
-)
 from rgmgr.errors import CorosyncError
 
 if TYPE_CHECKING:
-    from rgmgr._corosync import CData, Ffi, Lib
+    from rgmgr._corosync import Ffi, Lib
 
 HINTS = {
     "CS_ERR_LIBRARY": "corosync does not run or ended; see 'systemctl status corosync'",
@@ -50,12 +25,10 @@ NOT_BUILT = (
     "copy 'pip install -e .') anew"
 )
 
-_inboxes: dict[tuple[str, int], Inbox] = {}
-
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The compiled module's two names, with the callbacks in place."""
+    """The compiled module's two names."""
 
     ffi: "Ffi"
     lib: "Lib"
@@ -74,9 +47,7 @@ def load() -> Binding:
         raise CorosyncError(
             "import rgmgr._corosync", "NOT_BUILT", f"{NOT_BUILT} ({error})"
         ) from error
-    binding = Binding(_corosync.ffi, _corosync.lib)
-    _define_callbacks(binding)
-    return binding
+    return Binding(_corosync.ffi, _corosync.lib)
 
 
 @functools.cache
@@ -100,130 +71,3 @@ def check(code: int, call: str) -> None:
     if code != load().lib.CS_OK:
         name = code_name(code)
         raise CorosyncError(call, name, HINTS.get(name, ""))
-
-
-def register(library: str, handle: int, inbox: Inbox) -> None:
-    """Send the callbacks of this handle to this inbox; none can come before its first dispatch."""
-    _inboxes[library, handle] = inbox
-
-
-def unregister(library: str, handle: int) -> None:
-    """Forget a handle, before it is finalized: its number may be given out again."""
-    _inboxes.pop((library, handle), None)
-
-
-def _define_callbacks(binding: Binding) -> None:
-    """Give every `extern "Python"` of the C declarations its body."""
-    ffi, lib = binding.ffi, binding.lib
-    copy = _Copier(ffi, lib)
-    for name, library, body in (
-        ("rgmgr_cpg_deliver", "cpg", copy.delivery),
-        ("rgmgr_cpg_confchg", "cpg", copy.group_change),
-        ("rgmgr_cpg_totem_confchg", "cpg", copy.ring_change),
-        ("rgmgr_quorum_notify", "quorum", copy.quorum),
-        ("rgmgr_quorum_nodelist", "quorum", copy.ring_nodes),
-        ("rgmgr_cfg_shutdown", "cfg", copy.shutdown),
-    ):
-        failed = functools.partial(_callback_failed, name, library)
-        ffi.def_extern(name=name, onerror=failed)(body)
-
-
-def _callback_failed(
-    name: str,
-    library: str,
-    kind: type[BaseException],
-    error: BaseException,
-    traceback: TracebackType | None,
-) -> None:
-    """Mark the inbox: an event was missed. Without a handle, mark all of that library."""
-    handle = traceback.tb_frame.f_locals.get("handle") if traceback else None
-    for (owner, number), inbox in _inboxes.items():
-        if owner == library and handle in (None, number):
-            inbox.failures.append(f"callback {name}: {kind.__name__}: {error}")
-
-
-class _Copier:
-    """The bodies of the callbacks. Source: cpg_initialize(3), quorum_model_initialize(3)."""
-
-    def __init__(self, ffi: "Ffi", lib: "Lib") -> None:
-        self._ffi = ffi
-        self._forced = lib.COROSYNC_CFG_SHUTDOWN_FLAG_REGARDLESS
-        self._reasons = {
-            lib.CPG_REASON_JOIN: Reason.JOIN,
-            lib.CPG_REASON_LEAVE: Reason.LEAVE,
-            lib.CPG_REASON_NODEDOWN: Reason.NODEDOWN,
-            lib.CPG_REASON_NODEUP: Reason.NODEUP,
-            lib.CPG_REASON_PROCDOWN: Reason.PROCDOWN,
-        }
-
-    def delivery(
-        self, handle: int, _group: "CData", node: int, pid: int, data: "CData", size: int
-    ) -> None:
-        payload = bytes(self._ffi.buffer(data, size)) if size else b""
-        _inboxes["cpg", handle].events.append(Delivery(GroupMember(node, pid), payload))
-
-    def group_change(
-        self,
-        handle: int,
-        _group: "CData",
-        members: "CData",
-        member_count: int,
-        left: "CData",
-        left_count: int,
-        joined: "CData",
-        joined_count: int,
-    ) -> None:
-        change = GroupChange(
-            members=tuple(
-                GroupMember(members[i].nodeid, members[i].pid) for i in range(member_count)
-            ),
-            left=self._changes(left, left_count),
-            joined=self._changes(joined, joined_count),
-        )
-        _inboxes["cpg", handle].events.append(change)
-
-    def ring_change(self, handle: int, ring: "CData", count: int, nodes: "CData") -> None:
-        change = RingChange(RingId(ring.nodeid, ring.seq), self._nodes(nodes, count))
-        _inboxes["cpg", handle].events.append(change)
-
-    def quorum(self, handle: int, quorate: int, ring: "CData", count: int, nodes: "CData") -> None:
-        verdict = QuorumChanged(
-            RingId(ring.nodeid, ring.seq), bool(quorate), self._nodes(nodes, count)
-        )
-        _inboxes["quorum", handle].events.append(verdict)
-
-    def ring_nodes(
-        self,
-        handle: int,
-        ring: "CData",
-        count: int,
-        nodes: "CData",
-        joined_count: int,
-        joined: "CData",
-        left_count: int,
-        left: "CData",
-    ) -> None:
-        change = RingNodesChanged(
-            ring=RingId(ring.nodeid, ring.seq),
-            nodes=self._nodes(nodes, count),
-            joined=self._nodes(joined, joined_count),
-            left=self._nodes(left, left_count),
-        )
-        _inboxes["quorum", handle].events.append(change)
-
-    def shutdown(self, handle: int, flags: int) -> None:
-        is_forced = flags == self._forced
-        urgency = ShutdownUrgency.FORCED if is_forced else ShutdownUrgency.ASKED
-        _inboxes["cfg", handle].events.append(ShutdownRequested(urgency))
-
-    def _nodes(self, nodes: "CData", count: int) -> tuple[int, ...]:
-        return tuple(sorted(self._ffi.unpack(nodes, count))) if count else ()
-
-    def _changes(self, entries: "CData", count: int) -> tuple[Change, ...]:
-        return tuple(
-            Change(
-                GroupMember(entries[i].nodeid, entries[i].pid),
-                self._reasons.get(entries[i].reason, Reason.UNKNOWN),
-            )
-            for i in range(count)
-        )

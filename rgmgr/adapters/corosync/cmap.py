@@ -1,113 +1,136 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads what rgmgr must know of corosync's configuration, at connect.
+"""libcmap: corosync's configuration, its effective values and its statistics.
 
-Every call here blocks, without limit when corosync is stopped: worker threads only, each with
-its own handle. Keys: cmap_keys(7).
+Never track a prefix as wide as "runtime.": its message counters change with every message. In the
+statistics map a prefix can be tracked for keys that come and go only.
+Left out: `cmap_inc` and `cmap_dec`, which are a get and a set, and the calls for one type each.
+
+Source: cmap_overview(3), cmap_keys(7) and the page of each call.
 """
 
+import enum
+import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
+from rgmgr.adapters.corosync.batch import NUMBERS, STRING, value_of
 from rgmgr.adapters.corosync.binding import check, load
-
-_NODES = "nodelist.node."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterFacts:
-    """Corosync's configuration, with the effective timers."""
-
-    cluster_name: str
-    node_names: dict[int, str]
-    token_ms: int
-    consensus_ms: int
-    is_two_node: bool
+from rgmgr.adapters.corosync.handle import Handle
+from rgmgr.adapters.corosync.raw import Value
+from rgmgr.errors import CorosyncError
 
 
-def read_facts() -> ClusterFacts:
-    """Read the facts with a handle of its own; blocks.
+class Map(enum.Enum):
+    """Which of corosync's maps."""
 
-    Raises:
-        CorosyncError: corosync is not there, or answers nonsense.
-    """
-    with _opened() as handle:
-        return ClusterFacts(
-            cluster_name=str(_get(handle, "totem.cluster_name") or ""),
-            node_names=_node_names(handle),
-            token_ms=_number(handle, "runtime.config.totem.token"),
-            consensus_ms=_number(handle, "runtime.config.totem.consensus"),
-            is_two_node=_number(handle, "runtime.votequorum.two_node") == 1,
-        )
+    CONFIGURATION = "icmap"
+    STATISTICS = "stats"
 
 
-@contextmanager
-def _opened() -> Iterator[int]:
-    ffi, lib = load().ffi, load().lib
-    handle = ffi.new("cmap_handle_t *")
-    check(lib.cmap_initialize_map(handle, lib.CMAP_MAP_ICMAP), "cmap_initialize_map")
-    try:
-        yield handle[0]
-    finally:
-        lib.cmap_finalize(handle[0])  # frees everything, whatever it returns
+class Scope(enum.Enum):
+    """What `CmapHandle.track` follows."""
+
+    KEY = "key"
+    PREFIX = "prefix"
 
 
-def _node_names(handle: int) -> dict[int, str]:
-    """Return names by node id; positions in the list have gaps after a reload."""
-    positions = {key[len(_NODES) :].split(".", 1)[0] for key in _keys(handle, _NODES)}
-    names = {}
-    for position in sorted(positions, key=int):
-        prefix = f"{_NODES}{position}"
-        node = _number(handle, f"{prefix}.nodeid")
-        name = _get(handle, f"{prefix}.name") or _get(handle, f"{prefix}.ring0_addr")
-        names[node] = str(name or node)
-    return names
+class NumberType(enum.Enum):
+    """The types of numbers in cmap; a key may expect one of them. Source: cmap_set(3)."""
+
+    INT8 = 1
+    UINT8 = 2
+    INT16 = 3
+    UINT16 = 4
+    INT32 = 5
+    UINT32 = 6
+    INT64 = 7
+    UINT64 = 8
+    FLOAT = 9
+    DOUBLE = 10
 
 
-def _keys(handle: int, prefix: str) -> list[str]:
-    ffi, lib = load().ffi, load().lib
-    walk = ffi.new("cmap_iter_handle_t *")
-    check(lib.cmap_iter_init(handle, prefix.encode(), walk), f"cmap_iter_init {prefix}")
-    name = ffi.new("char[]", lib.CMAP_KEYNAME_MAXLEN + 1)
-    size, kind = ffi.new("size_t *"), ffi.new("cmap_value_types_t *")
-    keys = []
-    try:
-        while (code := lib.cmap_iter_next(handle, walk[0], name, size, kind)) == lib.CS_OK:
-            keys.append(ffi.string(name).decode())
-        if code != lib.CS_ERR_NO_SECTIONS:
-            check(code, f"cmap_iter_next {prefix}")
-    finally:
-        lib.cmap_iter_finalize(handle, walk[0])
-    return keys
+class CmapHandle(Handle):
+    """One of corosync's maps. `dispatch` returns `KeyChanged`, once `track` was called."""
 
+    def __init__(self, which: Map = Map.CONFIGURATION) -> None:
+        """Connect. Source: cmap_initialize_map(3)."""
+        super().__init__(load().lib.RGMGR_CMAP, "cmap")
+        lib = self._lib
+        self._map = which
+        number = lib.CMAP_MAP_STATS if which is Map.STATISTICS else lib.CMAP_MAP_ICMAP
+        self._opened(lib.cmap_initialize_map(self._handle, number), "cmap_initialize_map")
 
-def _number(handle: int, key: str) -> int:
-    """Return a number, 0 where the key does not exist."""
-    value = _get(handle, key)
-    return value if isinstance(value, int) else 0
+    def get(self, key: str) -> Value | None:
+        """Return the value of a key, None where it does not exist."""
+        size, kind = self._ffi.new("size_t *"), self._ffi.new("cmap_value_types_t *")
+        try:
+            self._ask(self._lib.cmap_get, key.encode(), self._ffi.NULL, size, kind)
+            value = self._ffi.new("char[]", max(size[0], 1))
+            self._ask(self._lib.cmap_get, key.encode(), value, size, kind)
+        except CorosyncError as error:
+            if error.code == "CS_ERR_NOT_EXIST":  # also between the two
+                return None
+            raise
+        return value_of(kind[0], bytes(self._ffi.buffer(value, size[0])))
 
+    def items(self, prefix: str = "") -> dict[str, Value]:
+        """Return the keys that begin so, with their values, in cmap's order."""
+        values = {key: self.get(key) for key in self.keys(prefix)}
+        return {key: value for key, value in values.items() if value is not None}
 
-def _get(handle: int, key: str) -> str | int | None:
-    """Return the value of a key; None where it does not exist or is of an unused type."""
-    ffi, lib = load().ffi, load().lib
-    size, kind = ffi.new("size_t *"), ffi.new("cmap_value_types_t *")
-    code = lib.cmap_get(handle, key.encode(), ffi.NULL, size, kind)
-    if code == lib.CS_ERR_NOT_EXIST:
-        return None
-    check(code, f"cmap_get {key}")
-    value = ffi.new("char[]", size[0] + 1)
-    check(lib.cmap_get(handle, key.encode(), value, size, kind), f"cmap_get {key}")
-    if kind[0] == lib.CMAP_VALUETYPE_STRING:
-        return ffi.string(value).decode(errors="replace")
-    signs = {
-        lib.CMAP_VALUETYPE_INT8: "int8_t *",
-        lib.CMAP_VALUETYPE_UINT8: "uint8_t *",
-        lib.CMAP_VALUETYPE_INT16: "int16_t *",
-        lib.CMAP_VALUETYPE_UINT16: "uint16_t *",
-        lib.CMAP_VALUETYPE_INT32: "int32_t *",
-        lib.CMAP_VALUETYPE_UINT32: "uint32_t *",
-        lib.CMAP_VALUETYPE_INT64: "int64_t *",
-        lib.CMAP_VALUETYPE_UINT64: "uint64_t *",
-    }
-    c_type = signs.get(kind[0])
-    return int(ffi.cast(c_type, value)[0]) if c_type else None
+    def keys(self, prefix: str = "") -> list[str]:
+        """Return the keys that begin so."""
+        walk = self._ffi.new("uint64_t *")
+        self._ask(self._lib.cmap_iter_init, prefix.encode(), walk)
+        try:
+            return list(self._walk(walk[0]))
+        finally:
+            with self._asking:
+                self._lib.cmap_iter_finalize(self._number, walk[0])
+
+    def set_number(self, key: str, value: float, kind: NumberType) -> None:
+        """Set a key on this node, until corosync restarts; CS_ERR_ACCESS for what it owns.
+
+        Raises:
+            ValueError: the number does not fit the type.
+        """
+        try:
+            data = struct.pack(NUMBERS[kind.value], value)
+        except struct.error as error:
+            raise ValueError(f"{key}: {value} is no {kind.name.lower()}: {error}") from error
+        self._ask(self._lib.cmap_set, key.encode(), data, len(data), kind.value)
+
+    def set_text(self, key: str, value: str) -> None:
+        """Set a key on this node, until corosync restarts; CS_ERR_ACCESS for what it owns."""
+        data = value.encode()
+        self._ask(self._lib.cmap_set, key.encode(), data, len(data), STRING)
+
+    def delete(self, key: str) -> None:
+        """Delete a key on this node; CS_ERR_NOT_EXIST where there is none."""
+        self._ask(self._lib.cmap_delete, key.encode())
+
+    def track(self, key: str, scope: Scope = Scope.KEY) -> int:
+        """Ask for events of a key, or of all that begin so; return what `untrack` needs."""
+        lib, track = self._lib, self._ffi.new("uint64_t *")
+        events = lib.CMAP_TRACK_ADD | lib.CMAP_TRACK_DELETE
+        if scope is Scope.PREFIX:
+            events |= lib.CMAP_TRACK_PREFIX
+        if scope is Scope.KEY or self._map is Map.CONFIGURATION:
+            events |= lib.CMAP_TRACK_MODIFY
+        self._ask(lib.rgmgr_cmap_track, key.encode(), events, track)
+        return int(track[0])
+
+    def untrack(self, track: int) -> None:
+        """Ask for no more events; those already due may still come."""
+        self._ask(self._lib.cmap_track_delete, track)
+
+    def _walk(self, walk: int) -> Iterator[str]:
+        ffi, lib = self._ffi, self._lib
+        name = ffi.new("char[]", lib.CMAP_KEYNAME_MAXLEN + 1)
+        size, kind = ffi.new("size_t *"), ffi.new("cmap_value_types_t *")
+        while True:
+            with self._asking:
+                code = lib.cmap_iter_next(self._number, walk, name, size, kind)
+            if code == lib.CS_ERR_NO_SECTIONS:
+                return
+            check(code, "cmap_iter_next")
+            yield ffi.string(name).decode()

@@ -136,6 +136,13 @@ class ShutdownRequested:
     urgency: ShutdownUrgency
 
 
+@dataclass(frozen=True, slots=True)
+class NodeListChanged:
+    """A reload of corosync changed its node list: nodes came, went or have other names."""
+
+    node_names: dict[int, str]  # as in `CorosyncConnected`
+
+
 CorosyncEvent: TypeAlias = (
     CorosyncConnected
     | CorosyncUnavailable
@@ -146,4 +153,5 @@ CorosyncEvent: TypeAlias = (
     | MessageReceived
     | DuplicateDaemon
     | ShutdownRequested
+    | NodeListChanged
 )

@@ -9,8 +9,8 @@ alone and is sent anew when a membership change tears it, because receivers drop
 
 from collections import deque
 from collections.abc import Callable
-from enum import Enum
 
+from rgmgr.adapters.corosync.raw import Sent
 from rgmgr.errors import CorosyncError
 from rgmgr.wire.chunks import CHUNK, MESSAGE_BYTES_MAX, parts_of, split
 
@@ -20,13 +20,6 @@ QUEUED_MAX = 10_000
 QUEUED_BYTES_MAX = 64 * 1024 * 1024
 _WHOLE_ID = 0  # ids of long messages begin at 1
 _BACKOFF_MS = (5, 10, 20, 40, 80, 160, 200)
-
-
-class Sent(Enum):
-    """What became of one frame."""
-
-    TAKEN = "taken"
-    TRY_AGAIN = "try again"
 
 
 class Outbox:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a callback copies out of corosync's memory, untouched, and the queue it is put into."""
+"""What the libraries tell, untouched: one value for each callback."""
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
@@ -13,6 +12,13 @@ from rgmgr.adapters.corosync.events import (
     RingNodesChanged,
     ShutdownRequested,
 )
+
+
+class Sent(Enum):
+    """What became of one frame."""
+
+    TAKEN = "taken"
+    TRY_AGAIN = "try again"
 
 
 class Reason(Enum):
@@ -59,14 +65,61 @@ class Delivery:
     frame: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """A message of libcpg longer than any of ours (1 MiB), dropped where it came in."""
+
+    sender: GroupMember
+    size_bytes: int
+
+
+class VoterState(Enum):
+    """What votequorum thinks of a node. Source: votequorum_getinfo(3)."""
+
+    MEMBER = "member"
+    DEAD = "dead"
+    LEAVING = "leaving"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class VotersChanged:
+    """A quorum callback of libvotequorum. Node 0 is the quorum device; the order differs by node.
+
+    It says nothing of the ring, so decide by `QuorumChanged`.
+    """
+
+    is_quorate: bool
+    states: tuple[tuple[int, VoterState], ...]  # by node id, ascending
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedVotesChanged:
+    """The votes that a whole cluster has, anew; comes once per node when corosync reloads."""
+
+    votes: int
+
+
+Value: TypeAlias = str | int | float | bytes  # of a key in cmap
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChanged:
+    """A tracked key of cmap was set (also to what it was), or deleted: then the value is None."""
+
+    key: str
+    value: Value | None
+
+
 RawEvent: TypeAlias = (
-    GroupChange | RingChange | Delivery | QuorumChanged | RingNodesChanged | ShutdownRequested
+    GroupChange
+    | RingChange
+    | Delivery
+    | TooLong
+    | QuorumChanged
+    | RingNodesChanged
+    | VotersChanged
+    | ExpectedVotesChanged
+    | ShutdownRequested
+    | KeyChanged
 )
-
-
-@dataclass(slots=True)
-class Inbox:
-    """Where the callbacks of one connection put what they copied."""
-
-    events: deque[RawEvent] = field(default_factory=deque)
-    failures: list[str] = field(default_factory=list)  # callbacks that raised: an event was missed

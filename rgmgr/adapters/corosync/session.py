@@ -7,26 +7,33 @@ and timers only wake it up.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
-from rgmgr.adapters.corosync.connection import Connection, Dispatched, Library
+from rgmgr.adapters.corosync.connection import Connection, Library
 from rgmgr.adapters.corosync.events import (
     CorosyncEvent,
     GroupMember,
     MessageReceived,
+    NodeListChanged,
     QuorumChanged,
     RingNodesChanged,
     ShutdownAnswer,
     ShutdownRequested,
 )
+from rgmgr.adapters.corosync.facts import NodeList
 from rgmgr.adapters.corosync.outbox import Outbox
-from rgmgr.adapters.corosync.raw import Delivery, GroupChange, RawEvent, RingChange
+from rgmgr.adapters.corosync.raw import (
+    Delivery,
+    ExpectedVotesChanged,
+    GroupChange,
+    KeyChanged,
+    RawEvent,
+    RingChange,
+    TooLong,
+    VotersChanged,
+)
 from rgmgr.adapters.corosync.views import ViewTracker
 from rgmgr.adapters.corosync.worker import in_thread
-from rgmgr.errors import CorosyncError, InvariantViolation
 from rgmgr.wire.chunks import Garbage, Reassembler
-
-EVENTS_PER_TURN: Final = 64  # of each library; a flood must not starve the loop
 
 Emit = Callable[[CorosyncEvent], None]
 OnGarbage = Callable[[GroupMember, str], None]
@@ -41,6 +48,7 @@ class Session:
         self._on_garbage = on_garbage
         self._local = connection.peer.local
         self._views = ViewTracker(self._local)
+        self._node_list = NodeList(connection.peer.facts.node_list)
         self._outbox = Outbox(connection.multicast)
         self._reassembler: Reassembler[GroupMember] = Reassembler()
         self._wake = asyncio.Event()
@@ -65,7 +73,7 @@ class Session:
 
         Raises:
             CorosyncError: the connection is gone.
-            InvariantViolation: a callback raised, so an event was missed.
+            InvariantViolation: an event was lost.
         """
         loop = asyncio.get_running_loop()
         fds = self._connection.filenos()
@@ -114,45 +122,35 @@ class Session:
         await in_thread(lambda: self._connection.answer_shutdown(answer), "corosync-answer")
 
     def _turn(self) -> None:
-        lost: CorosyncError | None = None
-        try:
-            self._dispatch()
-        except CorosyncError as error:  # what came before it still counts
-            lost = error
-        events = self._connection.inbox.events
-        while events:
-            self._take(events.popleft())
-        if lost is not None:
-            raise lost
+        """Take what is due: the verdict on a ring before the view that asks for it.
+
+        What is left over keeps a descriptor readable, which brings the next turn.
+        """
+        for library in Library:
+            for event in self._connection.dispatch(library):
+                self._take(event)
         if self._views.has_joined and not self._views.has_left:
             self._flush()
-
-    def _dispatch(self) -> None:
-        """Run what is due: the verdict on a ring before the view that asks for it."""
-        inbox = self._connection.inbox
-        for library in Library:
-            for _ in range(EVENTS_PER_TURN):
-                if self._connection.dispatch(library) is Dispatched.NOTHING:
-                    break
-                if inbox.failures:
-                    raise InvariantViolation("; ".join(inbox.failures))
-            else:
-                self._wake.set()  # more may be left
 
     def _take(self, event: RawEvent) -> None:
         match event:
             case Delivery(sender, frame):
                 self._delivered(sender, frame)
+            case TooLong(sender, size_bytes):
+                self._on_garbage(
+                    sender, f"a message of {size_bytes} bytes, longer than any of ours"
+                )
             case GroupChange():
-                self._tear()
-                for change in self._views.group_changed(event):
-                    self._emit(change)
+                self._tear(self._views.group_changed(event))
             case RingChange():
-                self._tear()
-                for view in self._views.ring_changed(event):
-                    self._emit(view)
+                self._tear(self._views.ring_changed(event))
+            case KeyChanged():
+                if (names := self._node_list.take(event)) is not None:
+                    self._emit(NodeListChanged(names))
             case QuorumChanged() | RingNodesChanged() | ShutdownRequested():
                 self._emit(event)
+            case VotersChanged() | ExpectedVotesChanged():
+                pass  # of libvotequorum, which no session watches
 
     def _delivered(self, sender: GroupMember, frame: bytes) -> None:
         if sender == self._local:
@@ -163,10 +161,12 @@ class Session:
         elif message is not None:
             self._emit(MessageReceived(sender, message))
 
-    def _tear(self) -> None:
+    def _tear(self, told: tuple[CorosyncEvent, ...]) -> None:
         """Drop unfinished messages at a membership change, as all members do at this place."""
         self._reassembler.forget()
         self._outbox.view_changed()
+        for event in told:
+            self._emit(event)
 
     def _flush(self) -> None:
         if self._retry is None:
