@@ -6,7 +6,7 @@ What runs where is not kept: systemd knows it, and HELLO asks it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from rgmgr.core.actions import Multicast, SaveState
 from rgmgr.core.local import Turn
@@ -16,6 +16,11 @@ from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceSta
 KEPT_STATES = (ServiceState.DISABLED, ServiceState.FAILED)
 PAIR = 2
 KEPT_NODES = (NodeStatus.LEFT, NodeStatus.FENCED)
+
+_PASSING = ("applied", "now_ms", "next_op", "has_formed")
+_KEPT_WHOLE = tuple(
+    f.name for f in fields(ClusterState) if f.name not in (*_PASSING, "nodes", "services")
+)
 
 
 def project(cluster: ClusterState) -> ClusterState:
@@ -43,11 +48,10 @@ def save_if_changed(turn: Turn) -> None:
 def _is_as_saved(turn: Turn) -> bool:
     """Tell at little cost whether no record has changed durably with this event."""
     saved, before, now = turn.local.saved, turn.before.cluster, turn.cluster
-    if saved is None or (saved.epoch, saved.ring_seq) != (now.epoch, now.ring_seq):
+    if saved is None or any(getattr(saved, name) != getattr(now, name) for name in _KEPT_WHOLE):
         return False
     return (
-        saved.spec is now.spec
-        and saved.nodes.keys() == now.nodes.keys()
+        saved.nodes.keys() == now.nodes.keys()
         and list(saved.services) == list(now.services)
         and all(
             record is before.nodes.get(n) or _node(record) == saved.nodes[n]
