@@ -38,6 +38,7 @@ class Parameter:
     help: str
     parse: Callable[[str], str | Rejection]
     required: bool = False
+    is_flag: bool = False  # true, which is not kept, or false, kept as no
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,18 @@ RESOURCE_TYPES = {
                     name="device",
                     help="network interface; without it the one that is in the same network",
                     parse=parse_interface,
+                ),
+                Parameter(
+                    name="monitor_link",
+                    help="whether an interface without link is a failure; true without it",
+                    parse=parse_plain,
+                    is_flag=True,
+                ),
+                Parameter(
+                    name="duplicate_check",
+                    help="whether to ask first who has the address (60 ms); true without it",
+                    parse=parse_plain,
+                    is_flag=True,
                 ),
             ),
         ),
@@ -256,6 +269,8 @@ def _read_options(table: Table) -> dict[str, str]:
 
 
 def _read_parameter(parameter: Parameter, table: Table) -> str | None:
+    if parameter.is_flag:
+        return None if table.boolean(parameter.name, default=True) else "no"
     if parameter.required:
         text = table.required_text(parameter.name, parameter.help)
     else:

@@ -30,12 +30,16 @@ class Facts:
     def __init__(self) -> None:
         self.ips: list[str] = []
         self.mounted: list[Mount] = []
+        self.links = {"eth0"}
 
     def addresses(self) -> list[Address]:
         return [Address(ip=ip, interface="eth0") for ip in self.ips]
 
     def mounts(self) -> list[Mount]:
         return list(self.mounted)
+
+    def linked(self) -> set[str]:
+        return set(self.links)
 
 
 @dataclass

@@ -268,3 +268,48 @@ def test_an_unknown_type_is_a_failed_start_not_a_crash(tmp_path: Path) -> None:
 def test_the_fake_speaks_of_the_real_name() -> None:
     assert names.object_path(APP_UNIT) == "/org/freedesktop/systemd1/unit/nginx_2eservice"
     assert NAME == "org.freedesktop.systemd1"
+
+
+def test_a_unit_that_somebody_starts_by_hand_is_told_of(tmp_path: Path) -> None:
+    """Its service may belong to another node: two of it must not go on unseen."""
+
+    async def play(s: Stage) -> None:
+        s.systemd.probe(cluster(APP))
+        assert await s.event() == ServiceProbed(service=WEB, active=())
+        assert await s.event() == ProbeFinished()
+        s.pid1.change(APP_UNIT, "active", "running")
+        assert await s.event() == ServiceProbed(service=WEB, active=(APP.name,))
+
+    stage(tmp_path, play)
+
+
+def test_a_service_that_is_new_in_the_configuration_is_looked_for_at_once(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.pid1.change(APP_UNIT, "active", "running")
+        s.systemd.probe(cluster())
+        assert await s.event() == ProbeFinished()
+        s.systemd.configure(cluster(APP).services)
+        assert await s.event() == ServiceProbed(service=WEB, active=(APP.name,))
+
+    stage(tmp_path, play)
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_an_address_fails_with_its_link_but_not_with_a_blip(
+    tmp_path: Path, *, comes_back: bool
+) -> None:
+    async def play(s: Stage) -> None:
+        s.start(VIP)
+        assert isinstance(await s.event(), ResourceStarted)
+        s.facts.links.clear()
+        s.systemd._on_link_lost()
+        if comes_back:
+            asyncio.get_running_loop().call_later(0.3, s.facts.links.add, "eth0")
+            with pytest.raises(TimeoutError):
+                await s.event(1.6)
+            return
+        failed = await s.event()
+        assert isinstance(failed, ResourceFailed)
+        assert failed.reason == "eth0 has lost its link, and web: address 10.0.0.100/24 with it"
+
+    stage(tmp_path, play)

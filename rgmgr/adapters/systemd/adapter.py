@@ -22,7 +22,15 @@ from rgmgr.adapters.systemd.checks import Checks
 from rgmgr.adapters.systemd.dropins import FOLDER, DropIns
 from rgmgr.adapters.systemd.manager import Manager, UnitNews, UnitStatus, job_path
 from rgmgr.adapters.systemd.node import AddressWatch, NodeFacts, ThisNode
-from rgmgr.adapters.systemd.resources import HELPERS, Key, Plan, is_present, plan, resolved
+from rgmgr.adapters.systemd.resources import (
+    HELPERS,
+    Key,
+    Plan,
+    is_present,
+    plan,
+    resolved,
+    why_cut_off,
+)
 from rgmgr.adapters.systemd.worker import Worker
 from rgmgr.core.actions import StartResource, StopResource
 from rgmgr.core.events import (
@@ -42,6 +50,7 @@ from rgmgr.errors import BusError
 RESYNC_PERIOD_S = 60.0
 
 _FOREIGN_JOB_S = 30.0
+_LINK_GRACE_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +104,7 @@ class Systemd:
         self._watches: dict[Key, _Watch] = {}
         self._by_unit: dict[str, Key] = {}
         self._spec: ClusterSpec | None = None
+        self._ours: frozenset[str] = frozenset()  # units of all services, wherever they run
         self._touched: set[ServiceName] = set()  # worked on since the present survey began
         self._has_probed = False
         self._resync = asyncio.Event()
@@ -119,12 +129,15 @@ class Systemd:
     def probe(self, spec: ClusterSpec) -> None:
         """Tell what really runs: one ServiceProbed per service, then ProbeFinished."""
         self._spec = spec
+        self._ours = survey.units_of(spec, self._helpers)
         self._spawn(self._probe_all(spec), "systemd probe")
 
     def configure(self, services: Sequence[ServiceSpec]) -> None:
         """Say what the services are made of now, for the surveys after the first."""
         if self._spec is not None and self._spec.services != tuple(services):
             self._spec = replace(self._spec, services=tuple(services))
+            self._ours = survey.units_of(self._spec, self._helpers)
+            self._resync.set()  # what is new may run here already
 
     def start(self, action: StartResource) -> None:
         """Begin to bring a resource up; answered by one event with the action's `op`."""
@@ -310,6 +323,8 @@ class Systemd:
     def _on_news(self, news: UnitNews) -> None:
         key = self._by_unit.get(news.unit)
         if key is None:
+            if news.unit in self._ours and news.active in ("activating", "active"):
+                self._resync.set()  # somebody started it by hand, maybe on the wrong node
             return
         watch = self._watches[key]
         has_exited = watch.sub == "running" and news.sub == "exited"
@@ -332,11 +347,16 @@ class Systemd:
             if watch.plan.spec.type == "ip" and parameters["address"].partition("/")[0] == ip:
                 self._examine_later(key)
 
+    def _on_link_lost(self) -> None:
+        for key, watch in self._watches.items():
+            if watch.plan.spec.type == "ip":
+                self._examine_later(key)
+
     def _watch_addresses(self) -> AddressWatch | None:
         if not self._is_this_node:
             return None
         try:
-            return AddressWatch(self._on_address_removed, self._on_resync)
+            return AddressWatch(self._on_address_removed, self._on_link_lost, self._on_resync)
         except OSError as error:
             log.warning("address.unwatched", reason=str(error))
             return None
@@ -385,7 +405,10 @@ class Systemd:
             return await self._worker.why_down(watch.plan, status)
         if is_present(watch.plan, self._node) is False:
             return f"{watch.plan.description} is gone, although {watch.unit} is active"
-        return None
+        if why_cut_off(watch.plan, self._node) is None:
+            return None
+        await asyncio.sleep(_LINK_GRACE_S)  # a switch that restarts a port is no failure
+        return why_cut_off(watch.plan, self._node)
 
     async def _told(self, watch: _Watch, status: UnitStatus) -> str:
         is_stopped = status.active == "inactive" or _is_being_stopped(status)

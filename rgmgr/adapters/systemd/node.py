@@ -24,13 +24,17 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 _MOUNTINFO_FIELDS_MIN = 10
 _USERS_SHOWN = 5
 
+_RTM_NEWLINK, _RTM_GETLINK = 16, 18
 _RTM_NEWADDR, _RTM_DELADDR, _RTM_GETADDR = 20, 21, 22
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _NLM_F_REQUEST_DUMP = 0x301
-_RTMGRP_ADDRESSES = 0x10 | 0x100  # IPV4_IFADDR, IPV6_IFADDR
+_RTMGRP_WATCHED = 0x1 | 0x10 | 0x100  # LINK, IPV4_IFADDR, IPV6_IFADDR
+_IFLA_IFNAME = 3
+_IFF_LOWER_UP = 0x10000
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
 _IFADDRMSG = struct.Struct("=BBBBI")
+_IFINFOMSG = struct.Struct("=BxHiII")
 _ATTRIBUTE = struct.Struct("=HH")
 _RECEIVE_BYTES = 65536
 _INT_BYTES = 4
@@ -66,6 +70,10 @@ class NodeFacts(Protocol):
         """Return all addresses of all interfaces."""
         ...
 
+    def linked(self) -> set[str]:
+        """Return the interfaces that are up and have a link."""
+        ...
+
 
 class ThisNode:
     """The node that we run on."""
@@ -79,33 +87,33 @@ class ThisNode:
 
     def addresses(self) -> list[Address]:
         """Ask the kernel once, by netlink."""
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
-            link.settimeout(2.0)
-            request = _IFADDRMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
-            size = _HEADER.size + len(request)
-            link.sendto(
-                _HEADER.pack(size, _RTM_GETADDR, _NLM_F_REQUEST_DUMP, 1, 0) + request, (0, 0)
-            )
-            found: list[Address] = []
-            while True:
-                for kind, payload in _messages(link.recv(_RECEIVE_BYTES)):
-                    if kind in (_NLMSG_DONE, _NLMSG_ERROR):
-                        _refuse_failed_dump(payload)
-                        return found
-                    if kind == _RTM_NEWADDR:
-                        found.extend(_address(payload))
+        found: list[Address] = []
+        for payload in _dump(_RTM_GETADDR, _RTM_NEWADDR, _IFADDRMSG.pack(0, 0, 0, 0, 0)):
+            found.extend(_address(payload))
+        return found
+
+    def linked(self) -> set[str]:
+        """Ask the kernel once, by netlink."""
+        states = map(_link, _dump(_RTM_GETLINK, _RTM_NEWLINK, _IFINFOMSG.pack(0, 0, 0, 0, 0)))
+        return {name for name, has_link in states if has_link}
 
 
 class AddressWatch:
-    """Calls back, from the event loop, when an address was taken off this node."""
+    """Calls back, from the event loop, when an address was taken off this node, or a link lost."""
 
-    def __init__(self, removed: Callable[[str], None], overflowed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        removed: Callable[[str], None],
+        unlinked: Callable[[], None],
+        overflowed: Callable[[], None],
+    ) -> None:
         self._removed = removed
+        self._unlinked = unlinked
         self._overflowed = overflowed
         self._link = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
         )
-        self._link.bind((0, _RTMGRP_ADDRESSES))
+        self._link.bind((0, _RTMGRP_WATCHED))
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._link.fileno(), self._read)
 
@@ -126,6 +134,8 @@ class AddressWatch:
             if kind == _RTM_DELADDR:
                 for address in _address(payload):
                     self._removed(address.ip)
+            elif kind == _RTM_NEWLINK and not _link(payload)[1]:
+                self._unlinked()
 
 
 def parse_mountinfo(text: str) -> list[Mount]:
@@ -195,6 +205,21 @@ def _unquoted(text: str) -> str:
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
 
 
+def _dump(request: int, wanted: int, body: bytes) -> Iterator[bytes]:
+    """Yield the payloads of a netlink dump."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
+        link.settimeout(2.0)
+        header = _HEADER.pack(_HEADER.size + len(body), request, _NLM_F_REQUEST_DUMP, 1, 0)
+        link.sendto(header + body, (0, 0))
+        while True:
+            for kind, payload in _messages(link.recv(_RECEIVE_BYTES)):
+                if kind in (_NLMSG_DONE, _NLMSG_ERROR):
+                    _refuse_failed_dump(payload)
+                    return
+                if kind == wanted:
+                    yield payload
+
+
 def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Split what came from netlink into (type, payload)."""
     at = 0
@@ -210,20 +235,13 @@ def _refuse_failed_dump(payload: bytes) -> None:
     """Raise OSError when the kernel gave up: an unfinished list must not look like a short one."""
     code = struct.unpack_from("=i", payload)[0] if len(payload) >= _INT_BYTES else 0
     if code < 0:
-        raise OSError(-code, f"cannot list the addresses of this node: {os.strerror(-code)}")
+        raise OSError(-code, f"cannot list what the network of this node has: {os.strerror(-code)}")
 
 
 def _address(payload: bytes) -> Iterator[Address]:
     """Yield the address of a RTM_*ADDR message, if it has one."""
     family, _, _, _, index = _IFADDRMSG.unpack_from(payload)
-    found: dict[int, bytes] = {}
-    at = _IFADDRMSG.size
-    while at + _ATTRIBUTE.size <= len(payload):
-        size, kind = _ATTRIBUTE.unpack_from(payload, at)
-        if size < _ATTRIBUTE.size:
-            break
-        found[kind] = payload[at + _ATTRIBUTE.size : at + size]
-        at += (size + 3) & ~3
+    found = _attributes(payload, _IFADDRMSG.size)
     raw = found.get(_IFA_LOCAL, found.get(_IFA_ADDRESS))
     if raw is None or family not in (socket.AF_INET, socket.AF_INET6):
         return
@@ -232,3 +250,21 @@ def _address(payload: bytes) -> Iterator[Address]:
     except OSError:  # it went away with its address
         interface = ""
     yield Address(ip=socket.inet_ntop(family, raw), interface=interface)
+
+
+def _link(payload: bytes) -> tuple[str, bool]:
+    """Return the name of a RTM_NEWLINK message's interface, and whether it has a link."""
+    _, _, _, flags, _ = _IFINFOMSG.unpack_from(payload)
+    name = _attributes(payload, _IFINFOMSG.size).get(_IFLA_IFNAME, b"")
+    return name.rstrip(b"\0").decode(errors="replace"), bool(flags & _IFF_LOWER_UP)
+
+
+def _attributes(payload: bytes, at: int) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    while at + _ATTRIBUTE.size <= len(payload):
+        size, kind = _ATTRIBUTE.unpack_from(payload, at)
+        if size < _ATTRIBUTE.size:
+            break
+        found[kind] = payload[at + _ATTRIBUTE.size : at + size]
+        at += (size + 3) & ~3
+    return found

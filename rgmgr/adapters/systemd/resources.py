@@ -153,6 +153,18 @@ def is_present(plan_: Plan, node: NodeFacts) -> bool | None:
     )
 
 
+def why_cut_off(plan_: Plan, node: NodeFacts) -> str | None:
+    """Say why nobody can reach an address that is there; None when somebody can."""
+    parameters = plan_.spec.parameters
+    if plan_.spec.type != "ip" or parameters.get("monitor_link") == "no":
+        return None
+    ip = parameters["address"].partition("/")[0]
+    places = {address.interface for address in node.addresses() if address.ip == ip}
+    if not places or places & node.linked():
+        return None
+    return f"{', '.join(sorted(places))} has lost its link, and {plan_.description} with it"
+
+
 def definition(plan_: Plan, after: Sequence[str]) -> list[programs.Property]:
     """Return the properties of the transient unit. `after`: units that must stop later."""
     common: list[programs.Property] = [

@@ -8,6 +8,7 @@ or a mount without its unit.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -89,6 +90,16 @@ async def check_units(manager: Manager, spec: ClusterSpec) -> list[str]:
             if reason:
                 problems.append(f"service {service.name}, resource {resource.name}: {reason}")
     return problems
+
+
+def units_of(spec: ClusterSpec, helpers: Path) -> frozenset[str]:
+    """Return the units of all resources, as they are named in the configuration."""
+    found = set()
+    for service in spec.services:
+        for resource in flatten(service.resources):
+            with contextlib.suppress(ValueError, KeyError):  # told of by each survey
+                found.add(plan(service.name, resource, helpers).unit)
+    return frozenset(found)
 
 
 async def shutdown_kind(manager: Manager, pid: int | None) -> Shutdown:
