@@ -101,3 +101,22 @@ def test_a_file_that_drops_a_lost_node_does_not_make_it_forgotten_at_the_next_st
 
     assert outcome.is_good, outcome.violations
     assert "config.refused" in story(outcome)
+
+
+def test_a_service_whose_owner_was_away_when_a_better_node_joined_moves_there_later() -> None:
+    """Joiners were offered to owners of that moment only, and never again."""
+    demo = spec()
+    (domain,) = demo.domains.values()
+    outcome = run(
+        DaemonStop(at_ms=10_000, node=N1, for_ms=10_000),
+        Partition(at_ms=19_500, sides=((N2,), (N1, N3)), for_ms=6_500),
+        cluster=spec(
+            no_quorum_policy=NoQuorumPolicy.FREEZE,
+            fencing=replace(demo.fencing, post_fail_delay_ms=15_000),
+            domains={domain.name: replace(domain, nofailback=False)},
+        ),
+    )
+
+    assert outcome.is_good, outcome.violations
+    assert "web runs on node2" in story(outcome)
+    assert story(outcome).rindex("web runs on node1") > story(outcome).index("node2 is back in time")
