@@ -101,7 +101,9 @@ def _disks_with(turn: Turn, applied: int) -> int:
 def _node(node: Node) -> Node:
     if node.status not in KEPT_NODES:
         return Node(boot_id=node.boot_id)
-    return replace(node, sequence=0, lost_epoch=0, victim=0, attempt=0, last_fault="")
+    return replace(
+        node, sequence=0, lost_epoch=0, joined_epoch=0, victim=0, attempt=0, last_fault=""
+    )
 
 
 def _service(service: Service) -> Service:

@@ -143,6 +143,15 @@ class Turn:
         """Change fields of the local state."""
         self.local = evolve(self.local, changes)
 
+    def is_news(self, topic: str, value: object) -> bool:
+        """Tell whether this was not the last thing said of a topic, and remember it as said."""
+        word = f"{topic} {value}"
+        if word in self.local.said:
+            return False
+        others = tuple(w for w in self.local.said if not w.startswith(f"{topic} "))
+        self.update(said=(*others, word))
+        return True
+
     @property
     def cluster_ms(self) -> int:
         """Cluster time, as far as this member knows."""

@@ -68,11 +68,11 @@ def begin(
     """Return the state of a daemon that has just begun.
 
     `incarnation` is random, above 0, new at each start. `saved` is what its disk holds, None when
-    it holds nothing; the newer of its configuration and `spec` counts.
+    it holds nothing; then `spec`, the file's, counts at once. Else it is proposed to the others: to
+    drop a node that may still run something is for all to refuse.
     """
     base = saved or ClusterState(spec=spec)
-    is_newer = spec.version >= base.spec.version
-    cluster = with_spec(base, spec if is_newer else base.spec)
+    cluster = with_spec(base, base.spec)
     local = LocalState(me=me, incarnation=incarnation, boot_id=boot_id, own_spec=spec)
     return State(cluster, local)
 
@@ -220,9 +220,7 @@ def _heed_foreign(turn: Turn) -> None:
     if not is_new and turn.local.active is turn.before.local.active:
         return
     found = executor.foreign(turn)
-    word = f"foreign {turn.cluster.epoch}"
-    if found and word not in turn.local.said:
-        turn.update(said=(*turn.local.said, word))
+    if found and turn.is_news("foreign", turn.cluster.epoch):
         sync.rejoin(turn, f"active here and not meant to be: {', '.join(found)}")
 
 
@@ -249,17 +247,30 @@ def _fence(turn: Turn) -> None:
         )
 
 
+def _note_refusal(turn: Turn, held: tuple[NodeId, ...]) -> None:
+    """Say once that our file has to wait; it is proposed as soon as it can be taken."""
+    own = turn.local.own_spec
+    if turn.is_news("config held", own.version):
+        turn.note(
+            "config.refused",
+            Severity.ERROR,
+            version=own.version,
+            by=turn.cluster.spec.node_name(turn.local.me),
+            reason=operations.refusal(turn.cluster, held),
+        )
+
+
 def _propose_config(turn: Turn) -> None:
     """Tell everybody when our file is newer than the agreed configuration."""
     own, agreed = turn.local.own_spec, turn.cluster.spec
-    word = f"config {own.version}"
-    if own.version > agreed.version and word not in turn.local.said:
-        turn.update(said=(*turn.local.said, word))
-        outbox.send(turn, ConfigProposed(own))
-    mismatch = f"config mismatch {own.version} {own.digest}"
+    if own.version > agreed.version:
+        held = operations.held_nodes(turn.cluster, own)
+        if held:
+            _note_refusal(turn, held)
+        elif turn.is_news("config proposed", f"{own.version} {turn.cluster.epoch}"):
+            outbox.send(turn, ConfigProposed(own))
     is_other = own.version == agreed.version and own.digest != agreed.digest
-    if is_other and mismatch not in turn.local.said:
-        turn.update(said=(*turn.local.said, mismatch))
+    if is_other and turn.is_news("config mismatch", f"{own.version} {own.digest}"):
         turn.note(
             "config.mismatched",
             Severity.WARNING,

@@ -30,6 +30,7 @@ from rgmgr.core.recovery import begin_stop, finish_stop
 from rgmgr.core.spec import ClusterSpec
 
 TAKING_PART = (NodeStatus.ONLINE, NodeStatus.LEAVING)
+STAYING = (*TAKING_PART, NodeStatus.DETACHED)
 Claims = dict[NodeId, Claim]
 
 
@@ -75,7 +76,12 @@ def install(ledger: Ledger, message: Install) -> None:
     if joined or _departures(ledger, before):
         _new_chance(ledger)
     _reconcile(ledger, enrolled)
-    offer_to_joiners(ledger, joined)
+    offer_to_joiners(ledger, {n: _away_since(before[n], message.epoch) for n in before})
+
+
+def _away_since(node: Node, epoch: int) -> int:
+    """Return the first epoch in which a service on this node could not be moved to a joiner."""
+    return epoch if node.status in TAKING_PART else node.lost_epoch
 
 
 def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
@@ -101,11 +107,13 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         open_case(ledger, node_id, ledger.state.epoch, delay_ms=0)
         return
     is_going = is_same and node.status is NodeStatus.LEAVING
+    is_return = node.status in STAYING
     welcome = Node(
         status=NodeStatus.LEAVING if is_going else NodeStatus.ONLINE,
         incarnation=enrolment.incarnation,
         boot_id=enrolment.boot_id,
         sequence=node.sequence if is_same else 0,
+        joined_epoch=node.joined_epoch if is_return else ledger.state.epoch,
         proof=ledger.state.nodes[node_id].proof,
     )
     ledger.put_node(node_id, welcome)
@@ -145,11 +153,10 @@ def _lose(ledger: Ledger, node_id: NodeId, message: Install, *, is_cold: bool) -
 
 def _arrivals(ledger: Ledger, before: dict[NodeId, Node]) -> tuple[NodeId, ...]:
     """Nodes that came from outside; the return of a mere daemon is not an arrival."""
-    stays = (*TAKING_PART, NodeStatus.DETACHED)
     return tuple(
         n
         for n, node in sorted(ledger.state.nodes.items())
-        if node.status in TAKING_PART and before[n].status not in stays
+        if node.status in TAKING_PART and before[n].status not in STAYING
     )
 
 

@@ -104,6 +104,7 @@ class Node:
     boot_id: str = ""
     sequence: int = 0  # last operation applied from this incarnation
     lost_epoch: int = 0  # the epoch that first lacked it
+    joined_epoch: int = 0  # the epoch since which it takes part; its daemon may be another
     victim: int = 0  # number of the present fencing case; 0: none
     is_due: bool = False  # the delay before the next attempt is over
     fencer: NodeId | None = None  # set: an attempt is going on

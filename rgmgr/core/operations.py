@@ -30,7 +30,7 @@ from rgmgr.core.messages import (
     ServiceStopFailed,
     ServiceStopped,
 )
-from rgmgr.core.model import NodeStatus
+from rgmgr.core.model import ClusterState, NodeStatus
 from rgmgr.core.requests import PROVEN_DOWN
 from rgmgr.core.settle import settle
 from rgmgr.core.spec import ClusterSpec
@@ -114,33 +114,41 @@ def _note_request(
     )
 
 
+def held_nodes(cluster: ClusterState, spec: ClusterSpec) -> tuple[NodeId, ...]:
+    """Return the nodes that a configuration drops although they may still run something."""
+    return tuple(
+        n
+        for n, node in sorted(cluster.nodes.items())
+        if n not in spec.nodes and (node.status not in PROVEN_DOWN or _is_needed(cluster, n))
+    )
+
+
+def refusal(cluster: ClusterState, held: tuple[NodeId, ...]) -> str:
+    """Say why a configuration that drops these nodes cannot be taken yet."""
+    names = ", ".join(map(cluster.spec.node_name, held))
+    return f"it drops nodes that are not down: {names}; stop rgmgrd there first"
+
+
 def _propose(ledger: Ledger, sender: NodeId, spec: ClusterSpec) -> None:
     """Adopt a newer configuration, unless it drops a node that may still run something."""
     if spec.version <= ledger.state.spec.version:
         return
-    held = [
-        n
-        for n, node in sorted(ledger.state.nodes.items())
-        if n not in spec.nodes and (node.status not in PROVEN_DOWN or _is_needed(ledger, n))
-    ]
+    held = held_nodes(ledger.state, spec)
     if held:
         ledger.note(
             "config.refused",
             Severity.ERROR,
             version=spec.version,
             by=ledger.name(sender),
-            reason="it drops nodes that are not down: "
-            + ", ".join(ledger.state.spec.node_name(n) for n in held)
-            + "; stop rgmgrd there first",
+            reason=refusal(ledger.state, held),
         )
         return
     ledger.state = with_spec(ledger.state, spec)
     ledger.note("config.adopted", version=spec.version, by=ledger.name(sender))
 
 
-def _is_needed(ledger: Ledger, node: NodeId) -> bool:
-    services = ledger.state.services.values()
-    return any(node == s.owner or node in s.cleanup for s in services)
+def _is_needed(cluster: ClusterState, node: NodeId) -> bool:
+    return any(node == s.owner or node in s.cleanup for s in cluster.services.values())
 
 
 def _leaving(ledger: Ledger, sender: NodeId) -> None:

@@ -69,15 +69,22 @@ def settle(ledger: Ledger) -> None:
             _consider(ledger, service, spec)
 
 
-def offer_to_joiners(ledger: Ledger, joined: tuple[NodeId, ...]) -> None:
-    """Move running services to a node that has just joined and suits them better."""
+def offer_to_joiners(ledger: Ledger, away_since: dict[NodeId, int]) -> None:
+    """Move running services to a node that has just joined and suits them better.
+
+    `away_since`: for each owner the epoch from which on joiners count; an owner that was away when
+    one joined makes up for it.
+    """
     there = online(ledger.state)
+    nodes = ledger.state.nodes
     for service in tuple(ledger.state.services.values()):
         owner = service.owner
         if service.state not in RUNNING or owner not in there or service.frozen:
             continue
         domain = ledger.state.spec.domain_of(service.spec)
-        better = [n for n in joined if n in there and should_move(domain, owner, n, there)]
+        since = away_since.get(owner, ledger.state.epoch)
+        joined = [n for n in there if nodes[n].joined_epoch >= since]
+        better = [n for n in joined if should_move(domain, owner, n, there)]
         ranked = rank_nodes(domain, better, load_by_node(ledger.state))
         if ranked:
             ledger.note(

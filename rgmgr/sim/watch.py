@@ -46,6 +46,7 @@ from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
 from rgmgr.sim.faults import Moment
 from rgmgr.sim.host import Daemon, Host
+from rgmgr.sim.jury import Jury
 from rgmgr.sim.systemd import Phase, Unit
 from rgmgr.sim.trace import Trace
 
@@ -87,6 +88,7 @@ class Watch:
         self.excuses = Excuses()
         self._damaged_ms = -1
         self._kept_installs: list[Install] = []  # so that no id() is used twice
+        self.jury = Jury(engine, self._active, self.excuses, self.violate)
 
     def violate(self, invariant: str, words: str) -> None:
         """Note a broken promise."""
@@ -132,6 +134,7 @@ class Watch:
     def began(self, host: Host) -> None:
         """See `Observer`."""
         self.installs.pop(host.node, None)
+        self.jury.began(host.node)
         self._trace.tell(self._engine.now_ms, host.node, "rgmgrd starts")
 
     def ended(self, host: Host, daemon: Daemon, reason: str) -> None:
@@ -159,12 +162,14 @@ class Watch:
             ring = f"{event.ring.node}/{event.ring.seq}"
             self._trace.tell(self._engine.now_ms, host.node, "sees {} in ring {}", names, ring)
         after = daemon.state
+        if after.local is not before.local:
+            self.jury.stepped(host.node, after)
         if after.cluster is before.cluster:
             return
         if isinstance(event, Delivered) and isinstance(event.message, Install):
             self._note_install(host.node, event.message, after)
         if after.local.is_installed:
-            self._check_agreement(host.node, after)
+            self._check_agreement(host.node, event, before, after)
 
     def _note_install(self, node: NodeId, message: Install, after: State) -> None:
         if not after.local.is_installed or after.cluster.epoch != message.epoch:
@@ -183,13 +188,14 @@ class Watch:
         words = "epoch {} begins with {}"
         self._trace.tell_common(self._engine.now_ms, node, words, message.epoch, names)
 
-    def _check_agreement(self, node: NodeId, after: State) -> None:
+    def _check_agreement(self, node: NodeId, event: Event, before: State, after: State) -> None:
         message = self.installs.get(node)
         if message is None:
             return
         key = (id(message), after.cluster.applied)
         mine = after.cluster
         other, theirs = self._agreed.setdefault(key, (node, mine))
+        self.jury.changed(node, event, before, after, is_first=mine is theirs)
         if mine is theirs:
             for problem in check_cluster(mine):
                 self.violate("state", f"{self.name(node)}: {problem}")
@@ -213,6 +219,7 @@ class Watch:
             case SaveState():
                 self.ambush(host.node, Moment.SAVE)
             case Multicast(message=message):
+                self.jury.says(host, action)
                 if moment := _moment_of(message):
                     self.ambush(host.node, moment)
             case _:

@@ -60,6 +60,7 @@ class World:
             hosts=self.hosts,
             violate=self.watch.violate,
         )
+        self.watch.jury.begin(self.hosts)
         self._texts: dict[TextKey, ClusterSpec] = {}
         self._request_number = 0
         self._is_over = False

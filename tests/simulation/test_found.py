@@ -10,17 +10,20 @@ from dataclasses import replace
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.messages import Verb
-from rgmgr.core.spec import ClusterSpec, ResourceName
+from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy, ResourceName
 from rgmgr.sim.edits import Edit
 from rgmgr.sim.faults import (
     Ask,
     ConfigChange,
     DaemonRestart,
     DaemonStop,
+    DeviceTrouble,
     Fault,
+    Partition,
     Script,
     UnitStartedByHand,
 )
+from rgmgr.sim.power import Device
 from rgmgr.sim.run import Outcome, play
 from rgmgr.sim.story import demo_script
 from rgmgr.sim.trace import told
@@ -77,3 +80,43 @@ def test_what_a_lone_daemon_agreed_to_is_not_told_done_before_a_majority_has_it(
     )
 
     assert outcome.is_good, outcome.violations
+
+
+def test_a_file_that_drops_a_lost_node_does_not_make_it_forgotten_at_the_next_start() -> None:
+    """Read at the start of rgmgrd it counted without anybody's consent, and the node's service,
+    of which nothing was proven, was started elsewhere.
+    """
+    others = (N2, N3)
+    outcome = run(
+        DeviceTrouble(at_ms=9_000, node=N1, device=Device.REFUSES, for_ms=40_000),
+        Partition(at_ms=10_000, sides=((N1,), others), for_ms=30_000),
+        ConfigChange(
+            at_ms=14_000, nodes=others, version=2, edit=Edit.REMOVE_NODE, node=N1, is_loaded=False
+        ),
+        DaemonRestart(at_ms=15_000, node=N2),
+        DaemonRestart(at_ms=15_000, node=N3),
+        ConfigChange(at_ms=45_000, nodes=ALL, version=3, edit=Edit.ADD_NODE, node=N1),
+        cluster=spec(no_quorum_policy=NoQuorumPolicy.FREEZE),
+    )
+
+    assert outcome.is_good, outcome.violations
+    assert "config.refused" in story(outcome)
+
+
+def test_a_service_whose_owner_was_away_when_a_better_node_joined_moves_there_later() -> None:
+    """Joiners were offered to owners of that moment only, and never again."""
+    demo = spec()
+    (domain,) = demo.domains.values()
+    outcome = run(
+        DaemonStop(at_ms=10_000, node=N1, for_ms=10_000),
+        Partition(at_ms=19_500, sides=((N2,), (N1, N3)), for_ms=6_500),
+        cluster=spec(
+            no_quorum_policy=NoQuorumPolicy.FREEZE,
+            fencing=replace(demo.fencing, post_fail_delay_ms=15_000),
+            domains={domain.name: replace(domain, nofailback=False)},
+        ),
+    )
+
+    assert outcome.is_good, outcome.violations
+    assert "web runs on node2" in story(outcome)
+    assert story(outcome).rindex("web runs on node1") > story(outcome).index("node2 is back in time")

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much a member may remember (I13): asked after every event, so that nothing grows unseen.
+
+Bounds come from what there is to remember: nodes, services, and requests that wait for an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rgmgr.core.local import LocalState
+from rgmgr.core.model import ClusterState
+
+RESULTS_PER_SERVICE = 4
+"""Unacknowledged results of one service: the next transition waits for the last result."""
+WORDS_MAX = 64
+"""One-time messages of one life: configurations told, and steps of leaving."""
+OWN_TIMERS = 8
+FAULT_BYTES_MAX = 8_192
+
+
+def check_local(local: LocalState, cluster: ClusterState) -> Iterator[str]:
+    """Yield what one member remembers too much of."""
+    nodes = len(cluster.nodes)
+    if local.view is not None:  # a node may be in the group and not in the configuration
+        nodes = max(nodes, len(local.view.ring_nodes), len(local.own_spec.nodes))
+    services = len(cluster.services) + len(local.own_spec.services)  # one may replace the other
+    sent_max = RESULTS_PER_SERVICE * services + 4 * nodes + 2 * len(local.waiting) + 8
+    for name, value, bound in (
+        ("operations", local.sent, sent_max),
+        ("timers", local.timers, OWN_TIMERS + 2 * nodes),
+        ("hellos", local.hellos, nodes),
+        ("acks", local.acks, 2 * nodes),  # also of those that were dropped from the configuration
+        ("members' places", local.applied_by, 2 * nodes),
+        ("jobs", local.jobs, services),
+        ("words", local.said, WORDS_MAX),
+    ):
+        if len(value) > bound:
+            yield f"remembers {len(value)} {name}, more than {bound}"
+
+
+def check_agreed(cluster: ClusterState) -> Iterator[str]:
+    """Yield what the agreed state holds too much of."""
+    nodes = len(cluster.nodes)
+    for name, service in cluster.services.items():
+        if len(service.restart_stamps) > max(1, service.spec.max_restarts):
+            yield f"{name} remembers {len(service.restart_stamps)} restarts"
+        if len(service.failed_on) > nodes or len({*service.failed_on}) < len(service.failed_on):
+            yield f"{name} failed on {service.failed_on}, more often than there are nodes"
+        if len(service.cleanup) > nodes:
+            yield f"{name} is cleaned up on {service.cleanup}, more than there are nodes"
+        if len(service.fault) > FAULT_BYTES_MAX:
+            yield f"{name} has a fault of {len(service.fault)} characters"

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checks that follow agreed states and what members say: one place to ask them all.
+
+The watch tells what happened; each check has its own module and its own invariant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from domains.model import NodeId
+from rgmgr.core.actions import Multicast
+from rgmgr.core.events import Event
+from rgmgr.core.local import State
+from rgmgr.core.messages import Install, Operation
+from rgmgr.core.model import ClusterState
+from rgmgr.sim.bounds import check_agreed, check_local
+from rgmgr.sim.engine import Engine
+from rgmgr.sim.excuses import Excuses
+from rgmgr.sim.host import Host
+from rgmgr.sim.leftovers import Active, Leftovers
+from rgmgr.sim.moves import Moves
+from rgmgr.sim.windows import Windows, installed
+
+
+class Jury:
+    """I8 to I13, as far as they can be seen while a world runs."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        active: Active,
+        excuses: Excuses,
+        violate: Callable[[str, str], None],
+    ) -> None:
+        self.moves = Moves(violate)
+        self._windows = Windows(violate)
+        self._leftovers = Leftovers(engine, active, excuses, violate)
+        self._violate = violate
+
+    def begin(self, hosts: Mapping[NodeId, Host]) -> None:
+        """The world is built: look at these nodes from now on."""
+        self._leftovers.begin(hosts)
+
+    def began(self, node: NodeId) -> None:
+        """A daemon starts."""
+        self._windows.began(node)
+
+    def stepped(self, node: NodeId, after: State) -> None:
+        """A daemon took an event, any event."""
+        for sentence in check_local(after.local, after.cluster):
+            self._violate("I13", f"{after.cluster.spec.node_name(node)} {sentence}")
+
+    def changed(
+        self, node: NodeId, event: Event, before: State, after: State, *, is_first: bool
+    ) -> None:
+        """The agreed state of a member changed; `is_first`: no other member was there before."""
+        install = installed(event)
+        self._windows.changed(node, install, before.cluster, after.cluster)
+        if is_first:
+            self._changed_first(event, before.cluster, after.cluster)
+
+    def _changed_first(self, event: Event, before: ClusterState, after: ClusterState) -> None:
+        message = getattr(event, "message", None)
+        cause = message if isinstance(message, Install | Operation) else None
+        self.moves.changed(cause, before, after)
+        for sentence in check_agreed(after):
+            self._violate("I13", sentence)
+
+    def says(self, host: Host, action: Multicast) -> None:
+        """A member is about to send a message."""
+        match action.message:
+            case Install() as install:
+                self._windows.sends(host.node, install)
+            case Operation() as operation:
+                self._leftovers.says(host, operation)
+            case _:
+                pass

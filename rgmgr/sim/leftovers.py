@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing is left behind (I12): what a member says of its units is compared with systemd's truth.
+
+A node that says stopped, or goodbye, holds nothing. And nothing stays active on a member in good
+standing that no record explains: it owns the service, was told to let go of it, or works on it.
+It never changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from domains.model import NodeId, ServiceName
+from rgmgr.core.messages import Goodbye, Operation, ServiceStopped
+from rgmgr.core.model import After, ClusterState, Service, ServiceState
+from rgmgr.sim.engine import Engine
+from rgmgr.sim.excuses import Excuses
+from rgmgr.sim.host import Host
+
+CHECK_EVERY_MS = 500
+UNEXPLAINED_MAX_MS = 12_000
+"""An epoch finds it out, and the stop it orders has to begin."""
+Active = Mapping[ServiceName, Mapping[NodeId, int]]
+
+
+class Leftovers:
+    """Looks at every node of a world from its first moment on. `active` counts active units."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        active: Active,
+        excuses: Excuses,
+        violate: Callable[[str, str], None],
+    ) -> None:
+        self._engine = engine
+        self._hosts: Mapping[NodeId, Host] = {}
+        self._active = active
+        self._excuses = excuses
+        self._violate = violate
+        self._since_ms: dict[tuple[ServiceName, NodeId], int] = {}
+
+    def begin(self, hosts: Mapping[NodeId, Host]) -> None:
+        """Look at these nodes, now and then, from now on."""
+        self._hosts = hosts
+        self._look_later()
+
+    def says(self, host: Host, operation: Operation) -> None:
+        """A member is about to tell the others something."""
+        body = operation.body
+        if isinstance(body, ServiceStopped):
+            self._check_stopped(host, body.service)
+        elif isinstance(body, Goodbye):
+            held = [name for name in self._active if self._holds(host.node, name)]
+            if held:
+                where = host.spec.node_name(host.node)
+                self._violate("I12", f"{where} says goodbye and holds {', '.join(held)}")
+
+    def _check_stopped(self, host: Host, name: ServiceName) -> None:
+        service = _record(host, name)
+        is_repair = service is not None and service.after is After.REPAIR
+        if not is_repair and not host.is_behind and self._holds(host.node, name):
+            where = host.spec.node_name(host.node)
+            self._violate("I12", f"{where} says that {name} is stopped, and units are active")
+
+    def _holds(self, node: NodeId, name: ServiceName) -> bool:
+        is_active = bool(self._active.get(name, {}).get(node))
+        return is_active and bool(self._excuses.count_out(name, [node]))
+
+    def _look_later(self) -> None:
+        self._engine.after(CHECK_EVERY_MS, self._look)
+
+    def _look(self) -> None:
+        for name, where in self._active.items():
+            for node, count in where.items():
+                if not count or self._is_explained(self._hosts[node], name):
+                    self._since_ms.pop((name, node), None)
+                    continue
+                since_ms = self._since_ms.setdefault((name, node), self._engine.now_ms)
+                if self._engine.now_ms - since_ms > UNEXPLAINED_MAX_MS:
+                    words = f"{name} is active there, and no record says why"
+                    self._violate("I12", f"{self._hosts[node].spec.node_name(node)}: {words}")
+        self._look_later()
+
+    def _is_explained(self, host: Host, name: ServiceName) -> bool:
+        """Tell whether the records say why, or this node cannot be asked now."""
+        daemon = host.daemon
+        if daemon is None or daemon.is_paused or not self._holds(host.node, name):
+            return True
+        local, cluster = daemon.state.local, daemon.state.cluster
+        if not local.is_installed or local.emergency or host.node not in cluster.members():
+            return True
+        service = cluster.services.get(name)
+        return (
+            service is None
+            or name in local.jobs
+            or service.owner == host.node
+            or host.node in service.cleanup
+            or service.state is ServiceState.FAILED
+        )
+
+
+def _record(host: Host, name: ServiceName) -> Service | None:
+    cluster: ClusterState | None = host.daemon.state.cluster if host.daemon else None
+    return cluster.services.get(name) if cluster else None

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which moves of services are called for: I8, I10 and I11, seen from the agreed states alone.
+
+Says for itself, in the words of the failover domains, when a joiner may take a running service,
+and follows each service to know whether its history explains that it is not on its best node. It
+never changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from domains.model import FailoverDomain, NodeId, ServiceName
+from rgmgr.core.messages import ConfigProposed, Install, Operation, Request
+from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
+from rgmgr.core.placement import because
+
+RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
+WAITING = (ServiceState.STOPPED, ServiceState.RECOVERING)
+SETTLED = (*RUNNING, ServiceState.STOPPING)
+Violate = Callable[[str, str], None]
+
+
+class Moves:
+    """Follows the agreed states of a world, each once."""
+
+    def __init__(self, violate: Violate) -> None:
+        self._violate = violate
+        self._explained: dict[ServiceName, None] = {}  # their history says why they are elsewhere
+
+    def changed(
+        self, cause: Install | Operation | None, before: ClusterState, after: ClusterState
+    ) -> None:
+        """The agreed state went from here to there."""
+        base = before
+        if isinstance(cause, Install):
+            base = cause.state or before
+            for sentence in _needless_moves(base, after):
+                self._violate("I8", sentence)
+        elif isinstance(cause, Operation) and isinstance(cause.body, ConfigProposed):
+            for sentence in _needless_changes(before, after):
+                self._violate("I8", sentence)
+        for sentence in silent(after):
+            self._violate("I11", sentence)
+        self._follow(cause, base, after)
+
+    def misplaced(self, cluster: ClusterState) -> Iterator[str]:
+        """Yield the services that, at rest, are not where their domain says (I10)."""
+        online = [n for n, x in cluster.nodes.items() if x.status is NodeStatus.ONLINE]
+        for name, service in cluster.services.items():
+            if service.state is not ServiceState.STARTED or name in self._explained:
+                continue
+            domain = cluster.spec.domain_of(service.spec)
+            better = [n for n in online if is_preferred(domain, service.owner, n)]
+            if better:
+                names = ", ".join(map(cluster.spec.node_name, better))
+                where = cluster.spec.node_name(service.owner or NodeId(0))
+                yield f"{name} is on {where}, and its domain prefers {names}"
+
+    def _follow(
+        self, cause: Install | Operation | None, before: ClusterState, after: ClusterState
+    ) -> None:
+        """Remember what explains a place that is not the best."""
+        if isinstance(cause, Operation):
+            if isinstance(cause.body, Request):
+                self._explained[cause.body.service] = None
+            elif isinstance(cause.body, ConfigProposed):
+                self._explained.update(dict.fromkeys(after.services))
+        detached = any(x.status is NodeStatus.DETACHED for x in after.nodes.values())
+        for name, service in after.services.items():
+            was = before.services.get(name)
+            if was is service:
+                continue
+            is_adopted = (was is None or was.owner is None) and service.state is (
+                ServiceState.STARTED
+            )
+            has_failed = bool(service.fault or service.failed_on)
+            if has_failed or is_adopted or (detached and service.state is not ServiceState.STARTED):
+                self._explained[name] = None
+        if detached:  # the return of a mere daemon moves nothing, so what waited for it stays
+            self._explained.update(
+                (name, None) for name, s in after.services.items() if s.state not in SETTLED
+            )
+
+
+def is_preferred(domain: FailoverDomain | None, owner: NodeId | None, node: NodeId) -> bool:
+    """Tell whether a running service should leave its owner for this node when that joins."""
+    if domain is None or owner is None or node not in domain.priorities:
+        return False
+    if owner not in domain.priorities:
+        return True  # the domain's own nodes come first
+    if domain.nofailback or not domain.ordered:
+        return False
+    return domain.priorities[node] < domain.priorities[owner]
+
+
+def silent(cluster: ClusterState) -> Iterator[str]:
+    """Yield the services that wait and do not say for what, or say what is not so (I11)."""
+    for name, service in cluster.services.items():
+        if service.state is ServiceState.STARTED:
+            continue
+        words = because(cluster, name)
+        if not words and service.state not in SETTLED:
+            yield f"{name} is {service.state.value} and does not say why"
+        elif words == "about to start" and service.state in WAITING:
+            yield f"{name} says that it is about to start, and nobody starts it"
+
+
+def _needless_moves(before: ClusterState, after: ClusterState) -> Iterator[str]:
+    """Yield the services that an INSTALL moves to a joiner which they do not prefer."""
+    for name, service in after.services.items():
+        was = before.services.get(name)
+        is_move = service.state is ServiceState.STOPPING and service.after is After.RELOCATE
+        if was is None or was is service or not is_move or was.state not in RUNNING:
+            continue
+        domain = after.spec.domain_of(service.spec)
+        if service.target is None or not is_preferred(domain, was.owner, service.target):
+            target = after.spec.node_name(service.target or NodeId(0))
+            owner = after.spec.node_name(was.owner or NodeId(0))
+            yield f"{name} is moved from {owner} to {target}, which its domain does not prefer"
+
+
+def _needless_changes(before: ClusterState, after: ClusterState) -> Iterator[str]:
+    """Yield the running services that a configuration changes although it says the same of them."""
+    old = {spec.name: spec for spec in before.spec.services}
+    for spec in after.spec.services:
+        was, service = before.services.get(spec.name), after.services.get(spec.name)
+        if was is None or service is None or was.state not in RUNNING:
+            continue
+        domains = (before.spec.domain_of(spec), after.spec.domain_of(spec))
+        is_same = old.get(spec.name) == spec == was.spec and domains[0] == domains[1]
+        if is_same and not _goes_on(was, service):
+            yield f"{spec.name} is {service.state.value} by a configuration that says no news of it"
+
+
+def _goes_on(was: Service, service: Service) -> bool:
+    return (was.state, was.owner, was.op) == (service.state, service.owner, service.op)

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""I8 to I13: each test breaks the core or the world on purpose and expects to be told.
+
+A check that never fails protects nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from domains.model import FailoverDomain, NodeId
+from rgmgr.core import membership, recovery
+from rgmgr.core.actions import Multicast, StartResource
+from rgmgr.core.messages import (
+    ConfigProposed,
+    Goodbye,
+    Operation,
+    Request,
+    ServiceStopped,
+    Verb,
+)
+from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
+from rgmgr.core.spec import RecoveryPolicy
+from rgmgr.core.tree import start_order
+from rgmgr.sim.bounds import WORDS_MAX, check_agreed, check_local
+from rgmgr.sim.faults import Ask, PowerLoss, Script, UnitDeath
+from rgmgr.sim.moves import Moves, is_preferred, silent
+from rgmgr.sim.run import play, unrest
+from rgmgr.sim.story import WEB, demo_script
+from rgmgr.sim.world import World
+
+N1, N2, N3 = NodeId(1), NodeId(2), NodeId(3)
+QUIET = replace(demo_script(), faults=())
+TREE = start_order(QUIET.spec.services[0])
+DOMAIN = next(iter(QUIET.spec.domains.values()))
+
+
+def running_world() -> World:
+    """Three nodes that have come to rest, `web` on the first."""
+    world = World(QUIET)
+    world.engine.run_until(20_000)
+    assert unrest(world) == []
+    assert world.watch.violations == []
+    return world
+
+
+def cluster_of(world: World, node: NodeId = N1) -> ClusterState:
+    daemon = world.hosts[node].daemon
+    assert daemon is not None
+    return daemon.state.cluster
+
+
+def say(body: ServiceStopped | Goodbye | Request | ConfigProposed) -> Operation:
+    return Operation(epoch=1, incarnation=1, sequence=1, first_epoch=1, at_ms=0, body=body)
+
+
+def with_web(cluster: ClusterState, **changes: object) -> ClusterState:
+    web: Service = replace(cluster.services[WEB], **changes)  # type: ignore[arg-type]
+    return replace(cluster, services={**cluster.services, WEB: web})
+
+
+# I9: restart windows.
+
+
+def dies_three_times(**policy: object) -> Script:
+    web = replace(QUIET.spec.services[0], **policy)  # type: ignore[arg-type]
+    deaths = tuple(
+        UnitDeath(at_ms=at_ms, service=WEB, resource=TREE[2].name)
+        for at_ms in (20_000, 25_000, 30_000)
+    )
+    return replace(QUIET, spec=replace(QUIET.spec, services=(web,)), faults=deaths)
+
+
+def test_a_count_that_forgets_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = dies_three_times(recovery=RecoveryPolicy.RESTART, max_restarts=1)
+    assert play(script).violations == ()
+    monkeypatch.setattr(recovery, "recent_restarts", lambda _service, _now_ms: ())
+
+    outcome = play(script)
+
+    assert outcome.violations[0].startswith("I9 ")
+    assert "is restarted where it was, though 1 of 1 restarts" in outcome.violations[0]
+
+
+def test_a_count_that_never_expires_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = dies_three_times(
+        recovery=RecoveryPolicy.RESTART, max_restarts=1, restart_expire_ms=3_000
+    )
+    assert play(script).violations == ()
+    monkeypatch.setattr(
+        recovery, "recent_restarts", lambda service, _now_ms: service.restart_stamps
+    )
+
+    outcome = play(script)
+
+    assert outcome.violations[0].startswith("I9 ")
+    assert "is not restarted" in outcome.violations[0]
+
+
+def test_a_count_that_another_owner_forgets_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One restart on node1, one on node2: the third failure must not be restarted there."""
+    script = dies_three_times(recovery=RecoveryPolicy.RESTART, max_restarts=2)
+    move = Ask(at_ms=22_000, node=N1, verb=Verb.RELOCATE, service=WEB, target=N2)
+    script = replace(script, faults=tuple(sorted((*script.faults, move), key=lambda f: f.at_ms)))
+    assert play(script).violations == ()
+    finish_stop = recovery.finish_stop
+
+    def forget(ledger: recovery.Ledger, service: Service) -> None:
+        is_move = service.after is After.RELOCATE
+        finish_stop(ledger, replace(service, restart_stamps=()) if is_move else service)
+
+    monkeypatch.setattr(recovery, "finish_stop", forget)
+
+    assert play(script).violations[0].startswith("I9 ")
+
+
+# I12: nothing is left behind.
+
+
+@pytest.mark.parametrize("body", [ServiceStopped(WEB, 1), Goodbye()], ids=["stopped", "goodbye"])
+def test_saying_that_nothing_is_held_while_it_is_is_told(body: ServiceStopped | Goodbye) -> None:
+    world = running_world()
+
+    world.watch.acts(world.hosts[N1], Multicast(say(body)))
+
+    assert world.watch.violations[0].startswith("I12 ")
+
+
+def test_the_same_words_are_fine_where_nothing_is_active() -> None:
+    world = running_world()
+
+    world.watch.acts(world.hosts[N2], Multicast(say(Goodbye())))
+
+    assert world.watch.violations == []
+
+
+def test_what_stays_active_and_no_record_explains_is_told() -> None:
+    world = running_world()
+    world.ask(Ask(at_ms=0, node=N1, verb=Verb.DISABLE, service=WEB))
+    world.engine.run_until(world.engine.now_ms + 3_000)
+    action = StartResource(service=WEB, resource=TREE[0], op=1)
+
+    world.hosts[N2].systemd.start(action, lambda _event: None)  # and nobody hears of it
+    world.engine.run_until(world.engine.now_ms + 20_000)
+
+    assert [v for v in world.watch.violations if v.startswith("I12 ")] != []
+    assert "web is active there, and no record says why" in world.watch.violations[0]
+
+
+# I13: bounds.
+
+
+def test_a_member_that_remembers_too_much_is_told() -> None:
+    world = running_world()
+    daemon = world.hosts[N1].daemon
+    assert daemon is not None
+    local, cluster = daemon.state.local, daemon.state.cluster
+    words = tuple(f"word {number}" for number in range(WORDS_MAX + 1))
+
+    daemon.state = replace(daemon.state, local=replace(local, said=words))
+    world.engine.run_until(world.engine.now_ms + 1_000)
+
+    assert list(check_local(local, cluster)) == []
+    assert world.watch.violations[0].startswith("I13 ")
+    assert "node1 remembers 65 words, more than 64" in world.watch.violations[0]
+
+
+def test_an_agreed_state_that_grows_is_told() -> None:
+    cluster = cluster_of(running_world())
+
+    assert list(check_agreed(cluster)) == []
+    for changes in (
+        {"restart_stamps": (1, 2)},
+        {"failed_on": (N1, N1)},
+        {"cleanup": (N1, N2, N3, NodeId(4))},
+        {"fault": "x" * 10_000},
+    ):
+        assert len(list(check_agreed(with_web(cluster, **changes)))) == 1
+
+
+# I8, I10, I11: moves.
+
+
+def test_a_move_to_a_joiner_that_is_not_preferred_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`web` prefers node1 but does not go back to it."""
+    script = replace(QUIET, faults=(PowerLoss(at_ms=20_000, node=N1, for_ms=9_000),))
+    assert play(script).violations == ()
+    monkeypatch.setattr("rgmgr.core.placement.should_move", lambda *_given: True)
+
+    outcome = play(script)
+
+    assert outcome.violations[0].startswith("I8 ")
+    assert "web is moved from node2 to node1" in outcome.violations[0]
+
+
+def test_a_joiner_that_is_preferred_and_does_not_get_its_service_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    domains = {DOMAIN.name: replace(DOMAIN, nofailback=False)}
+    spec = replace(QUIET.spec, domains=domains)
+    faults = (PowerLoss(at_ms=20_000, node=N1, for_ms=9_000),)
+    script = replace(QUIET, spec=spec, faults=faults)
+    assert play(script).violations == ()
+    monkeypatch.setattr(membership, "offer_to_joiners", lambda _ledger, _joined: None)
+
+    outcome = play(script)
+
+    assert not outcome.settled
+    assert "I10 " in outcome.violations[0]
+    assert "web is on node2, and its domain prefers node1" in outcome.violations[0]
+
+
+def test_a_configuration_that_says_nothing_new_and_moves_a_service_is_told() -> None:
+    told: list[str] = []
+    cluster = cluster_of(running_world())
+    proposed = say(ConfigProposed(replace(cluster.spec, version=2)))
+    after = replace(cluster, spec=replace(cluster.spec, version=2))
+    moves = Moves(lambda invariant, words: told.append(f"{invariant} {words}"))
+
+    moves.changed(proposed, cluster, after)
+    assert told == []
+    moves.changed(proposed, cluster, with_web(after, state=ServiceState.STOPPING))
+
+    assert told == ["I8 web is stopping by a configuration that says no news of it"]
+
+
+def test_a_service_that_waits_for_nothing_is_told() -> None:
+    """Every agreed change starts what can be started, so nothing is ever about to start."""
+    cluster = cluster_of(running_world())
+    idle = with_web(cluster, state=ServiceState.STOPPED, owner=None)
+
+    assert list(silent(cluster)) == []
+    assert list(silent(idle)) == ["web says that it is about to start, and nobody starts it"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "owner", "is_better"),
+    [
+        ({}, N2, True),
+        ({}, N1, False),
+        ({"ordered": False}, N2, False),
+        ({"nofailback": True}, N2, False),
+        ({"nofailback": True}, NodeId(9), True),
+        ({}, NodeId(9), True),
+    ],
+)
+def test_who_is_preferred_is_said_by_the_domain(
+    changes: dict[str, bool], owner: NodeId, *, is_better: bool
+) -> None:
+    domain = FailoverDomain(name="d", priorities={N1: 1, N2: 2}, ordered=True)
+
+    assert is_preferred(replace(domain, **changes), owner, N1) is is_better  # type: ignore[arg-type]
+    assert not is_preferred(None, owner, N1)
+    assert not is_preferred(domain, owner, NodeId(8))
+
+
+def test_what_its_history_explains_may_be_elsewhere() -> None:
+    world = running_world()
+    moves = Moves(lambda *_given: None)
+    cluster = cluster_of(world)
+    domains = {DOMAIN.name: replace(DOMAIN, nofailback=False)}
+    away = with_web(replace(cluster, spec=replace(cluster.spec, domains=domains)), owner=N2)
+    asked = say(Request(number=1, verb=Verb.RELOCATE, service=WEB, target=N2))
+
+    before = list(moves.misplaced(away))
+    moves.changed(asked, away, away)
+
+    assert before == ["web is on node2, and its domain prefers node1"]
+    assert list(moves.misplaced(away)) == []
+    assert away.nodes[N1].status is NodeStatus.ONLINE
