@@ -715,11 +715,23 @@ static cs_error_t rgmgr_cpg_open(uint64_t *handle)
     return cpg_model_initialize(handle, CPG_MODEL_V1, (cpg_model_data_t *)&model, NULL);
 }
 
-static cs_error_t rgmgr_cpg_multicast(uint64_t handle, const char *data, size_t size)
+/* Send `count` messages that lie one after the other in data; tell how many were taken.
+ * Many at a time, since corosync is woken for each that comes when it has nothing to do. */
+static cs_error_t rgmgr_cpg_multicast(uint64_t handle, const char *data, const uint32_t *sizes,
+                                      unsigned int count, unsigned int *taken)
 {
-    struct iovec whole = {(void *)(uintptr_t)data, size};
+    cs_error_t code = CS_OK;
 
-    return cpg_mcast_joined(handle, CPG_TYPE_AGREED, &whole, 1);
+    for (*taken = 0; *taken < count; (*taken)++) {
+        struct iovec whole = {(void *)(uintptr_t)data, sizes[*taken]};
+
+        code = cpg_mcast_joined(handle, CPG_TYPE_AGREED, &whole, 1);
+        if (code != CS_OK) {
+            break;
+        }
+        data += sizes[*taken];
+    }
+    return code;
 }
 
 /* ---- libquorum ---- */
@@ -915,187 +927,189 @@ static cs_error_t rgmgr_fd(int library, uint64_t handle, int *fd)
 /************************************************************/
 
 static void *_cffi_types[] = {
-/*  0 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(int, uint64_t)
+/*  0 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(int, uint64_t)
 /*  1 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 7), // int
 /*  2 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24), // uint64_t
 /*  3 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/*  4 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(int, uint64_t, int *)
+/*  4 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(int, uint64_t, int *)
 /*  5 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 7),
 /*  6 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
 /*  7 */ _CFFI_OP(_CFFI_OP_POINTER, 1), // int *
 /*  8 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/*  9 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(int, uint64_t, struct rgmgr_batch *, unsigned int)
+/*  9 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(int, uint64_t, struct rgmgr_batch *, unsigned int)
 /* 10 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 7),
 /* 11 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 12 */ _CFFI_OP(_CFFI_OP_POINTER, 177), // struct rgmgr_batch *
+/* 12 */ _CFFI_OP(_CFFI_OP_POINTER, 179), // struct rgmgr_batch *
 /* 13 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8), // unsigned int
 /* 14 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 15 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t *)
+/* 15 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t *)
 /* 16 */ _CFFI_OP(_CFFI_OP_POINTER, 2), // uint64_t *
 /* 17 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 18 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t *, cmap_map_t)
+/* 18 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t *, cmap_map_t)
 /* 19 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
 /* 20 */ _CFFI_OP(_CFFI_OP_ENUM, 0), // cmap_map_t
 /* 21 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 22 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t *, uint32_t *)
+/* 22 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t *, uint32_t *)
 /* 23 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
-/* 24 */ _CFFI_OP(_CFFI_OP_POINTER, 179), // uint32_t *
+/* 24 */ _CFFI_OP(_CFFI_OP_POINTER, 181), // uint32_t *
 /* 25 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 26 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t)
+/* 26 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t)
 /* 27 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
 /* 28 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 29 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, char * * *, char * * *, unsigned int *)
+/* 29 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char * * *, char * * *, unsigned int *)
 /* 30 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 31 */ _CFFI_OP(_CFFI_OP_POINTER, 155), // char * * *
+/* 31 */ _CFFI_OP(_CFFI_OP_POINTER, 157), // char * * *
 /* 32 */ _CFFI_OP(_CFFI_OP_NOOP, 31),
 /* 33 */ _CFFI_OP(_CFFI_OP_POINTER, 13), // unsigned int *
 /* 34 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 35 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, char const *)
+/* 35 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char const *)
 /* 36 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 37 */ _CFFI_OP(_CFFI_OP_POINTER, 156), // char const *
+/* 37 */ _CFFI_OP(_CFFI_OP_POINTER, 158), // char const *
 /* 38 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 39 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, char const *, int32_t, uint64_t *)
+/* 39 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char const *, int32_t, uint64_t *)
 /* 40 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
 /* 41 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
 /* 42 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 21), // int32_t
 /* 43 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
 /* 44 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 45 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, char const *, size_t)
+/* 45 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char const *, uint32_t const *, unsigned int, unsigned int *)
 /* 46 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
 /* 47 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
-/* 48 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 28), // size_t
-/* 49 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 50 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, char const *, uint64_t *)
-/* 51 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 52 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
-/* 53 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
-/* 54 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 55 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, char const *, void *, size_t *, cmap_value_types_t *)
-/* 56 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 57 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
-/* 58 */ _CFFI_OP(_CFFI_OP_POINTER, 180), // void *
-/* 59 */ _CFFI_OP(_CFFI_OP_POINTER, 48), // size_t *
-/* 60 */ _CFFI_OP(_CFFI_OP_POINTER, 67), // cmap_value_types_t *
-/* 61 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 62 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, char const *, void const *, size_t, cmap_value_types_t)
-/* 63 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 64 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
-/* 65 */ _CFFI_OP(_CFFI_OP_POINTER, 180), // void const *
-/* 66 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 28),
-/* 67 */ _CFFI_OP(_CFFI_OP_ENUM, 1), // cmap_value_types_t
-/* 68 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 69 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, corosync_cfg_shutdown_reply_flags_t)
-/* 70 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 71 */ _CFFI_OP(_CFFI_OP_ENUM, 3), // corosync_cfg_shutdown_reply_flags_t
-/* 72 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 73 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, cpg_iteration_type_t, struct cpg_name const *, uint64_t *)
-/* 74 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 75 */ _CFFI_OP(_CFFI_OP_ENUM, 4), // cpg_iteration_type_t
-/* 76 */ _CFFI_OP(_CFFI_OP_POINTER, 176), // struct cpg_name const *
-/* 77 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
-/* 78 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 79 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, int *)
-/* 80 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 81 */ _CFFI_OP(_CFFI_OP_NOOP, 7),
-/* 82 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 83 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, struct cpg_iteration_description_t *)
-/* 84 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 85 */ _CFFI_OP(_CFFI_OP_POINTER, 175), // struct cpg_iteration_description_t *
-/* 86 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 87 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, struct cpg_name *, struct cpg_address *, int *)
-/* 88 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 89 */ _CFFI_OP(_CFFI_OP_POINTER, 176), // struct cpg_name *
-/* 90 */ _CFFI_OP(_CFFI_OP_POINTER, 174), // struct cpg_address *
-/* 91 */ _CFFI_OP(_CFFI_OP_NOOP, 7),
-/* 92 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 93 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, struct cpg_name const *)
-/* 94 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 95 */ _CFFI_OP(_CFFI_OP_NOOP, 76),
-/* 96 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 97 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, uint32_t *)
-/* 98 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 99 */ _CFFI_OP(_CFFI_OP_NOOP, 24),
-/* 100 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 101 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, uint64_t)
-/* 102 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 103 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 104 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 105 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, uint64_t, char *, size_t *, cmap_value_types_t *)
-/* 106 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 107 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 108 */ _CFFI_OP(_CFFI_OP_POINTER, 156), // char *
-/* 109 */ _CFFI_OP(_CFFI_OP_NOOP, 59),
-/* 110 */ _CFFI_OP(_CFFI_OP_NOOP, 60),
-/* 111 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 112 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, uint64_t, unsigned int)
-/* 113 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 114 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 115 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
-/* 116 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 117 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, uint8_t)
-/* 118 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 119 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 18), // uint8_t
-/* 120 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 121 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, unsigned int *)
-/* 122 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 123 */ _CFFI_OP(_CFFI_OP_NOOP, 33),
-/* 124 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 125 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, unsigned int)
-/* 126 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 127 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
-/* 128 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 129 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, unsigned int, corosync_cfg_node_status_version_t, void *)
-/* 130 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 131 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
-/* 132 */ _CFFI_OP(_CFFI_OP_ENUM, 2), // corosync_cfg_node_status_version_t
-/* 133 */ _CFFI_OP(_CFFI_OP_NOOP, 58),
-/* 134 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 135 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, unsigned int, size_t, int *, corosync_cfg_node_address_t *)
-/* 136 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 137 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
-/* 138 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 28),
-/* 139 */ _CFFI_OP(_CFFI_OP_NOOP, 7),
-/* 140 */ _CFFI_OP(_CFFI_OP_POINTER, 167), // corosync_cfg_node_address_t *
-/* 141 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 142 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, unsigned int, struct votequorum_info *)
-/* 143 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 144 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
-/* 145 */ _CFFI_OP(_CFFI_OP_POINTER, 178), // struct votequorum_info *
-/* 146 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 147 */ _CFFI_OP(_CFFI_OP_FUNCTION, 168), // cs_error_t()(uint64_t, unsigned int, unsigned int)
-/* 148 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 149 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
-/* 150 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
-/* 151 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 152 */ _CFFI_OP(_CFFI_OP_FUNCTION, 180), // void()(void *)
-/* 153 */ _CFFI_OP(_CFFI_OP_NOOP, 58),
-/* 154 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 155 */ _CFFI_OP(_CFFI_OP_POINTER, 108), // char * *
-/* 156 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 2), // char
-/* 157 */ _CFFI_OP(_CFFI_OP_ARRAY, 156), // char[_cffi_array_len(((corosync_cfg_node_address_t *)0)->address)]
-/* 158 */ (_cffi_opcode_t)(_cffi_array_len(((corosync_cfg_node_address_t *)0)->address)),
-/* 159 */ _CFFI_OP(_CFFI_OP_ARRAY, 156), // char[_cffi_array_len(((struct corosync_knet_link_status_v1 *)0)->dst_ipaddr)]
-/* 160 */ (_cffi_opcode_t)(_cffi_array_len(((struct corosync_knet_link_status_v1 *)0)->dst_ipaddr)),
-/* 161 */ _CFFI_OP(_CFFI_OP_ARRAY, 156), // char[_cffi_array_len(((struct corosync_knet_link_status_v1 *)0)->src_ipaddr)]
-/* 162 */ (_cffi_opcode_t)(_cffi_array_len(((struct corosync_knet_link_status_v1 *)0)->src_ipaddr)),
-/* 163 */ _CFFI_OP(_CFFI_OP_ARRAY, 156), // char[_cffi_array_len(((struct cpg_name *)0)->value)]
-/* 164 */ (_cffi_opcode_t)(_cffi_array_len(((struct cpg_name *)0)->value)),
-/* 165 */ _CFFI_OP(_CFFI_OP_ARRAY, 156), // char[_cffi_array_len(((struct votequorum_info *)0)->qdevice_name)]
-/* 166 */ (_cffi_opcode_t)(_cffi_array_len(((struct votequorum_info *)0)->qdevice_name)),
-/* 167 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 0), // corosync_cfg_node_address_t
-/* 168 */ _CFFI_OP(_CFFI_OP_ENUM, 5), // cs_error_t
-/* 169 */ _CFFI_OP(_CFFI_OP_ENUM, 6), // enum rgmgr_library
-/* 170 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 1), // struct corosync_cfg_node_status_v1
-/* 171 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 2), // struct corosync_knet_link_status_v1
-/* 172 */ _CFFI_OP(_CFFI_OP_ARRAY, 171), // struct corosync_knet_link_status_v1[_cffi_array_len(((struct corosync_cfg_node_status_v1 *)0)->link_status)]
-/* 173 */ (_cffi_opcode_t)(_cffi_array_len(((struct corosync_cfg_node_status_v1 *)0)->link_status)),
-/* 174 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 3), // struct cpg_address
-/* 175 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 4), // struct cpg_iteration_description_t
-/* 176 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 5), // struct cpg_name
-/* 177 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 6), // struct rgmgr_batch
-/* 178 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 7), // struct votequorum_info
-/* 179 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 22), // uint32_t
-/* 180 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 0), // void
+/* 48 */ _CFFI_OP(_CFFI_OP_POINTER, 181), // uint32_t const *
+/* 49 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 50 */ _CFFI_OP(_CFFI_OP_NOOP, 33),
+/* 51 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 52 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char const *, uint64_t *)
+/* 53 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 54 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
+/* 55 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
+/* 56 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 57 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char const *, void *, size_t *, cmap_value_types_t *)
+/* 58 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 59 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
+/* 60 */ _CFFI_OP(_CFFI_OP_POINTER, 182), // void *
+/* 61 */ _CFFI_OP(_CFFI_OP_POINTER, 68), // size_t *
+/* 62 */ _CFFI_OP(_CFFI_OP_POINTER, 69), // cmap_value_types_t *
+/* 63 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 64 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char const *, void const *, size_t, cmap_value_types_t)
+/* 65 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 66 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
+/* 67 */ _CFFI_OP(_CFFI_OP_POINTER, 182), // void const *
+/* 68 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 28), // size_t
+/* 69 */ _CFFI_OP(_CFFI_OP_ENUM, 1), // cmap_value_types_t
+/* 70 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 71 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, corosync_cfg_shutdown_reply_flags_t)
+/* 72 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 73 */ _CFFI_OP(_CFFI_OP_ENUM, 3), // corosync_cfg_shutdown_reply_flags_t
+/* 74 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 75 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, cpg_iteration_type_t, struct cpg_name const *, uint64_t *)
+/* 76 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 77 */ _CFFI_OP(_CFFI_OP_ENUM, 4), // cpg_iteration_type_t
+/* 78 */ _CFFI_OP(_CFFI_OP_POINTER, 178), // struct cpg_name const *
+/* 79 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
+/* 80 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 81 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, int *)
+/* 82 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 83 */ _CFFI_OP(_CFFI_OP_NOOP, 7),
+/* 84 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 85 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, struct cpg_iteration_description_t *)
+/* 86 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 87 */ _CFFI_OP(_CFFI_OP_POINTER, 177), // struct cpg_iteration_description_t *
+/* 88 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 89 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, struct cpg_name *, struct cpg_address *, int *)
+/* 90 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 91 */ _CFFI_OP(_CFFI_OP_POINTER, 178), // struct cpg_name *
+/* 92 */ _CFFI_OP(_CFFI_OP_POINTER, 176), // struct cpg_address *
+/* 93 */ _CFFI_OP(_CFFI_OP_NOOP, 7),
+/* 94 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 95 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, struct cpg_name const *)
+/* 96 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 97 */ _CFFI_OP(_CFFI_OP_NOOP, 78),
+/* 98 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 99 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, uint32_t *)
+/* 100 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 101 */ _CFFI_OP(_CFFI_OP_NOOP, 24),
+/* 102 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 103 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, uint64_t)
+/* 104 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 105 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 106 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 107 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, uint64_t, char *, size_t *, cmap_value_types_t *)
+/* 108 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 109 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 110 */ _CFFI_OP(_CFFI_OP_POINTER, 158), // char *
+/* 111 */ _CFFI_OP(_CFFI_OP_NOOP, 61),
+/* 112 */ _CFFI_OP(_CFFI_OP_NOOP, 62),
+/* 113 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 114 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, uint64_t, unsigned int)
+/* 115 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 116 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 117 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 118 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 119 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, uint8_t)
+/* 120 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 121 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 18), // uint8_t
+/* 122 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 123 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, unsigned int *)
+/* 124 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 125 */ _CFFI_OP(_CFFI_OP_NOOP, 33),
+/* 126 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 127 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, unsigned int)
+/* 128 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 129 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 130 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 131 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, unsigned int, corosync_cfg_node_status_version_t, void *)
+/* 132 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 133 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 134 */ _CFFI_OP(_CFFI_OP_ENUM, 2), // corosync_cfg_node_status_version_t
+/* 135 */ _CFFI_OP(_CFFI_OP_NOOP, 60),
+/* 136 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 137 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, unsigned int, size_t, int *, corosync_cfg_node_address_t *)
+/* 138 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 139 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 140 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 28),
+/* 141 */ _CFFI_OP(_CFFI_OP_NOOP, 7),
+/* 142 */ _CFFI_OP(_CFFI_OP_POINTER, 169), // corosync_cfg_node_address_t *
+/* 143 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 144 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, unsigned int, struct votequorum_info *)
+/* 145 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 146 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 147 */ _CFFI_OP(_CFFI_OP_POINTER, 180), // struct votequorum_info *
+/* 148 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 149 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, unsigned int, unsigned int)
+/* 150 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 151 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 152 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 153 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 154 */ _CFFI_OP(_CFFI_OP_FUNCTION, 182), // void()(void *)
+/* 155 */ _CFFI_OP(_CFFI_OP_NOOP, 60),
+/* 156 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 157 */ _CFFI_OP(_CFFI_OP_POINTER, 110), // char * *
+/* 158 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 2), // char
+/* 159 */ _CFFI_OP(_CFFI_OP_ARRAY, 158), // char[_cffi_array_len(((corosync_cfg_node_address_t *)0)->address)]
+/* 160 */ (_cffi_opcode_t)(_cffi_array_len(((corosync_cfg_node_address_t *)0)->address)),
+/* 161 */ _CFFI_OP(_CFFI_OP_ARRAY, 158), // char[_cffi_array_len(((struct corosync_knet_link_status_v1 *)0)->dst_ipaddr)]
+/* 162 */ (_cffi_opcode_t)(_cffi_array_len(((struct corosync_knet_link_status_v1 *)0)->dst_ipaddr)),
+/* 163 */ _CFFI_OP(_CFFI_OP_ARRAY, 158), // char[_cffi_array_len(((struct corosync_knet_link_status_v1 *)0)->src_ipaddr)]
+/* 164 */ (_cffi_opcode_t)(_cffi_array_len(((struct corosync_knet_link_status_v1 *)0)->src_ipaddr)),
+/* 165 */ _CFFI_OP(_CFFI_OP_ARRAY, 158), // char[_cffi_array_len(((struct cpg_name *)0)->value)]
+/* 166 */ (_cffi_opcode_t)(_cffi_array_len(((struct cpg_name *)0)->value)),
+/* 167 */ _CFFI_OP(_CFFI_OP_ARRAY, 158), // char[_cffi_array_len(((struct votequorum_info *)0)->qdevice_name)]
+/* 168 */ (_cffi_opcode_t)(_cffi_array_len(((struct votequorum_info *)0)->qdevice_name)),
+/* 169 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 0), // corosync_cfg_node_address_t
+/* 170 */ _CFFI_OP(_CFFI_OP_ENUM, 5), // cs_error_t
+/* 171 */ _CFFI_OP(_CFFI_OP_ENUM, 6), // enum rgmgr_library
+/* 172 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 1), // struct corosync_cfg_node_status_v1
+/* 173 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 2), // struct corosync_knet_link_status_v1
+/* 174 */ _CFFI_OP(_CFFI_OP_ARRAY, 173), // struct corosync_knet_link_status_v1[_cffi_array_len(((struct corosync_cfg_node_status_v1 *)0)->link_status)]
+/* 175 */ (_cffi_opcode_t)(_cffi_array_len(((struct corosync_cfg_node_status_v1 *)0)->link_status)),
+/* 176 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 3), // struct cpg_address
+/* 177 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 4), // struct cpg_iteration_description_t
+/* 178 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 5), // struct cpg_name
+/* 179 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 6), // struct rgmgr_batch
+/* 180 */ _CFFI_OP(_CFFI_OP_STRUCT_UNION, 7), // struct votequorum_info
+/* 181 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 22), // uint32_t
+/* 182 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 0), // void
 };
 
 static int _cffi_const_CMAP_MAP_ICMAP(unsigned long long *o)
@@ -1518,7 +1532,7 @@ _cffi_f_cmap_delete(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -1566,28 +1580,28 @@ _cffi_f_cmap_get(PyObject *self, PyObject *args)
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(58), arg2, (char **)&x2);
+      _cffi_type(60), arg2, (char **)&x2);
   if (datasize != 0) {
     x2 = ((size_t)datasize) <= 640 ? (void *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(58), arg2, (char **)&x2,
+    if (_cffi_convert_array_argument(_cffi_type(60), arg2, (char **)&x2,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(59), arg3, (char **)&x3);
+      _cffi_type(61), arg3, (char **)&x3);
   if (datasize != 0) {
     x3 = ((size_t)datasize) <= 640 ? (size_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(59), arg3, (char **)&x3,
+    if (_cffi_convert_array_argument(_cffi_type(61), arg3, (char **)&x3,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(60), arg4, (char **)&x4);
+      _cffi_type(62), arg4, (char **)&x4);
   if (datasize != 0) {
     x4 = ((size_t)datasize) <= 640 ? (cmap_value_types_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(60), arg4, (char **)&x4,
+    if (_cffi_convert_array_argument(_cffi_type(62), arg4, (char **)&x4,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -1599,7 +1613,7 @@ _cffi_f_cmap_get(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -1646,7 +1660,7 @@ _cffi_f_cmap_initialize_map(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -1687,7 +1701,7 @@ _cffi_f_cmap_iter_finalize(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   return pyresult;
 }
 #else
@@ -1745,7 +1759,7 @@ _cffi_f_cmap_iter_init(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -1788,28 +1802,28 @@ _cffi_f_cmap_iter_next(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(108), arg2, (char **)&x2);
+      _cffi_type(110), arg2, (char **)&x2);
   if (datasize != 0) {
     x2 = ((size_t)datasize) <= 640 ? (char *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(108), arg2, (char **)&x2,
+    if (_cffi_convert_array_argument(_cffi_type(110), arg2, (char **)&x2,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(59), arg3, (char **)&x3);
+      _cffi_type(61), arg3, (char **)&x3);
   if (datasize != 0) {
     x3 = ((size_t)datasize) <= 640 ? (size_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(59), arg3, (char **)&x3,
+    if (_cffi_convert_array_argument(_cffi_type(61), arg3, (char **)&x3,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(60), arg4, (char **)&x4);
+      _cffi_type(62), arg4, (char **)&x4);
   if (datasize != 0) {
     x4 = ((size_t)datasize) <= 640 ? (cmap_value_types_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(60), arg4, (char **)&x4,
+    if (_cffi_convert_array_argument(_cffi_type(62), arg4, (char **)&x4,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -1821,7 +1835,7 @@ _cffi_f_cmap_iter_next(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -1869,10 +1883,10 @@ _cffi_f_cmap_set(PyObject *self, PyObject *args)
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(65), arg2, (char **)&x2);
+      _cffi_type(67), arg2, (char **)&x2);
   if (datasize != 0) {
     x2 = ((size_t)datasize) <= 640 ? (void const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(65), arg2, (char **)&x2,
+    if (_cffi_convert_array_argument(_cffi_type(67), arg2, (char **)&x2,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -1881,7 +1895,7 @@ _cffi_f_cmap_set(PyObject *self, PyObject *args)
   if (x3 == (size_t)-1 && PyErr_Occurred())
     return NULL;
 
-  if (_cffi_to_c((char *)&x4, _cffi_type(67), arg4) < 0)
+  if (_cffi_to_c((char *)&x4, _cffi_type(69), arg4) < 0)
     return NULL;
 
   Py_BEGIN_ALLOW_THREADS
@@ -1891,7 +1905,7 @@ _cffi_f_cmap_set(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -1932,7 +1946,7 @@ _cffi_f_cmap_track_delete(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   return pyresult;
 }
 #else
@@ -1987,10 +2001,10 @@ _cffi_f_corosync_cfg_get_node_addrs(PyObject *self, PyObject *args)
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(140), arg4, (char **)&x4);
+      _cffi_type(142), arg4, (char **)&x4);
   if (datasize != 0) {
     x4 = ((size_t)datasize) <= 640 ? (corosync_cfg_node_address_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(140), arg4, (char **)&x4,
+    if (_cffi_convert_array_argument(_cffi_type(142), arg4, (char **)&x4,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -2002,7 +2016,7 @@ _cffi_f_corosync_cfg_get_node_addrs(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2050,7 +2064,7 @@ _cffi_f_corosync_cfg_local_get(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2090,14 +2104,14 @@ _cffi_f_corosync_cfg_node_status_get(PyObject *self, PyObject *args)
   if (x1 == (unsigned int)-1 && PyErr_Occurred())
     return NULL;
 
-  if (_cffi_to_c((char *)&x2, _cffi_type(132), arg2) < 0)
+  if (_cffi_to_c((char *)&x2, _cffi_type(134), arg2) < 0)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(58), arg3, (char **)&x3);
+      _cffi_type(60), arg3, (char **)&x3);
   if (datasize != 0) {
     x3 = ((size_t)datasize) <= 640 ? (void *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(58), arg3, (char **)&x3,
+    if (_cffi_convert_array_argument(_cffi_type(60), arg3, (char **)&x3,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -2109,7 +2123,7 @@ _cffi_f_corosync_cfg_node_status_get(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2139,7 +2153,7 @@ _cffi_f_corosync_cfg_replyto_shutdown(PyObject *self, PyObject *args)
   if (x0 == (uint64_t)-1 && PyErr_Occurred())
     return NULL;
 
-  if (_cffi_to_c((char *)&x1, _cffi_type(71), arg1) < 0)
+  if (_cffi_to_c((char *)&x1, _cffi_type(73), arg1) < 0)
     return NULL;
 
   Py_BEGIN_ALLOW_THREADS
@@ -2149,7 +2163,7 @@ _cffi_f_corosync_cfg_replyto_shutdown(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   return pyresult;
 }
 #else
@@ -2218,7 +2232,7 @@ _cffi_f_corosync_cfg_ring_status_get(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2259,7 +2273,7 @@ _cffi_f_corosync_cfg_trackstart(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   return pyresult;
 }
 #else
@@ -2289,7 +2303,7 @@ _cffi_f_corosync_cfg_trackstop(PyObject *self, PyObject *arg0)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   return pyresult;
 }
 #else
@@ -2319,7 +2333,7 @@ _cffi_f_cpg_iteration_finalize(PyObject *self, PyObject *arg0)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   return pyresult;
 }
 #else
@@ -2354,14 +2368,14 @@ _cffi_f_cpg_iteration_initialize(PyObject *self, PyObject *args)
   if (x0 == (uint64_t)-1 && PyErr_Occurred())
     return NULL;
 
-  if (_cffi_to_c((char *)&x1, _cffi_type(75), arg1) < 0)
+  if (_cffi_to_c((char *)&x1, _cffi_type(77), arg1) < 0)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(76), arg2, (char **)&x2);
+      _cffi_type(78), arg2, (char **)&x2);
   if (datasize != 0) {
     x2 = ((size_t)datasize) <= 640 ? (struct cpg_name const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(76), arg2, (char **)&x2,
+    if (_cffi_convert_array_argument(_cffi_type(78), arg2, (char **)&x2,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -2382,7 +2396,7 @@ _cffi_f_cpg_iteration_initialize(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2415,10 +2429,10 @@ _cffi_f_cpg_iteration_next(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(85), arg1, (char **)&x1);
+      _cffi_type(87), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (struct cpg_iteration_description_t *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(85), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(87), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -2430,7 +2444,7 @@ _cffi_f_cpg_iteration_next(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2463,10 +2477,10 @@ _cffi_f_cpg_join(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(76), arg1, (char **)&x1);
+      _cffi_type(78), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (struct cpg_name const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(76), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(78), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -2478,7 +2492,7 @@ _cffi_f_cpg_join(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2511,10 +2525,10 @@ _cffi_f_cpg_leave(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(76), arg1, (char **)&x1);
+      _cffi_type(78), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (struct cpg_name const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(76), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(78), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -2526,7 +2540,7 @@ _cffi_f_cpg_leave(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2574,7 +2588,7 @@ _cffi_f_cpg_local_get(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2622,7 +2636,7 @@ _cffi_f_cpg_max_atomic_msgsize_get(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2659,19 +2673,19 @@ _cffi_f_cpg_membership_get(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(89), arg1, (char **)&x1);
+      _cffi_type(91), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (struct cpg_name *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(89), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(91), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(90), arg2, (char **)&x2);
+      _cffi_type(92), arg2, (char **)&x2);
   if (datasize != 0) {
     x2 = ((size_t)datasize) <= 640 ? (struct cpg_address *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(90), arg2, (char **)&x2,
+    if (_cffi_convert_array_argument(_cffi_type(92), arg2, (char **)&x2,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -2692,7 +2706,7 @@ _cffi_f_cpg_membership_get(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2713,10 +2727,10 @@ _cffi_f_free(PyObject *self, PyObject *arg0)
   struct _cffi_freeme_s *large_args_free = NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(58), arg0, (char **)&x0);
+      _cffi_type(60), arg0, (char **)&x0);
   if (datasize != 0) {
     x0 = ((size_t)datasize) <= 640 ? (void *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(58), arg0, (char **)&x0,
+    if (_cffi_convert_array_argument(_cffi_type(60), arg0, (char **)&x0,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -2776,7 +2790,7 @@ _cffi_f_quorum_getquorate(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2817,7 +2831,7 @@ _cffi_f_quorum_trackstart(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   return pyresult;
 }
 #else
@@ -2847,7 +2861,7 @@ _cffi_f_quorum_trackstop(PyObject *self, PyObject *arg0)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   return pyresult;
 }
 #else
@@ -2884,7 +2898,7 @@ _cffi_f_rgmgr_cfg_open(PyObject *self, PyObject *arg0)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2949,7 +2963,7 @@ _cffi_f_rgmgr_cmap_track(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -2957,9 +2971,9 @@ _cffi_f_rgmgr_cmap_track(PyObject *self, PyObject *args)
 #  define _cffi_f_rgmgr_cmap_track _cffi_d_rgmgr_cmap_track
 #endif
 
-static cs_error_t _cffi_d_rgmgr_cpg_multicast(uint64_t x0, char const * x1, size_t x2)
+static cs_error_t _cffi_d_rgmgr_cpg_multicast(uint64_t x0, char const * x1, uint32_t const * x2, unsigned int x3, unsigned int * x4)
 {
-  return rgmgr_cpg_multicast(x0, x1, x2);
+  return rgmgr_cpg_multicast(x0, x1, x2, x3, x4);
 }
 #ifndef PYPY_VERSION
 static PyObject *
@@ -2967,7 +2981,9 @@ _cffi_f_rgmgr_cpg_multicast(PyObject *self, PyObject *args)
 {
   uint64_t x0;
   char const * x1;
-  size_t x2;
+  uint32_t const * x2;
+  unsigned int x3;
+  unsigned int * x4;
   Py_ssize_t datasize;
   struct _cffi_freeme_s *large_args_free = NULL;
   cs_error_t result;
@@ -2975,8 +2991,10 @@ _cffi_f_rgmgr_cpg_multicast(PyObject *self, PyObject *args)
   PyObject *arg0;
   PyObject *arg1;
   PyObject *arg2;
+  PyObject *arg3;
+  PyObject *arg4;
 
-  if (!PyArg_UnpackTuple(args, "rgmgr_cpg_multicast", 3, 3, &arg0, &arg1, &arg2))
+  if (!PyArg_UnpackTuple(args, "rgmgr_cpg_multicast", 5, 5, &arg0, &arg1, &arg2, &arg3, &arg4))
     return NULL;
 
   x0 = _cffi_to_c_int(arg0, uint64_t);
@@ -2992,18 +3010,36 @@ _cffi_f_rgmgr_cpg_multicast(PyObject *self, PyObject *args)
       return NULL;
   }
 
-  x2 = _cffi_to_c_int(arg2, size_t);
-  if (x2 == (size_t)-1 && PyErr_Occurred())
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(48), arg2, (char **)&x2);
+  if (datasize != 0) {
+    x2 = ((size_t)datasize) <= 640 ? (uint32_t const *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(48), arg2, (char **)&x2,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
+
+  x3 = _cffi_to_c_int(arg3, unsigned int);
+  if (x3 == (unsigned int)-1 && PyErr_Occurred())
     return NULL;
+
+  datasize = _cffi_prepare_pointer_call_argument(
+      _cffi_type(33), arg4, (char **)&x4);
+  if (datasize != 0) {
+    x4 = ((size_t)datasize) <= 640 ? (unsigned int *)alloca((size_t)datasize) : NULL;
+    if (_cffi_convert_array_argument(_cffi_type(33), arg4, (char **)&x4,
+            datasize, &large_args_free) < 0)
+      return NULL;
+  }
 
   Py_BEGIN_ALLOW_THREADS
   _cffi_restore_errno();
-  { result = rgmgr_cpg_multicast(x0, x1, x2); }
+  { result = rgmgr_cpg_multicast(x0, x1, x2, x3, x4); }
   _cffi_save_errno();
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -3041,7 +3077,7 @@ _cffi_f_rgmgr_cpg_open(PyObject *self, PyObject *arg0)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -3101,7 +3137,7 @@ _cffi_f_rgmgr_dispatch(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -3155,7 +3191,7 @@ _cffi_f_rgmgr_fd(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -3196,7 +3232,7 @@ _cffi_f_rgmgr_finalize(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   return pyresult;
 }
 #else
@@ -3248,7 +3284,7 @@ _cffi_f_rgmgr_quorum_open(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -3286,7 +3322,7 @@ _cffi_f_rgmgr_votequorum_open(PyObject *self, PyObject *arg0)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -3325,10 +3361,10 @@ _cffi_f_votequorum_getinfo(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(145), arg2, (char **)&x2);
+      _cffi_type(147), arg2, (char **)&x2);
   if (datasize != 0) {
     x2 = ((size_t)datasize) <= 640 ? (struct votequorum_info *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(145), arg2, (char **)&x2,
+    if (_cffi_convert_array_argument(_cffi_type(147), arg2, (char **)&x2,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -3340,7 +3376,7 @@ _cffi_f_votequorum_getinfo(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   if (large_args_free != NULL) _cffi_free_array_arguments(large_args_free);
   return pyresult;
 }
@@ -3381,7 +3417,7 @@ _cffi_f_votequorum_setexpected(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   return pyresult;
 }
 #else
@@ -3427,7 +3463,7 @@ _cffi_f_votequorum_setvotes(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   return pyresult;
 }
 #else
@@ -3473,7 +3509,7 @@ _cffi_f_votequorum_trackstart(PyObject *self, PyObject *args)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   return pyresult;
 }
 #else
@@ -3503,7 +3539,7 @@ _cffi_f_votequorum_trackstop(PyObject *self, PyObject *arg0)
   Py_END_ALLOW_THREADS
 
   (void)self; /* unused */
-  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(168));
+  pyresult = _cffi_from_c_deref((char *)&result, _cffi_type(170));
   return pyresult;
 }
 #else
@@ -3803,31 +3839,31 @@ static const struct _cffi_global_s _cffi_globals[] = {
   { "VOTEQUORUM_INFO_TWONODE", (void *)_cffi_const_VOTEQUORUM_INFO_TWONODE, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
   { "VOTEQUORUM_INFO_WAIT_FOR_ALL", (void *)_cffi_const_VOTEQUORUM_INFO_WAIT_FOR_ALL, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
   { "cmap_delete", (void *)_cffi_f_cmap_delete, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 35), (void *)_cffi_d_cmap_delete },
-  { "cmap_get", (void *)_cffi_f_cmap_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 55), (void *)_cffi_d_cmap_get },
+  { "cmap_get", (void *)_cffi_f_cmap_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 57), (void *)_cffi_d_cmap_get },
   { "cmap_initialize_map", (void *)_cffi_f_cmap_initialize_map, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 18), (void *)_cffi_d_cmap_initialize_map },
-  { "cmap_iter_finalize", (void *)_cffi_f_cmap_iter_finalize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 101), (void *)_cffi_d_cmap_iter_finalize },
-  { "cmap_iter_init", (void *)_cffi_f_cmap_iter_init, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 50), (void *)_cffi_d_cmap_iter_init },
-  { "cmap_iter_next", (void *)_cffi_f_cmap_iter_next, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 105), (void *)_cffi_d_cmap_iter_next },
-  { "cmap_set", (void *)_cffi_f_cmap_set, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 62), (void *)_cffi_d_cmap_set },
-  { "cmap_track_delete", (void *)_cffi_f_cmap_track_delete, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 101), (void *)_cffi_d_cmap_track_delete },
-  { "corosync_cfg_get_node_addrs", (void *)_cffi_f_corosync_cfg_get_node_addrs, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 135), (void *)_cffi_d_corosync_cfg_get_node_addrs },
-  { "corosync_cfg_local_get", (void *)_cffi_f_corosync_cfg_local_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 121), (void *)_cffi_d_corosync_cfg_local_get },
-  { "corosync_cfg_node_status_get", (void *)_cffi_f_corosync_cfg_node_status_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 129), (void *)_cffi_d_corosync_cfg_node_status_get },
-  { "corosync_cfg_replyto_shutdown", (void *)_cffi_f_corosync_cfg_replyto_shutdown, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 69), (void *)_cffi_d_corosync_cfg_replyto_shutdown },
+  { "cmap_iter_finalize", (void *)_cffi_f_cmap_iter_finalize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 103), (void *)_cffi_d_cmap_iter_finalize },
+  { "cmap_iter_init", (void *)_cffi_f_cmap_iter_init, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 52), (void *)_cffi_d_cmap_iter_init },
+  { "cmap_iter_next", (void *)_cffi_f_cmap_iter_next, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 107), (void *)_cffi_d_cmap_iter_next },
+  { "cmap_set", (void *)_cffi_f_cmap_set, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 64), (void *)_cffi_d_cmap_set },
+  { "cmap_track_delete", (void *)_cffi_f_cmap_track_delete, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 103), (void *)_cffi_d_cmap_track_delete },
+  { "corosync_cfg_get_node_addrs", (void *)_cffi_f_corosync_cfg_get_node_addrs, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 137), (void *)_cffi_d_corosync_cfg_get_node_addrs },
+  { "corosync_cfg_local_get", (void *)_cffi_f_corosync_cfg_local_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 123), (void *)_cffi_d_corosync_cfg_local_get },
+  { "corosync_cfg_node_status_get", (void *)_cffi_f_corosync_cfg_node_status_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 131), (void *)_cffi_d_corosync_cfg_node_status_get },
+  { "corosync_cfg_replyto_shutdown", (void *)_cffi_f_corosync_cfg_replyto_shutdown, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 71), (void *)_cffi_d_corosync_cfg_replyto_shutdown },
   { "corosync_cfg_ring_status_get", (void *)_cffi_f_corosync_cfg_ring_status_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 29), (void *)_cffi_d_corosync_cfg_ring_status_get },
-  { "corosync_cfg_trackstart", (void *)_cffi_f_corosync_cfg_trackstart, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 117), (void *)_cffi_d_corosync_cfg_trackstart },
+  { "corosync_cfg_trackstart", (void *)_cffi_f_corosync_cfg_trackstart, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 119), (void *)_cffi_d_corosync_cfg_trackstart },
   { "corosync_cfg_trackstop", (void *)_cffi_f_corosync_cfg_trackstop, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 26), (void *)_cffi_d_corosync_cfg_trackstop },
   { "cpg_iteration_finalize", (void *)_cffi_f_cpg_iteration_finalize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 26), (void *)_cffi_d_cpg_iteration_finalize },
-  { "cpg_iteration_initialize", (void *)_cffi_f_cpg_iteration_initialize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 73), (void *)_cffi_d_cpg_iteration_initialize },
-  { "cpg_iteration_next", (void *)_cffi_f_cpg_iteration_next, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 83), (void *)_cffi_d_cpg_iteration_next },
-  { "cpg_join", (void *)_cffi_f_cpg_join, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 93), (void *)_cffi_d_cpg_join },
-  { "cpg_leave", (void *)_cffi_f_cpg_leave, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 93), (void *)_cffi_d_cpg_leave },
-  { "cpg_local_get", (void *)_cffi_f_cpg_local_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 121), (void *)_cffi_d_cpg_local_get },
-  { "cpg_max_atomic_msgsize_get", (void *)_cffi_f_cpg_max_atomic_msgsize_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 97), (void *)_cffi_d_cpg_max_atomic_msgsize_get },
-  { "cpg_membership_get", (void *)_cffi_f_cpg_membership_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 87), (void *)_cffi_d_cpg_membership_get },
-  { "free", (void *)_cffi_f_free, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 152), (void *)_cffi_d_free },
-  { "quorum_getquorate", (void *)_cffi_f_quorum_getquorate, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 79), (void *)_cffi_d_quorum_getquorate },
-  { "quorum_trackstart", (void *)_cffi_f_quorum_trackstart, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 125), (void *)_cffi_d_quorum_trackstart },
+  { "cpg_iteration_initialize", (void *)_cffi_f_cpg_iteration_initialize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 75), (void *)_cffi_d_cpg_iteration_initialize },
+  { "cpg_iteration_next", (void *)_cffi_f_cpg_iteration_next, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 85), (void *)_cffi_d_cpg_iteration_next },
+  { "cpg_join", (void *)_cffi_f_cpg_join, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 95), (void *)_cffi_d_cpg_join },
+  { "cpg_leave", (void *)_cffi_f_cpg_leave, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 95), (void *)_cffi_d_cpg_leave },
+  { "cpg_local_get", (void *)_cffi_f_cpg_local_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 123), (void *)_cffi_d_cpg_local_get },
+  { "cpg_max_atomic_msgsize_get", (void *)_cffi_f_cpg_max_atomic_msgsize_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 99), (void *)_cffi_d_cpg_max_atomic_msgsize_get },
+  { "cpg_membership_get", (void *)_cffi_f_cpg_membership_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 89), (void *)_cffi_d_cpg_membership_get },
+  { "free", (void *)_cffi_f_free, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 154), (void *)_cffi_d_free },
+  { "quorum_getquorate", (void *)_cffi_f_quorum_getquorate, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 81), (void *)_cffi_d_quorum_getquorate },
+  { "quorum_trackstart", (void *)_cffi_f_quorum_trackstart, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 127), (void *)_cffi_d_quorum_trackstart },
   { "quorum_trackstop", (void *)_cffi_f_quorum_trackstop, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 26), (void *)_cffi_d_quorum_trackstop },
   { "rgmgr_cfg_open", (void *)_cffi_f_rgmgr_cfg_open, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 15), (void *)_cffi_d_rgmgr_cfg_open },
   { "rgmgr_cmap_track", (void *)_cffi_f_rgmgr_cmap_track, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 39), (void *)_cffi_d_rgmgr_cmap_track },
@@ -3838,77 +3874,77 @@ static const struct _cffi_global_s _cffi_globals[] = {
   { "rgmgr_finalize", (void *)_cffi_f_rgmgr_finalize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 0), (void *)_cffi_d_rgmgr_finalize },
   { "rgmgr_quorum_open", (void *)_cffi_f_rgmgr_quorum_open, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 22), (void *)_cffi_d_rgmgr_quorum_open },
   { "rgmgr_votequorum_open", (void *)_cffi_f_rgmgr_votequorum_open, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 15), (void *)_cffi_d_rgmgr_votequorum_open },
-  { "votequorum_getinfo", (void *)_cffi_f_votequorum_getinfo, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 142), (void *)_cffi_d_votequorum_getinfo },
-  { "votequorum_setexpected", (void *)_cffi_f_votequorum_setexpected, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 125), (void *)_cffi_d_votequorum_setexpected },
-  { "votequorum_setvotes", (void *)_cffi_f_votequorum_setvotes, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 147), (void *)_cffi_d_votequorum_setvotes },
-  { "votequorum_trackstart", (void *)_cffi_f_votequorum_trackstart, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 112), (void *)_cffi_d_votequorum_trackstart },
+  { "votequorum_getinfo", (void *)_cffi_f_votequorum_getinfo, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 144), (void *)_cffi_d_votequorum_getinfo },
+  { "votequorum_setexpected", (void *)_cffi_f_votequorum_setexpected, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 127), (void *)_cffi_d_votequorum_setexpected },
+  { "votequorum_setvotes", (void *)_cffi_f_votequorum_setvotes, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 149), (void *)_cffi_d_votequorum_setvotes },
+  { "votequorum_trackstart", (void *)_cffi_f_votequorum_trackstart, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 114), (void *)_cffi_d_votequorum_trackstart },
   { "votequorum_trackstop", (void *)_cffi_f_votequorum_trackstop, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 26), (void *)_cffi_d_votequorum_trackstop },
 };
 
 static const struct _cffi_field_s _cffi_fields[] = {
   { "address", offsetof(corosync_cfg_node_address_t, address),
                sizeof(((corosync_cfg_node_address_t *)0)->address),
-               _CFFI_OP(_CFFI_OP_NOOP, 157) },
+               _CFFI_OP(_CFFI_OP_NOOP, 159) },
   { "nodeid", offsetof(struct corosync_cfg_node_status_v1, nodeid),
               sizeof(((struct corosync_cfg_node_status_v1 *)0)->nodeid),
               _CFFI_OP(_CFFI_OP_NOOP, 13) },
   { "reachable", offsetof(struct corosync_cfg_node_status_v1, reachable),
                  sizeof(((struct corosync_cfg_node_status_v1 *)0)->reachable),
-                 _CFFI_OP(_CFFI_OP_NOOP, 119) },
+                 _CFFI_OP(_CFFI_OP_NOOP, 121) },
   { "link_status", offsetof(struct corosync_cfg_node_status_v1, link_status),
                    sizeof(((struct corosync_cfg_node_status_v1 *)0)->link_status),
-                   _CFFI_OP(_CFFI_OP_NOOP, 172) },
+                   _CFFI_OP(_CFFI_OP_NOOP, 174) },
   { "enabled", offsetof(struct corosync_knet_link_status_v1, enabled),
                sizeof(((struct corosync_knet_link_status_v1 *)0)->enabled),
-               _CFFI_OP(_CFFI_OP_NOOP, 119) },
+               _CFFI_OP(_CFFI_OP_NOOP, 121) },
   { "connected", offsetof(struct corosync_knet_link_status_v1, connected),
                  sizeof(((struct corosync_knet_link_status_v1 *)0)->connected),
-                 _CFFI_OP(_CFFI_OP_NOOP, 119) },
+                 _CFFI_OP(_CFFI_OP_NOOP, 121) },
   { "mtu", offsetof(struct corosync_knet_link_status_v1, mtu),
            sizeof(((struct corosync_knet_link_status_v1 *)0)->mtu),
            _CFFI_OP(_CFFI_OP_NOOP, 13) },
   { "src_ipaddr", offsetof(struct corosync_knet_link_status_v1, src_ipaddr),
                   sizeof(((struct corosync_knet_link_status_v1 *)0)->src_ipaddr),
-                  _CFFI_OP(_CFFI_OP_NOOP, 161) },
+                  _CFFI_OP(_CFFI_OP_NOOP, 163) },
   { "dst_ipaddr", offsetof(struct corosync_knet_link_status_v1, dst_ipaddr),
                   sizeof(((struct corosync_knet_link_status_v1 *)0)->dst_ipaddr),
-                  _CFFI_OP(_CFFI_OP_NOOP, 159) },
+                  _CFFI_OP(_CFFI_OP_NOOP, 161) },
   { "nodeid", offsetof(struct cpg_address, nodeid),
               sizeof(((struct cpg_address *)0)->nodeid),
-              _CFFI_OP(_CFFI_OP_NOOP, 179) },
+              _CFFI_OP(_CFFI_OP_NOOP, 181) },
   { "pid", offsetof(struct cpg_address, pid),
            sizeof(((struct cpg_address *)0)->pid),
-           _CFFI_OP(_CFFI_OP_NOOP, 179) },
+           _CFFI_OP(_CFFI_OP_NOOP, 181) },
   { "reason", offsetof(struct cpg_address, reason),
               sizeof(((struct cpg_address *)0)->reason),
-              _CFFI_OP(_CFFI_OP_NOOP, 179) },
+              _CFFI_OP(_CFFI_OP_NOOP, 181) },
   { "group", offsetof(struct cpg_iteration_description_t, group),
              sizeof(((struct cpg_iteration_description_t *)0)->group),
-             _CFFI_OP(_CFFI_OP_NOOP, 176) },
+             _CFFI_OP(_CFFI_OP_NOOP, 178) },
   { "nodeid", offsetof(struct cpg_iteration_description_t, nodeid),
               sizeof(((struct cpg_iteration_description_t *)0)->nodeid),
-              _CFFI_OP(_CFFI_OP_NOOP, 179) },
+              _CFFI_OP(_CFFI_OP_NOOP, 181) },
   { "pid", offsetof(struct cpg_iteration_description_t, pid),
            sizeof(((struct cpg_iteration_description_t *)0)->pid),
-           _CFFI_OP(_CFFI_OP_NOOP, 179) },
+           _CFFI_OP(_CFFI_OP_NOOP, 181) },
   { "length", offsetof(struct cpg_name, length),
               sizeof(((struct cpg_name *)0)->length),
-              _CFFI_OP(_CFFI_OP_NOOP, 179) },
+              _CFFI_OP(_CFFI_OP_NOOP, 181) },
   { "value", offsetof(struct cpg_name, value),
              sizeof(((struct cpg_name *)0)->value),
-             _CFFI_OP(_CFFI_OP_NOOP, 163) },
+             _CFFI_OP(_CFFI_OP_NOOP, 165) },
   { "data", offsetof(struct rgmgr_batch, data),
             sizeof(((struct rgmgr_batch *)0)->data),
-            _CFFI_OP(_CFFI_OP_NOOP, 108) },
+            _CFFI_OP(_CFFI_OP_NOOP, 110) },
   { "room", offsetof(struct rgmgr_batch, room),
             sizeof(((struct rgmgr_batch *)0)->room),
-            _CFFI_OP(_CFFI_OP_NOOP, 48) },
+            _CFFI_OP(_CFFI_OP_NOOP, 68) },
   { "used", offsetof(struct rgmgr_batch, used),
             sizeof(((struct rgmgr_batch *)0)->used),
-            _CFFI_OP(_CFFI_OP_NOOP, 48) },
+            _CFFI_OP(_CFFI_OP_NOOP, 68) },
   { "is_short", offsetof(struct rgmgr_batch, is_short),
                 sizeof(((struct rgmgr_batch *)0)->is_short),
-                _CFFI_OP(_CFFI_OP_NOOP, 179) },
+                _CFFI_OP(_CFFI_OP_NOOP, 181) },
   { "node_id", offsetof(struct votequorum_info, node_id),
                sizeof(((struct votequorum_info *)0)->node_id),
                _CFFI_OP(_CFFI_OP_NOOP, 13) },
@@ -3938,59 +3974,59 @@ static const struct _cffi_field_s _cffi_fields[] = {
                      _CFFI_OP(_CFFI_OP_NOOP, 13) },
   { "qdevice_name", offsetof(struct votequorum_info, qdevice_name),
                     sizeof(((struct votequorum_info *)0)->qdevice_name),
-                    _CFFI_OP(_CFFI_OP_NOOP, 165) },
+                    _CFFI_OP(_CFFI_OP_NOOP, 167) },
 };
 
 static const struct _cffi_struct_union_s _cffi_struct_unions[] = {
-  { "$corosync_cfg_node_address_t", 167, 0,
+  { "$corosync_cfg_node_address_t", 169, 0,
     sizeof(corosync_cfg_node_address_t), offsetof(struct _cffi_align_typedef_corosync_cfg_node_address_t, y), 0, 1 },
-  { "corosync_cfg_node_status_v1", 170, 0,
+  { "corosync_cfg_node_status_v1", 172, 0,
     sizeof(struct corosync_cfg_node_status_v1), offsetof(struct _cffi_align_struct_corosync_cfg_node_status_v1, y), 1, 3 },
-  { "corosync_knet_link_status_v1", 171, 0,
+  { "corosync_knet_link_status_v1", 173, 0,
     sizeof(struct corosync_knet_link_status_v1), offsetof(struct _cffi_align_struct_corosync_knet_link_status_v1, y), 4, 5 },
-  { "cpg_address", 174, 0,
+  { "cpg_address", 176, 0,
     sizeof(struct cpg_address), offsetof(struct _cffi_align_struct_cpg_address, y), 9, 3 },
-  { "cpg_iteration_description_t", 175, 0,
+  { "cpg_iteration_description_t", 177, 0,
     sizeof(struct cpg_iteration_description_t), offsetof(struct _cffi_align_struct_cpg_iteration_description_t, y), 12, 3 },
-  { "cpg_name", 176, 0,
+  { "cpg_name", 178, 0,
     sizeof(struct cpg_name), offsetof(struct _cffi_align_struct_cpg_name, y), 15, 2 },
-  { "rgmgr_batch", 177, 0,
+  { "rgmgr_batch", 179, 0,
     sizeof(struct rgmgr_batch), offsetof(struct _cffi_align_struct_rgmgr_batch, y), 17, 4 },
-  { "votequorum_info", 178, 0,
+  { "votequorum_info", 180, 0,
     sizeof(struct votequorum_info), offsetof(struct _cffi_align_struct_votequorum_info, y), 21, 10 },
 };
 
 static const struct _cffi_enum_s _cffi_enums[] = {
   { "$cmap_map_t", 20, _cffi_prim_int(sizeof(cmap_map_t), ((cmap_map_t)-1) <= 0),
     "CMAP_MAP_ICMAP,CMAP_MAP_STATS" },
-  { "$cmap_value_types_t", 67, _cffi_prim_int(sizeof(cmap_value_types_t), ((cmap_value_types_t)-1) <= 0),
+  { "$cmap_value_types_t", 69, _cffi_prim_int(sizeof(cmap_value_types_t), ((cmap_value_types_t)-1) <= 0),
     "CMAP_VALUETYPE_INT8,CMAP_VALUETYPE_UINT8,CMAP_VALUETYPE_INT16,CMAP_VALUETYPE_UINT16,CMAP_VALUETYPE_INT32,"
     "CMAP_VALUETYPE_UINT32,CMAP_VALUETYPE_INT64,CMAP_VALUETYPE_UINT64,CMAP_VALUETYPE_FLOAT,CMAP_VALUETYPE_DOUBLE,"
     "CMAP_VALUETYPE_STRING,CMAP_VALUETYPE_BINARY" },
-  { "$corosync_cfg_node_status_version_t", 132, _cffi_prim_int(sizeof(corosync_cfg_node_status_version_t), ((corosync_cfg_node_status_version_t)-1) <= 0),
+  { "$corosync_cfg_node_status_version_t", 134, _cffi_prim_int(sizeof(corosync_cfg_node_status_version_t), ((corosync_cfg_node_status_version_t)-1) <= 0),
     "CFG_NODE_STATUS_V1" },
-  { "$corosync_cfg_shutdown_reply_flags_t", 71, _cffi_prim_int(sizeof(corosync_cfg_shutdown_reply_flags_t), ((corosync_cfg_shutdown_reply_flags_t)-1) <= 0),
+  { "$corosync_cfg_shutdown_reply_flags_t", 73, _cffi_prim_int(sizeof(corosync_cfg_shutdown_reply_flags_t), ((corosync_cfg_shutdown_reply_flags_t)-1) <= 0),
     "COROSYNC_CFG_SHUTDOWN_FLAG_NO,COROSYNC_CFG_SHUTDOWN_FLAG_YES" },
-  { "$cpg_iteration_type_t", 75, _cffi_prim_int(sizeof(cpg_iteration_type_t), ((cpg_iteration_type_t)-1) <= 0),
+  { "$cpg_iteration_type_t", 77, _cffi_prim_int(sizeof(cpg_iteration_type_t), ((cpg_iteration_type_t)-1) <= 0),
     "CPG_ITERATION_ALL" },
-  { "$cs_error_t", 168, _cffi_prim_int(sizeof(cs_error_t), ((cs_error_t)-1) <= 0),
+  { "$cs_error_t", 170, _cffi_prim_int(sizeof(cs_error_t), ((cs_error_t)-1) <= 0),
     "CS_OK,CS_ERR_LIBRARY,CS_ERR_VERSION,CS_ERR_INIT,CS_ERR_TIMEOUT,CS_ERR_TRY_AGAIN,CS_ERR_INVALID_PARAM,"
     "CS_ERR_NO_MEMORY,CS_ERR_BAD_HANDLE,CS_ERR_BUSY,CS_ERR_ACCESS,CS_ERR_NOT_EXIST,CS_ERR_NAME_TOO_LONG,CS_ERR_EXIST,"
     "CS_ERR_NO_SPACE,CS_ERR_INTERRUPT,CS_ERR_NAME_NOT_FOUND,CS_ERR_NO_RESOURCES,CS_ERR_NOT_SUPPORTED,CS_ERR_BAD_OPERATION,"
     "CS_ERR_FAILED_OPERATION,CS_ERR_MESSAGE_ERROR,CS_ERR_QUEUE_FULL,CS_ERR_QUEUE_NOT_AVAILABLE,CS_ERR_BAD_FLAGS,"
     "CS_ERR_TOO_BIG,CS_ERR_NO_SECTIONS,CS_ERR_CONTEXT_NOT_FOUND,CS_ERR_TOO_MANY_GROUPS,CS_ERR_SECURITY" },
-  { "rgmgr_library", 169, _cffi_prim_int(sizeof(enum rgmgr_library), ((enum rgmgr_library)-1) <= 0),
+  { "rgmgr_library", 171, _cffi_prim_int(sizeof(enum rgmgr_library), ((enum rgmgr_library)-1) <= 0),
     "RGMGR_CPG,RGMGR_QUORUM,RGMGR_VOTEQUORUM,RGMGR_CFG,RGMGR_CMAP" },
 };
 
 static const struct _cffi_typename_s _cffi_typenames[] = {
   { "cmap_map_t", 20 },
-  { "cmap_value_types_t", 67 },
-  { "corosync_cfg_node_address_t", 167 },
-  { "corosync_cfg_node_status_version_t", 132 },
-  { "corosync_cfg_shutdown_reply_flags_t", 71 },
-  { "cpg_iteration_type_t", 75 },
-  { "cs_error_t", 168 },
+  { "cmap_value_types_t", 69 },
+  { "corosync_cfg_node_address_t", 169 },
+  { "corosync_cfg_node_status_version_t", 134 },
+  { "corosync_cfg_shutdown_reply_flags_t", 73 },
+  { "cpg_iteration_type_t", 77 },
+  { "cs_error_t", 170 },
 };
 
 static const struct _cffi_type_context_s _cffi_type_context = {
@@ -4005,7 +4041,7 @@ static const struct _cffi_type_context_s _cffi_type_context = {
   7,  /* num_enums */
   7,  /* num_typenames */
   NULL,  /* no includes */
-  181,  /* num_types */
+  183,  /* num_types */
   0,  /* flags */
 };
 

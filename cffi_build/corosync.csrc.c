@@ -135,11 +135,23 @@ static cs_error_t rgmgr_cpg_open(uint64_t *handle)
     return cpg_model_initialize(handle, CPG_MODEL_V1, (cpg_model_data_t *)&model, NULL);
 }
 
-static cs_error_t rgmgr_cpg_multicast(uint64_t handle, const char *data, size_t size)
+/* Send `count` messages that lie one after the other in data; tell how many were taken.
+ * Many at a time, since corosync is woken for each that comes when it has nothing to do. */
+static cs_error_t rgmgr_cpg_multicast(uint64_t handle, const char *data, const uint32_t *sizes,
+                                      unsigned int count, unsigned int *taken)
 {
-    struct iovec whole = {(void *)(uintptr_t)data, size};
+    cs_error_t code = CS_OK;
 
-    return cpg_mcast_joined(handle, CPG_TYPE_AGREED, &whole, 1);
+    for (*taken = 0; *taken < count; (*taken)++) {
+        struct iovec whole = {(void *)(uintptr_t)data, sizes[*taken]};
+
+        code = cpg_mcast_joined(handle, CPG_TYPE_AGREED, &whole, 1);
+        if (code != CS_OK) {
+            break;
+        }
+        data += sizes[*taken];
+    }
+    return code;
 }
 
 /* ---- libquorum ---- */

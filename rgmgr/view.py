@@ -7,7 +7,8 @@ and renders nothing: commands turn the facts into text. Pure. `snapshot` is the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -27,6 +28,14 @@ CODE_UNINITIALIZED = 115
 """rgmanager's state of a service of which this node has no record."""
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """Which cluster.toml a node has read; equal files have equal digests."""
+
+    version: int
+    digest: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What this node alone knows about its own place in the cluster.
@@ -42,6 +51,8 @@ class Standing:
     ring_nodes: tuple[NodeId, ...] = ()
     note: str = ""
     now_ms: int = 0
+    files: Mapping[NodeId, ConfigFile] = field(default_factory=dict)
+    skews_ms: Mapping[NodeId, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,8 @@ class NodeView:
     services: int  # that it owns
     fencing: FencingView | None = None
     proof: ProofView | None = None
+    file: ConfigFile | None = None  # None: it has not told
+    skew_ms: int | None = None  # its wall clock is ahead of this node's by so much; None: not told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +212,8 @@ def _node(
         services=len(cluster.owned_by(node)) if cluster else 0,
         fencing=_fencing(record, spec) if record else None,
         proof=_proof(record.proof, _now_ms(cluster, standing), spec) if record else None,
+        file=standing.files.get(node),
+        skew_ms=standing.skews_ms.get(node) if node in members else None,
     )
 
 

@@ -20,6 +20,7 @@ _VERBS = {
     "config": "rgmgr.cli.config:config",
     "corosync-conf": "rgmgr.cli.corosync_conf:corosync_conf",
     "disable": "rgmgr.cli.services:disable",
+    "doctor": "rgmgr.cli.doctor:doctor",
     "enable": "rgmgr.cli.services:enable",
     "lab": "rgmgr.lab.cli:lab",
     "relocate": "rgmgr.cli.services:relocate",

@@ -255,6 +255,7 @@ class Tick:
     count: int
     epoch: int
     applied: int  # what every member has applied need not be sent again
+    wall_ms: int = 0  # the sender's wall clock, for display only; 0: not told
 
 
 Message = Hello | Install | Operation | Ack | Tick

@@ -42,8 +42,10 @@ from rgmgr.core.events import (
 )
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin
+from rgmgr.core.messages import Message
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.errors import ConfigError, CorosyncError, WireError, WireFault
+from rgmgr.runtime.clocks import WallClocks
 from rgmgr.runtime.dispatch import Desk, Dispatcher
 from rgmgr.runtime.links import LinkWatch
 from rgmgr.runtime.office import Office
@@ -58,6 +60,7 @@ from rgmgr.runtime.reporting import (
 from rgmgr.runtime.timings import Timings
 from rgmgr.runtime.translate import to_core
 from rgmgr.view import Status
+from rgmgr.wire.codec import encode
 
 log = structlog.get_logger("rgmgrd")
 
@@ -106,6 +109,7 @@ class Daemon:
         self._is_over = asyncio.Event()
         self._changed = asyncio.Event()
         self._desk = Desk()
+        self._clocks = WallClocks()
         self._notifier = Notifier()
         self._store = Store(options.state_dir, self._emit, self._on_disk_error)
         self._timers = Timers(self._emit)
@@ -174,11 +178,18 @@ class Daemon:
                 self._corosync_stops(urgency)
             case corosync.MessageReceived(sender=sender):
                 try:
-                    self._emit(to_core(event))
+                    self._take(to_core(event))
                 except WireError as error:
                     self._drop(sender, error)
             case _:
                 self._emit(to_core(event))
+
+    def _send(self, message: Message) -> None:
+        self._group.send(encode(self._clocks.stamped(message)))
+
+    def _take(self, event: Event) -> None:
+        self._clocks.heard(event)
+        self._emit(event)
 
     @staticmethod
     def _drop(sender: corosync.GroupMember, error: WireError) -> None:
@@ -231,7 +242,7 @@ class Daemon:
             saved=self._store.load(),
         )
         dispatcher = Dispatcher(
-            group=self._group,
+            send=self._send,
             systemd=self._systemd,
             fences=self._fences,
             store=self._store,
@@ -261,7 +272,8 @@ class Daemon:
             self._notifier.status(line)
 
     def _current(self) -> Status:
-        return status_of(self._pump.state if self._pump else None, self._spec, self._line)
+        state = self._pump.state if self._pump else None
+        return status_of(state, self._spec, self._line, self._clocks.skews_ms())
 
     def _present(self) -> tuple[bytes, str] | None:
         detection_ms, is_two_node = self._totem

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable
 
 from domains.model import NodeId, ServiceName
-from rgmgr.adapters.corosync import Corosync
 from rgmgr.adapters.fencing import FenceRunner
 from rgmgr.adapters.journal import Journal
 from rgmgr.adapters.store import Store
@@ -26,8 +25,7 @@ from rgmgr.core.actions import (
     StartResource,
     StopResource,
 )
-from rgmgr.core.messages import Request, Verb
-from rgmgr.wire.codec import encode
+from rgmgr.core.messages import Message, Request, Verb
 
 
 class Desk:
@@ -60,7 +58,7 @@ class Dispatcher:
     def __init__(
         self,
         *,
-        group: Corosync,
+        send: Callable[[Message], None],
         systemd: Systemd,
         fences: FenceRunner,
         store: Store,
@@ -70,7 +68,7 @@ class Dispatcher:
         tasks: asyncio.TaskGroup,
         end: Callable[[Exit], None],
     ) -> None:
-        self._group = group
+        self._send = send
         self._systemd = systemd
         self._fences = fences
         self._store = store
@@ -84,7 +82,7 @@ class Dispatcher:
         """Carry out one action; none of them waits."""
         match action:
             case Multicast(message=message):
-                self._group.send(encode(message))
+                self._send(message)
             case StartResource():
                 self._systemd.start(action)
             case StopResource():

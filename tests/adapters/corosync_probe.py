@@ -127,8 +127,8 @@ class Probe:
         """Send what no member would, past the adapter's framing."""
         session = self._corosync._session  # there is no honest way to lie
         assert session is not None
-        for frame in (b"", os.urandom(1000), b"C", b"C" + os.urandom(5000), b"\xff" * 64):
-            session._connection.multicast(frame)
+        frames = (b"", os.urandom(1000), b"C", b"C" + os.urandom(5000), b"\xff" * 64)
+        session._connection.multicast(frames)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """In order, never dropped, never too many in flight."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from rgmgr.adapters.corosync.outbox import (
@@ -10,7 +12,6 @@ from rgmgr.adapters.corosync.outbox import (
     QUEUED_MAX,
     Outbox,
 )
-from rgmgr.adapters.corosync.raw import Sent
 from rgmgr.errors import CorosyncError
 from rgmgr.wire.chunks import MESSAGE_BYTES_MAX, PART_BYTES, Garbage, Reassembler
 
@@ -22,18 +23,20 @@ class Wire:
 
     def __init__(self) -> None:
         self.refusals = 0
+        self.takes: int | None = None  # of one call; None: all
         self.sent: list[bytes] = []
         self.delivered = 0
         self.outbox = Outbox(self.multicast)
         self.messages: list[bytes] = []
         self.peer: Reassembler[int] = Reassembler()
 
-    def multicast(self, frame: bytes) -> Sent:
+    def multicast(self, frames: Sequence[bytes]) -> int:
         if self.refusals:
             self.refusals -= 1
-            return Sent.TRY_AGAIN
-        self.sent.append(frame)
-        return Sent.TAKEN
+            return 0
+        taken = frames[: self.takes]
+        self.sent += taken
+        return len(taken)
 
     @property
     def in_flight(self) -> int:
@@ -172,6 +175,40 @@ def test_too_many_messages_are_refused_and_nothing_is_lost() -> None:
     assert wire.messages == numbered(QUEUED_MAX)
 
 
+def test_what_corosync_takes_in_part_goes_on_where_it_stopped() -> None:
+    wire = Wire()
+    wire.takes = 3
+    wanted = [*(bytes([number]) for number in range(10)), LONG, b"last"]
+    for payload in wanted:
+        wire.outbox.put(payload)
+
+    assert wire.outbox.flush() == 5
+    assert (len(wire.sent), wire.outbox.queued) == (3, len(wanted) - 3)
+    wire.run_dry()
+
+    assert wire.messages == wanted
+
+
+def test_many_short_messages_go_in_one_call_up_to_a_bound() -> None:
+    """Corosync is woken for each message that comes alone."""
+    calls: list[int] = []
+
+    def multicast(frames: Sequence[bytes]) -> int:
+        calls.append(sum(map(len, frames)))
+        return len(frames)
+
+    small, large = Outbox(multicast), Outbox(multicast)
+    for _ in range(IN_FLIGHT_MAX):
+        small.put(b"x")
+        large.put(bytes(60_000))
+    small.flush()
+    large.flush()
+
+    assert calls[0] == 2 * IN_FLIGHT_MAX
+    assert len(calls) > 10
+    assert max(calls) <= 256 * 1024
+
+
 def test_too_many_bytes_are_refused() -> None:
     wire = Wire()
     for _ in range(QUEUED_BYTES_MAX // MESSAGE_BYTES_MAX):
@@ -187,7 +224,7 @@ def test_a_message_above_the_limit_is_refused() -> None:
 
 
 def test_a_lost_connection_is_told_to_the_caller() -> None:
-    def lost(_frame: bytes) -> Sent:
+    def lost(_frames: Sequence[bytes]) -> int:
         raise CorosyncError("cpg_mcast_joined", "CS_ERR_LIBRARY")
 
     outbox = Outbox(lost)

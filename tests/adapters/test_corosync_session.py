@@ -4,7 +4,7 @@
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from itertools import pairwise
 
 import pytest
@@ -35,7 +35,6 @@ from rgmgr.adapters.corosync.raw import (
     RawEvent,
     Reason,
     RingChange,
-    Sent,
     TooLong,
 )
 from rgmgr.errors import CorosyncError, InvariantViolation
@@ -104,16 +103,16 @@ class FakeConnection:
                 self._ours.recv(4096)
         return found
 
-    def multicast(self, frame: bytes) -> Sent:
+    def multicast(self, frames: Sequence[bytes]) -> int:
         if self.send_error is not None:
             raise self.send_error
         if self.refusals:
             self.refusals -= 1
-            return Sent.TRY_AGAIN
-        self.sent.append(frame)
+            return 0
+        self.sent += frames
         if self.delivers:
-            self.happen(Library.CPG, Delivery(ME, frame))
-        return Sent.TAKEN
+            self.happen(Library.CPG, *[Delivery(ME, frame) for frame in frames])
+        return len(frames)
 
     def leave(self) -> None:
         left = GroupChange(members=(), left=(Change(ME, Reason.LEAVE),), joined=())

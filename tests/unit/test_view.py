@@ -11,6 +11,7 @@ from domains.model import NodeId
 from rgmgr.core.model import ClusterState, Node, NodeStatus, ProofKind, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.view import (
+    ConfigFile,
     FencingView,
     NodeView,
     Notice,
@@ -226,3 +227,15 @@ def test_a_service_that_does_not_run_always_says_why(cluster: ClusterState) -> N
     silent = [v.name for v in status.services if v.state == "stopped" and not v.because]
 
     assert silent == []
+
+
+def test_a_node_shows_which_file_it_has_and_how_its_clock_differs() -> None:
+    """Of a node that is no member the last word may be old."""
+    files = {NODE1: ConfigFile(3, "d"), NODE3: ConfigFile(2, "c")}
+    standing = replace(STANDING, files=files, skews_ms={NODE1: 0, NODE3: 90})
+
+    nodes = snapshot(CLUSTER, standing, SPEC).nodes
+
+    assert [node.file for node in nodes] == [files[NODE1], None, files[NODE3]]
+    assert [node.skew_ms for node in nodes] == [0, None, None]
+    assert decode_status(encode_status(snapshot(CLUSTER, standing, SPEC))).nodes == nodes

@@ -35,6 +35,7 @@ from rgmgr.adapters.corosync.raw import (
 from rgmgr.errors import InvariantViolation
 
 _HEAD: Final = struct.Struct("=6IQ")  # kind, bytes of the body, four values, a long value
+_HEAD_BYTES: Final = _HEAD.size
 _DELIVERY: Final = 1
 _REASONS: Final = {
     1: Reason.JOIN,
@@ -60,6 +61,8 @@ NUMBERS: Final = {  # cmap_value_types_t
 STRING: Final = 11
 _DELETED: Final = 1  # CMAP_TRACK_DELETE
 
+_Values = tuple[int, int, int, int, int]  # four values and the long one
+
 
 def read_batch(data: memoryview | bytes) -> list[RawEvent]:
     """Return the events of a batch, in order; nothing of them refers to `data`.
@@ -68,16 +71,17 @@ def read_batch(data: memoryview | bytes) -> list[RawEvent]:
         InvariantViolation: the C side wrote what this side does not know.
     """
     events: list[RawEvent] = []
+    append, unpack = events.append, _HEAD.unpack_from
     position, end = 0, len(data)
     while position < end:
-        kind, size, *values = _HEAD.unpack_from(data, position)
-        begin = position + _HEAD.size
+        kind, size, first, second, third, fourth, number = unpack(data, position)
+        begin = position + _HEAD_BYTES
         position = begin + size
-        body = data[begin:position]
+        body = bytes(data[begin:position])
         if kind == _DELIVERY:
-            events.append(Delivery(_member(values[0], values[1]), bytes(body)))
+            append(Delivery(_member(first, second), body))
         else:
-            events.append(_read(kind, values, bytes(body)))
+            append(_read(kind, (first, second, third, fourth, number), body))
     return events
 
 
@@ -101,18 +105,18 @@ def _member(node: int, pid: int) -> GroupMember:
     return GroupMember(node, pid)
 
 
-def _read(kind: int, values: list[int], body: bytes) -> RawEvent:
+def _read(kind: int, values: _Values, body: bytes) -> RawEvent:
     reader = _READERS.get(kind)
     if reader is None:
         raise InvariantViolation(f"the binding wrote a record of kind {kind}; build it anew")
     return reader(values, body)
 
 
-def _too_long(values: list[int], _body: bytes) -> TooLong:
+def _too_long(values: _Values, _body: bytes) -> TooLong:
     return TooLong(GroupMember(values[0], values[1]), values[4])
 
 
-def _group(values: list[int], body: bytes) -> GroupChange:
+def _group(values: _Values, body: bytes) -> GroupChange:
     entries = list(struct.iter_unpack("=3I", body))
     members, left = values[0], values[0] + values[1]
     return GroupChange(
@@ -129,15 +133,15 @@ def _changes(entries: list[tuple[int, ...]]) -> tuple[Change, ...]:
     )
 
 
-def _ring(values: list[int], body: bytes) -> RingChange:
+def _ring(values: _Values, body: bytes) -> RingChange:
     return RingChange(RingId(values[0], values[4]), _nodes(body))
 
 
-def _verdict(values: list[int], body: bytes) -> QuorumChanged:
+def _verdict(values: _Values, body: bytes) -> QuorumChanged:
     return QuorumChanged(RingId(values[0], values[4]), bool(values[2]), _nodes(body))
 
 
-def _ring_nodes(values: list[int], body: bytes) -> RingNodesChanged:
+def _ring_nodes(values: _Values, body: bytes) -> RingNodesChanged:
     members, joined = 4 * values[1], 4 * (values[1] + values[2])
     return RingNodesChanged(
         ring=RingId(values[0], values[4]),
@@ -147,22 +151,22 @@ def _ring_nodes(values: list[int], body: bytes) -> RingNodesChanged:
     )
 
 
-def _voters(values: list[int], body: bytes) -> VotersChanged:
+def _voters(values: _Values, body: bytes) -> VotersChanged:
     found = sorted(struct.iter_unpack("=2I", body))
     states = tuple((node, voter_state(state)) for node, state in found)
     return VotersChanged(bool(values[0]), states)
 
 
-def _expected(values: list[int], _body: bytes) -> ExpectedVotesChanged:
+def _expected(values: _Values, _body: bytes) -> ExpectedVotesChanged:
     return ExpectedVotesChanged(values[0])
 
 
-def _shutdown(values: list[int], _body: bytes) -> ShutdownRequested:
+def _shutdown(values: _Values, _body: bytes) -> ShutdownRequested:
     urgency = ShutdownUrgency.FORCED if values[0] == _FORCED else ShutdownUrgency.ASKED
     return ShutdownRequested(urgency)
 
 
-def _key(values: list[int], body: bytes) -> KeyChanged:
+def _key(values: _Values, body: bytes) -> KeyChanged:
     event, key_size, kind = values[0], values[1], values[2]
     key = body[:key_size].decode(errors="replace")
     return KeyChanged(key, None if event == _DELETED else value_of(kind, body[key_size:]))
@@ -172,7 +176,7 @@ def _nodes(body: bytes) -> tuple[int, ...]:
     return tuple(sorted(node for (node,) in struct.iter_unpack("=I", body)))
 
 
-_READERS: Final[dict[int, Callable[[list[int], bytes], RawEvent]]] = {
+_READERS: Final[dict[int, Callable[[_Values, bytes], RawEvent]]] = {
     2: _too_long,
     3: _group,
     4: _ring,

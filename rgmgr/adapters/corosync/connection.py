@@ -6,6 +6,7 @@ worker threads only. `dispatch` and `multicast` belong to the loop's thread.
 """
 
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
@@ -18,7 +19,7 @@ from rgmgr.adapters.corosync.events import GroupMember, ShutdownAnswer
 from rgmgr.adapters.corosync.facts import ClusterFacts, read_facts, track_nodes
 from rgmgr.adapters.corosync.handle import Handle
 from rgmgr.adapters.corosync.quorum import QuorumHandle
-from rgmgr.adapters.corosync.raw import RawEvent, Sent
+from rgmgr.adapters.corosync.raw import RawEvent
 
 
 class Library(Enum):
@@ -57,8 +58,8 @@ class Connection(Protocol):
             InvariantViolation: an event was lost.
         """
 
-    def multicast(self, frame: bytes) -> Sent:
-        """Hand one frame to corosync; never blocks.
+    def multicast(self, frames: Sequence[bytes]) -> int:
+        """Hand frames to corosync; return how many it took. Never blocks.
 
         Raises:
             CorosyncError: the connection is gone.
@@ -124,9 +125,9 @@ class LibraryConnection:
         """Return what this library has to tell."""
         return self._handles[library].dispatch()
 
-    def multicast(self, frame: bytes) -> Sent:
-        """Hand one frame to corosync."""
-        return self._cpg.multicast(frame)
+    def multicast(self, frames: Sequence[bytes]) -> int:
+        """Hand frames to corosync."""
+        return self._cpg.multicast(frames)
 
     def leave(self) -> None:
         """Leave the group."""

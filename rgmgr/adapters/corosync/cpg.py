@@ -8,12 +8,12 @@ versions; guarantees other than "agreed" are not implemented by corosync.
 Source: cpg_overview(3) and the page of each call.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from rgmgr.adapters.corosync.binding import check, load
 from rgmgr.adapters.corosync.events import GroupMember
 from rgmgr.adapters.corosync.handle import Handle
-from rgmgr.adapters.corosync.raw import Sent
 
 if TYPE_CHECKING:
     from rgmgr._corosync import CData
@@ -33,6 +33,7 @@ class CpgHandle(Handle):
         """Connect. Source: cpg_model_initialize(3)."""
         super().__init__(load().lib.RGMGR_CPG, "cpg", _BATCH_BYTES)
         self._group: CData | None = None
+        self._taken = self._ffi.new("unsigned int *")
         self._opened(self._lib.rgmgr_cpg_open(self._handle), "cpg_model_initialize")
 
     def join(self, group: str) -> None:
@@ -52,19 +53,21 @@ class CpgHandle(Handle):
         group = self._group or self._named("")
         self._ask(self._lib.cpg_leave, group)
 
-    def multicast(self, frame: bytes) -> Sent:
-        """Hand 1 MiB at most to corosync, which copies it; does not block, given two rules.
+    def multicast(self, frames: Sequence[bytes]) -> int:
+        """Hand messages to corosync, in order; return how many it took: try the rest again later.
 
-        Only the delivery to ourselves proves that it was sent: before the join or after the leave
-        it vanishes without an error. Keep 64 undelivered at most: with 277 a corosync that is not
-        running makes the library spin for ever; and keep below `message_bytes_max`, above which
-        the library cuts the message and blocks meanwhile.
+        Each has 1 MiB at most, and below `message_bytes_max` is better: above it the library cuts
+        the message and blocks meanwhile. Otherwise this does not block, given one rule: keep 64
+        undelivered at most. With 277 a corosync that does not run makes the library spin for ever.
+        Only the delivery to ourselves proves that a message was sent: before the join or after the
+        leave it vanishes without an error.
         """
-        code = self._lib.rgmgr_cpg_multicast(self._number, frame, len(frame))
-        if code in (self._lib.CS_ERR_TRY_AGAIN, self._lib.CS_ERR_INTERRUPT):
-            return Sent.TRY_AGAIN
-        check(code, "cpg_mcast_joined")
-        return Sent.TAKEN
+        sizes = self._ffi.new("uint32_t[]", [len(frame) for frame in frames])
+        data, count = b"".join(frames), len(frames)
+        code = self._lib.rgmgr_cpg_multicast(self._number, data, sizes, count, self._taken)
+        if code not in (self._lib.CS_ERR_TRY_AGAIN, self._lib.CS_ERR_INTERRUPT):
+            check(code, "cpg_mcast_joined")
+        return int(self._taken[0])
 
     def local_node(self) -> int:
         """Return the id of this node."""

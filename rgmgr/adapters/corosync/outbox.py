@@ -8,28 +8,32 @@ alone and is sent anew when a membership change tears it, because receivers drop
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, takewhile
 
-from rgmgr.adapters.corosync.raw import Sent
 from rgmgr.errors import CorosyncError
-from rgmgr.wire.chunks import CHUNK, MESSAGE_BYTES_MAX, parts_of, split
+from rgmgr.wire.chunks import MESSAGE_BYTES_MAX, WHOLE, WHOLE_BYTES_MAX, parts_of, split
 
 IN_FLIGHT_MAX = 64
 CHUNKS_IN_FLIGHT_MAX = 16
 QUEUED_MAX = 10_000
 QUEUED_BYTES_MAX = 64 * 1024 * 1024
+_CALL_BYTES_MAX = 256 * 1024  # handed over in one call
 _WHOLE_ID = 0  # ids of long messages begin at 1
 _BACKOFF_MS = (5, 10, 20, 40, 80, 160, 200)
 
 
 class Outbox:
-    """Sends through `multicast`, which raises `CorosyncError` when the connection is gone."""
+    """Sends through `multicast`, which takes frames and tells how many of them corosync took.
 
-    def __init__(self, multicast: Callable[[bytes], Sent]) -> None:
+    It raises `CorosyncError` when the connection is gone.
+    """
+
+    def __init__(self, multicast: Callable[[Sequence[bytes]], int]) -> None:
         self._multicast = multicast
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
-        self._frames: deque[bytes] = deque()  # what is left to send of the message under way
+        self._frames: deque[bytes] = deque()  # what is left to send of a long message
         self._long: bytes | None = None  # the long message under way, until it is delivered
         self._long_id = 0
         self._long_delivered = 0  # chunks of it that came back
@@ -71,18 +75,14 @@ class Outbox:
         Raises:
             CorosyncError: the connection is gone.
         """
-        while self._frames or self._next_message():
-            if len(self._in_flight) >= self._window:
-                return None  # a delivery will make room
-            frame = self._frames[0]
-            if self._multicast(frame) is Sent.TRY_AGAIN:
+        while frames := self._next_frames():
+            taken = self._multicast(frames)
+            self._note_taken(taken)
+            if taken < len(frames):
                 delay_ms = _BACKOFF_MS[min(self._refusals, len(_BACKOFF_MS) - 1)]
                 self._refusals += 1
                 return delay_ms
-            self._refusals = 0
-            self._frames.popleft()
-            self._in_flight.append(self._long_id if frame[:1] == CHUNK else _WHOLE_ID)
-        return None
+        return None  # all is sent, or a delivery will make room
 
     def delivered(self) -> None:
         """Note that a frame of ours came back; frames come back in the order sent."""
@@ -105,23 +105,51 @@ class Outbox:
         self._frames.clear()
         self._start(self._long)
 
-    @property
-    def _window(self) -> int:
-        return IN_FLIGHT_MAX if self._long is None else CHUNKS_IN_FLIGHT_MAX
+    def _next_frames(self) -> list[bytes]:
+        """Return what may be handed over now: many short messages, or pieces of one long one."""
+        if self._long is None and self._queue and not _is_short(self._queue[0]):
+            self._start(self._unqueue())
+        window = IN_FLIGHT_MAX if self._long is None else CHUNKS_IN_FLIGHT_MAX
+        room = max(window - len(self._in_flight), 0)
+        if self._long is not None:
+            return _of_one_call(islice(self._frames, room))
+        short = takewhile(_is_short, islice(self._queue, room))
+        return _of_one_call(WHOLE + payload for payload in short)
 
-    def _next_message(self) -> bool:
-        """Take the next message under way; say whether there is one that may go now."""
-        if not self._queue or self._long is not None:
-            return False
+    def _note_taken(self, count: int) -> None:
+        if count:
+            self._refusals = 0
+        for _ in range(count):
+            if self._long is None:
+                self._unqueue()
+                self._in_flight.append(_WHOLE_ID)
+            else:
+                self._frames.popleft()
+                self._in_flight.append(self._long_id)
+
+    def _unqueue(self) -> bytes:
         payload = self._queue.popleft()
         self._queued_bytes -= len(payload)
-        self._start(payload)
-        return True
+        return payload
 
     def _start(self, payload: bytes) -> None:
-        frames = split(payload, self._long_id + 1)
-        if len(frames) > 1:
-            self._long_id += 1
-            self._long_delivered = 0
-            self._long = payload
-        self._frames.extend(frames)
+        self._long_id += 1
+        self._long_delivered = 0
+        self._long = payload
+        self._frames.extend(split(payload, self._long_id))
+
+
+def _is_short(payload: bytes) -> bool:
+    return len(payload) <= WHOLE_BYTES_MAX
+
+
+def _of_one_call(frames: Iterable[bytes]) -> list[bytes]:
+    """Return the first frames, one at least, up to a bound of bytes."""
+    found: list[bytes] = []
+    size = 0
+    for frame in frames:
+        size += len(frame)
+        if found and size > _CALL_BYTES_MAX:
+            break
+        found.append(frame)
+    return found

@@ -14,13 +14,6 @@ from rgmgr.adapters.corosync.events import (
 )
 
 
-class Sent(Enum):
-    """What became of one frame."""
-
-    TAKEN = "taken"
-    TRY_AGAIN = "try again"
-
-
 class Reason(Enum):
     """Why a configuration callback lists a member. Source: cpg_reason_t."""
 

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far clocks are apart is told from ticks, whatever held some of them up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from domains.model import NodeId
+from rgmgr.core.events import Delivered
+from rgmgr.core.messages import Ack, Tick
+from rgmgr.runtime.clocks import TICKS_MAX, WallClocks
+from rgmgr.wire.codec import decode, encode
+
+NODE = NodeId(2)
+TICK = Tick(incarnation=1, count=1, epoch=1, applied=0)
+
+
+@dataclass
+class Clock:
+    now_ms: int = 1_700_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+def heard(clocks: WallClocks, stamp_ms: int) -> int | None:
+    clocks.heard(Delivered(NODE, replace(TICK, wall_ms=stamp_ms)))
+    return clocks.skews_ms().get(NODE)
+
+
+def test_a_clock_that_is_ahead_and_one_that_is_behind() -> None:
+    clock = Clock()
+
+    assert heard(WallClocks(clock), clock.now_ms + 5_000) == 5_000
+    assert heard(WallClocks(clock), clock.now_ms - 5_000) == -5_000
+
+
+def test_ticks_that_were_held_up_do_not_count() -> None:
+    """While a ring breaks they come seconds late, all at once."""
+    clock = Clock()
+    clocks = WallClocks(clock)
+    heard(clocks, clock.now_ms)
+
+    assert heard(clocks, clock.now_ms - 3_000) == 0
+
+
+def test_a_clock_that_was_set_is_believed_soon() -> None:
+    clock = Clock()
+    clocks = WallClocks(clock)
+    heard(clocks, clock.now_ms)
+
+    skews = [heard(clocks, clock.now_ms - 60_000) for _ in range(TICKS_MAX)]
+
+    assert skews[-1] == -60_000
+
+
+def test_an_old_version_tells_no_time_and_others_hear_nothing_of_ours() -> None:
+    clocks = WallClocks(Clock())
+
+    clocks.heard(Delivered(NODE, TICK))
+    clocks.heard(Delivered(NODE, Ack(epoch=1, applied=2)))
+
+    assert clocks.skews_ms() == {}
+
+
+def test_only_ticks_are_stamped_and_the_stamp_survives_the_wire() -> None:
+    clock = Clock()
+    clocks = WallClocks(clock)
+
+    stamped = decode(encode(clocks.stamped(TICK)))
+
+    assert stamped == replace(TICK, wall_ms=clock.now_ms)
+    assert clocks.stamped(Ack(epoch=1, applied=2)) == Ack(epoch=1, applied=2)
