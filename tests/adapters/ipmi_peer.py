@@ -4,7 +4,7 @@
 Owns the simulator process and the folder with its power state. The board switches nothing but a
 file: `power` holds 1 or 0, `commands` one line for each command that the board has carried out,
 `stuck` names the state whose command it accepts and ignores, `late` holds the seconds after which
-commands take effect.
+commands take effect, `deaf` says that the operating system hangs.
 """
 
 import os
@@ -58,6 +58,7 @@ if [ "$verb" = get ]; then
 fi
 [ "$verb" = set ] || exit 1
 echo "$*" >>commands
+[ "$1" = shutdown ] && { [ -e deaf ] || echo 0 >power; }
 [ "$1" = power ] || exit 0
 grep -qsx "$2" stuck && exit 0
 if [ -e late ]; then
@@ -123,6 +124,10 @@ class IpmiPeer:
 
     def obey_late(self, seconds: float) -> None:
         (self.folder / "late").write_text(f"{seconds}\n")
+
+    def ignore_shutdown(self) -> None:
+        """Play an operating system that hangs: it never heeds the power button."""
+        (self.folder / "deaf").touch()
 
     def fall_silent(self) -> None:
         os.kill(self._process.pid, signal.SIGSTOP)
