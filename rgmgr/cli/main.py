@@ -20,6 +20,7 @@ _VERBS = {
     "config": "rgmgr.cli.config:config",
     "disable": "rgmgr.cli.services:disable",
     "enable": "rgmgr.cli.services:enable",
+    "fence": "rgmgr.cli.fence:fence",
     "lab": "rgmgr.lab.cli:lab",
     "relocate": "rgmgr.cli.services:relocate",
     "restart": "rgmgr.cli.services:restart",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from domains.model import FailoverDomain, NodeId, ServiceName
-from rgmgr.core.messages import Verb
+from rgmgr.core.messages import FenceOrder, Verb
 from rgmgr.core.spec import (
     ClusterSpec,
     FenceDevice,
@@ -29,6 +29,7 @@ from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import (
     Ambush,
     Ask,
+    AskFence,
     CorosyncCrash,
     CorosyncPause,
     DaemonCrash,
@@ -119,6 +120,11 @@ def draw_spec(rolls: Dice, nodes: int) -> ClusterSpec:
             post_fail_delay_ms=rolls.choice((0, 0, 1_000, 4_000)),
             post_join_delay_ms=rolls.choice((1_000, 4_000, 6_000)),
             timeout_ms=rolls.choice((3_000, 8_000)),
+            delay_random_ms=rolls.choice((0, 0, 2_000)),
+            delay_by_weight_ms=rolls.choice((0, 0, 3_000)),
+            max_fences=rolls.choice((0, 0, 0, 2)),
+            max_fences_ms=30_000,
+            test_interval_ms=rolls.choice((0, 0, 7_000)),
         ),
         no_quorum_policy=rolls.choice(
             (NoQuorumPolicy.STOP, NoQuorumPolicy.STOP, NoQuorumPolicy.FREEZE)
@@ -246,7 +252,7 @@ def _slow_network(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
 
 
 def _device(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
-    kind = rolls.choice((Device.REFUSES, Device.HANGS, Device.LATE))
+    kind = rolls.choice((Device.REFUSES, Device.HANGS, Device.LATE, Device.DENIES))
     node = _node(rolls, spec)
     return DeviceTrouble(at_ms=at_ms, node=node, device=kind, for_ms=2 * _span(rolls))
 
@@ -293,6 +299,11 @@ def _ask(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
         service=rolls.choice(spec.services).name,
         target=_node(rolls, spec) if may_aim and chance(rolls, 0.6) else None,
     )
+
+
+def _ask_fence(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
+    order = rolls.choice(tuple(FenceOrder))
+    return AskFence(at_ms=at_ms, node=_node(rolls, spec), order=order, victim=_node(rolls, spec))
 
 
 def _ambush(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
@@ -431,5 +442,6 @@ MAKERS: tuple[tuple[int, Maker], ...] = (
     (3, _unit_death),
     (2, _slow_disk),
     (10, _ask),
+    (4, _ask_fence),
     (10, _ambush),
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import Verb
+from rgmgr.core.messages import FenceOrder, Verb
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.sim.power import Device
 from rgmgr.sim.systemd import Mood
@@ -169,6 +169,16 @@ class Ask:
     target: NodeId | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskFence:
+    """An operator asks about the fencing of a node; he never lies about one being off."""
+
+    at_ms: int
+    node: NodeId
+    order: FenceOrder
+    victim: NodeId
+
+
 class Moment(Enum):
     """When an ambush strikes."""
 
@@ -211,6 +221,7 @@ Fault = (
     | UnitDeath
     | SlowDisk
     | Ask
+    | AskFence
     | Ambush
 )
 
@@ -235,7 +246,7 @@ class Script:
 def duration_ms(fault: Fault) -> int:
     """How long a fault lasts; 0 for one that is a moment."""
     match fault:
-        case DaemonRestart() | UnitDeath() | Ask():
+        case DaemonRestart() | UnitDeath() | Ask() | AskFence():
             return 0
         case Ambush():
             return fault.for_ms + duration_ms(fault.strike)
@@ -278,6 +289,7 @@ _WORDS: dict[type, str] = {
     DeviceTrouble: "has a fence device that {0.device.value}",
     DevicesUnreachable: "reaches no fence device",
     UnitTrouble: "has {0.service}/{0.resource}, which {0.mood.value}",
+    AskFence: "is asked by an operator: fence {0.order.value}, node {0.victim}",
     SlowDisk: "has a disk that is slow by {0.delay_ms} ms",
 }
 """What each fault of one node is, after the name of the node."""

@@ -24,6 +24,8 @@ from rgmgr.core.actions import (
     SetTimer,
     StartResource,
     StopResource,
+    SwitchOn,
+    TestPaths,
 )
 from rgmgr.core.events import (
     Event,
@@ -37,11 +39,13 @@ from rgmgr.core.events import (
     Shutdown,
     ShutdownRequested,
     StateSaved,
+    SwitchOnEnded,
+    TestEnded,
     TimerFired,
 )
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin, step
-from rgmgr.core.messages import Request
+from rgmgr.core.messages import FenceRequest, Request
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.sim.bus import Bus
 from rgmgr.sim.disk import Disk
@@ -68,7 +72,7 @@ class Observer(Protocol):
     def acts(self, host: Host, action: Action) -> None:
         """An action is about to be carried out."""
 
-    def asked(self, host: Host, request: Request) -> None:
+    def asked(self, host: Host, request: Request | FenceRequest) -> None:
         """An operator asked a daemon that is there."""
 
     def ended(self, host: Host, daemon: Daemon, reason: str) -> None:
@@ -209,7 +213,7 @@ class Host:
         while daemon.inbox and not daemon.is_over:
             self._step(daemon, daemon.inbox.popleft())
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: Request | FenceRequest) -> None:
         """Pass on an operator's request, if there is a daemon to ask."""
         if self.daemon is not None:
             self._observer.asked(self, request)
@@ -262,6 +266,10 @@ class Host:
                 self.systemd.stop(action, lambda event: self._unit_answer(daemon, event))
             case FenceNode():
                 self._fence(daemon, action)
+            case SwitchOn():
+                self._restore(daemon, action)
+            case TestPaths():
+                self._test(daemon, action)
             case SaveState(state):
                 self.disk.save(state, lambda event: self._saved(daemon, event))
             case Exit(status, reason):
@@ -284,6 +292,18 @@ class Host:
             self.post(daemon, event)
 
         self._power.fence(self.node, daemon.incarnation, action, answer)
+
+    def _restore(self, daemon: Daemon, action: SwitchOn) -> None:
+        def answer(event: SwitchOnEnded) -> None:
+            self.post(daemon, event)
+
+        self._power.restore(self.node, daemon.incarnation, action, answer)
+
+    def _test(self, daemon: Daemon, action: TestPaths) -> None:
+        def answer(event: TestEnded) -> None:
+            self.post(daemon, event)
+
+        self._power.test(self.node, action, answer)
 
     def _saved(self, daemon: Daemon, event: StateSaved) -> None:
         self.post(daemon, event)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulated fence devices: one outlet per node, and how well it obeys.
 
-A device that says "off" has switched off; it never lies. It may refuse, hang until the agent's
-time is up, switch off long after a failure was reported, or be out of reach from some nodes. What
-an agent has begun may happen although its daemon has died meanwhile.
+A device that says "off" has switched off. It may refuse, hang until the agent's time is up, switch
+off long after a failure was reported, deny what it has done, or be out of reach from some nodes.
+What an agent has begun may happen although its daemon has died meanwhile.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from domains.model import NodeId
-from rgmgr.core.actions import FenceNode
-from rgmgr.core.events import FenceEnded
-from rgmgr.core.spec import FenceVerb
+from rgmgr.core.actions import FenceNode, PathTarget, SwitchOn, TestPaths
+from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
+from rgmgr.core.model import FencePath, PathState
 from rgmgr.sim.engine import Dice, Engine, chance
 
 LATE_MS = (500, 5_000)
@@ -29,6 +29,7 @@ class Device(Enum):
     REFUSES = "refuses"
     HANGS = "hangs"
     LATE = "switches off too late"
+    DENIES = "switches off and says that it did not"
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +43,7 @@ class Power:
     devices: dict[NodeId, Device] = field(default_factory=dict)
     cut_off: dict[NodeId, None] = field(default_factory=dict)  # nodes that reach no device
     is_alive: Callable[[NodeId, int], bool] = lambda _node, _incarnation: True
+    is_on: Callable[[NodeId], bool] = lambda _node: True
 
     def fence(
         self,
@@ -58,7 +60,7 @@ class Power:
         elif device is Device.REFUSES:
             delay_ms = self.dice.randint(50, 1_000)
             self._answer_in(delay_ms, action, answer, "agent exited with 1", is_confirmed=False)
-        elif device is Device.GOOD:
+        elif device in (Device.GOOD, Device.DENIES):
             self._switch(by, incarnation, action, answer)
         else:
             self._hang(by, incarnation, action, answer, device)
@@ -79,7 +81,9 @@ class Power:
         self.engine.after(said_ms, lambda: self._confirm(action, answer))
 
     def _confirm(self, action: FenceNode, answer: Callable[[FenceEnded], None]) -> None:
-        answer(_ended(action, "pdu", is_confirmed=True))
+        is_denied = self.devices.get(action.node) is Device.DENIES
+        detail = "agent exited with 1" if is_denied else "pdu"
+        answer(_ended(action, detail, is_confirmed=not is_denied))
 
     def _hang(
         self,
@@ -102,11 +106,45 @@ class Power:
             if not (goes_on or self.is_alive(by, incarnation)):
                 return
             self.switch_off(action.node, "fenced")
-            if action.verb is FenceVerb.REBOOT:
-                delay_ms = self.dice.randint(*BOOT_AFTER_MS)
-                self.engine.after(delay_ms, lambda: self.switch_on(action.node))
 
         self.engine.after(delay_ms, switch)
+
+    def restore(
+        self,
+        by: NodeId,
+        incarnation: int,
+        action: SwitchOn,
+        answer: Callable[[SwitchOnEnded], None],
+    ) -> None:
+        """Switch on again; one that is begun may end although its daemon has died meanwhile."""
+        goes_on = chance(self.dice, 0.5)
+
+        def switch() -> None:
+            if not (goes_on or self.is_alive(by, incarnation)):
+                return
+            fault = "" if self._obeys(by, action.node) else "agent exited with 1"
+            if not fault:
+                self.switch_on(action.node)
+            answer(SwitchOnEnded(node=action.node, victim=action.victim, fault=fault))
+
+        self.engine.after(self.dice.randint(*BOOT_AFTER_MS), switch)
+
+    def test(self, by: NodeId, action: TestPaths, answer: Callable[[TestEnded], None]) -> None:
+        """Tell which devices answer, and whether they call a running member off."""
+
+        def look() -> None:
+            answer(TestEnded(tuple(self._path(by, target) for target in action.targets)))
+
+        self.engine.after(self.dice.randint(20, action.timeout_ms), look)
+
+    def _obeys(self, by: NodeId, node: NodeId) -> bool:
+        return by not in self.cut_off and self.devices.get(node, Device.GOOD) is Device.GOOD
+
+    def _path(self, by: NodeId, target: PathTarget) -> FencePath:
+        state = PathState.WORKS if self._obeys(by, target.node) else PathState.FAILS
+        if state is PathState.WORKS and target.is_member and not self.is_on(target.node):
+            state = PathState.LIES
+        return FencePath(node=target.node, method=0, step=0, device="pdu", state=state)
 
     def _answer_in(
         self,
@@ -128,4 +166,5 @@ def _ended(action: FenceNode, detail: str, *, is_confirmed: bool) -> FenceEnded:
         attempt=action.attempt,
         is_confirmed=is_confirmed,
         detail=detail,
+        switched_off=action.methods[0] if is_confirmed and action.methods else (),
     )

@@ -11,12 +11,13 @@ from functools import partial
 
 from domains.model import NodeId
 from rgmgr.core.events import Shutdown
-from rgmgr.core.messages import Request
+from rgmgr.core.messages import FenceOrder, FenceRequest, Request
 from rgmgr.sim.bus import PATH_MS, Bus
 from rgmgr.sim.engine import Dice, Engine, dice
 from rgmgr.sim.faults import (
     Ambush,
     Ask,
+    AskFence,
     CorosyncCrash,
     CorosyncPause,
     DaemonCrash,
@@ -60,6 +61,7 @@ class World:
         self.watch = Watch(self.engine, self.bus, script.spec, self.trace)
         self.power = Power(self.engine, self._dice, self._cut_power, self._switch_on)
         self.power.is_alive = self._is_alive
+        self.power.is_on = lambda node: self.hosts[node].is_on
         self.hosts = {node: self._make_host(node) for node in nodes}
         Overstay(
             engine=self.engine,
@@ -122,6 +124,8 @@ class World:
         match fault:
             case Ask():
                 self._ask(fault)
+            case AskFence():
+                self._ask_fence(fault)
             case Ambush():
                 self._ambushes.append(fault)
             case Partition(sides=sides, for_ms=for_ms):
@@ -251,6 +255,19 @@ class World:
             )
         )
 
+    def _ask_fence(self, fault: AskFence) -> None:
+        if fault.order is FenceOrder.ACK and self.hosts[fault.victim].is_on:
+            return  # who has looked does not say that it is off
+        self._request_number += 1
+        self.hosts[fault.node].ask(
+            FenceRequest(
+                number=self._request_number,
+                order=fault.order,
+                node=fault.victim,
+                by="an operator",
+            )
+        )
+
     # The end.
 
     def make_whole(self) -> None:
@@ -279,6 +296,6 @@ class World:
                 host.start_corosync(host.boots)
             self._start_again(host)
 
-    def ask(self, request: Ask) -> None:
+    def ask(self, request: Ask | AskFence) -> None:
         """Let an operator ask now."""
         self._happen(request)

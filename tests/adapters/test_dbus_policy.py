@@ -80,7 +80,7 @@ def test_the_policy_lets_readers_read_and_operators_operate(
         await bus.start()
         server = await Bus.connect(bus.address)
         core = Core()
-        await Api(server, core.ask, core.current, operator_group=OPERATORS).start()
+        await Api(server, core.ask, core.ask_fence, core.current, operator_group=OPERATORS).start()
         try:
             read, _ = await _busctl(bus, NOBODY, gids, "Status")
             operated, output = await _busctl(
@@ -111,7 +111,7 @@ def test_the_daemon_refuses_by_itself_when_the_bus_lets_everybody_in() -> None:
         await bus.start()
         server = await Bus.connect(bus.address)
         core = Core()
-        await Api(server, core.ask, core.current, operator_group=OPERATORS).start()
+        await Api(server, core.ask, core.ask_fence, core.current, operator_group=OPERATORS).start()
         try:
             code, output = await _busctl(bus, NOBODY, [], "Request", "sss", "stop", "web", "")
         finally:
