@@ -20,6 +20,8 @@ def act(action: str, device: Device, options: Options, log: Log, target: str) ->
     if action in ("off", "reboot"):
         time.sleep(float(options["delay"]))
     state = device.first_power(login_s)
+    if action in ("status", "monitor") and state not in ("on", "off", "mixed"):
+        raise FenceError(f"the power reads {state}, neither on nor off; check the options")
     if action == "status":
         print(f"Status: {'OFF' if state == 'off' else 'ON'}")
         return EXIT_OFF if state == "off" else EXIT_DONE

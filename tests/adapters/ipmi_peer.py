@@ -70,7 +70,7 @@ exit 0
 """
 
 
-def _free_udp_port() -> int:
+def free_udp_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -82,7 +82,7 @@ class IpmiPeer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = _free_udp_port()
+        self.port = free_udp_port()
         program = shutil.which("ipmi_sim")
         assert program, "ipmi_sim is not installed; run 'apt-get install openipmi ipmitool'"
         (folder / "state").mkdir()
