@@ -40,7 +40,7 @@ lint:
 
 types:
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/mypy --no-error-summary --scripts-are-modules fence_agents/fence_* $(wildcard tools/*.py)
+	@MYPYPATH=fence_agents $(BIN)/mypy --no-error-summary --scripts-are-modules fence_agents/fence_* $(wildcard tools/*.py)
 
 imports:
 	@$(BIN)/lint-imports
@@ -87,4 +87,4 @@ bench-detection: setup ## measure how soon corosync sees a power cut, at 2 to 16
 clean: ## take the lab down and remove everything that was made here
 	@if [ -d $(LAB_DIR) ] && [ -x $(BIN)/rgmgr ]; then $(BIN)/rgmgr lab --dir $(LAB_DIR) down; fi
 	@rm -rf --one-file-system -- .venv $(LAB_DIR) build dist *.egg-info rgmgr/_corosync*.so .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	@find domains rgmgr tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find domains rgmgr tests tools benchmarks fence_agents -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,9 +13,21 @@ from dataclasses import dataclass, field
 import msgspec
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.model import ClusterState, Node, NodeStatus, Proof, Service, ServiceState
+from rgmgr.core.model import ClusterState, Service, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.core.spec import ClusterSpec, ServiceSpec
+from rgmgr.fence_view import (
+    CaseView,
+    FencingView,
+    PathView,
+    ProofView,
+    cases_of,
+    fencing_of,
+    path_text,
+    paths_of,
+    proof_of,
+    unclean_text,
+)
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes away; a new field does not raise it."""
@@ -59,27 +71,8 @@ class Standing:
 class Notice:
     """Something an operator must not overlook. `code` is stable, `text` is for people."""
 
-    code: str  # no-corosync, no-quorum, not-joined, fencing-disabled, unclean, failed
+    code: str  # no-corosync, no-quorum, not-joined, fencing-disabled, unclean, fence-path, failed
     text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FencingView:
-    """How far the fencing of an unclean node has come. `by` is None until it has begun."""
-
-    by: str | None
-    attempt: int
-    last_fault: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProofView:
-    """Why a node counted as down the last time it was lost."""
-
-    kind: str  # proven, rebooted, human, none
-    by: str
-    age_ms: int
-    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +91,7 @@ class NodeView:
     proof: ProofView | None = None
     file: ConfigFile | None = None  # None: it has not told
     skew_ms: int | None = None  # its wall clock is ahead of this node's by so much; None: not told
+    paths: tuple[PathView, ...] = ()  # by method, then by who tested
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +129,7 @@ class Status:
     notices: tuple[Notice, ...]
     nodes: tuple[NodeView, ...]
     services: tuple[ServiceView, ...]
+    cases: tuple[CaseView, ...] = ()  # the latest, oldest first
 
     def node_named(self, name: str) -> NodeView | None:
         """Return the node of exactly this name."""
@@ -168,6 +163,7 @@ def snapshot(cluster: ClusterState | None, standing: Standing, spec: ClusterSpec
         notices=_notices(standing, agreed, nodes, services),
         nodes=nodes,
         services=services,
+        cases=cases_of(cluster, _now_ms(cluster, standing)) if cluster else (),
     )
 
 
@@ -201,6 +197,7 @@ def _node(
 ) -> NodeView:
     record = cluster.nodes.get(node) if cluster else None
     members = cluster.members() if cluster and standing.is_installed else ()
+    now_ms = _now_ms(cluster, standing)
     return NodeView(
         name=spec.node_name(node),
         id=node,
@@ -210,28 +207,11 @@ def _node(
         is_in_ring=node in standing.ring_nodes,
         is_member=node in members,
         services=len(cluster.owned_by(node)) if cluster else 0,
-        fencing=_fencing(record, spec) if record else None,
-        proof=_proof(record.proof, _now_ms(cluster, standing), spec) if record else None,
+        fencing=fencing_of(record, cluster) if record and cluster else None,
+        proof=proof_of(record.proof, now_ms, spec) if record else None,
+        paths=paths_of(node, cluster, now_ms) if cluster else (),
         file=standing.files.get(node),
         skew_ms=standing.skews_ms.get(node) if node in members else None,
-    )
-
-
-def _fencing(record: Node, spec: ClusterSpec) -> FencingView | None:
-    if record.status is not NodeStatus.UNCLEAN:
-        return None
-    by = None if record.fencer is None else spec.node_name(record.fencer)
-    return FencingView(by=by, attempt=record.attempt, last_fault=record.last_fault)
-
-
-def _proof(proof: Proof | None, now_ms: int, spec: ClusterSpec) -> ProofView | None:
-    if proof is None:
-        return None
-    return ProofView(
-        kind=proof.kind.value,
-        by=spec.node_name(proof.by),
-        age_ms=max(0, now_ms - proof.at_ms),
-        detail=proof.detail,
     )
 
 
@@ -322,7 +302,14 @@ def _notices(
                 " run on two nodes and destroy its data",
             )
         )
-    found.extend(Notice("unclean", _unclean_text(node)) for node in nodes if node.fencing)
+    found.extend(
+        Notice("unclean", unclean_text(node.name, node.fencing, node.services))
+        for node in nodes
+        if node.fencing
+    )
+    found.extend(
+        Notice("fence-path", text) for node in nodes if (text := path_text(node.name, node.paths))
+    )
     failed = ServiceState.FAILED.value
     found.extend(
         Notice("failed", f"service {service.name!r} failed to stop{_detail(service.fault)}")
@@ -341,17 +328,6 @@ def _standing_notices(standing: Standing) -> tuple[Notice, ...]:
     if not standing.is_installed:
         return (Notice("not-joined", f"not joined yet{_detail(standing.note)}: {stale}"),)
     return ()
-
-
-def _unclean_text(node: NodeView) -> str:
-    case = node.fencing
-    if case is None or case.by is None:
-        progress = "waiting to be fenced"
-    else:
-        progress = f"being fenced by {case.by}, attempt {case.attempt}"
-    fault = f", last fault: {case.last_fault}" if case and case.last_fault else ""
-    waiting = f"; services that wait for proof: {node.services}" if node.services else ""
-    return f"{node.name} is unclean: {progress}{fault}{waiting}"
 
 
 def _now_ms(cluster: ClusterState | None, standing: Standing) -> int:

@@ -11,8 +11,6 @@ lost connection, make a new `Api` on the new bus.
 Failure modes: `start` raises BusError when the name is taken or the bus policy forbids it.
 """
 
-import grp
-import os
 import re
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -24,10 +22,10 @@ from dbus_next.service import ServiceInterface, dbus_property, method, signal
 
 import rgmgr
 from domains.model import NodeId, ServiceName
-from rgmgr.adapters.bus import BUS_DESTINATION, BUS_PATH, Bus, sender, variant
+from rgmgr.adapters.bus import Bus, sender, variant
+from rgmgr.adapters.callers import NotAllowedError, operator_uid
 from rgmgr.core.actions import Answer, Reply
-from rgmgr.core.messages import Verb
-from rgmgr.errors import BusError
+from rgmgr.core.messages import FenceOrder, Verb
 from rgmgr.links import CorosyncView, properties
 from rgmgr.view import NodeView, ServiceView, Status, encode_status
 
@@ -36,6 +34,8 @@ ROOT_PATH = "/org/rgmgr"
 OPERATOR_GROUP = "rgmgr-operator"
 REQUESTS_MAX = 64
 """Requests that may wait at one time; more are refused, so that nobody can fill our memory."""
+
+USER_CHARS_MAX = 64
 
 _ERROR = "org.rgmgr.Error."
 _SIGNATURES = {bool: "b", int: "x", str: "s", list: "as"}
@@ -49,6 +49,16 @@ class Ask(Protocol):
 
     def __call__(self, verb: Verb, service: ServiceName, target: NodeId | None) -> Awaitable[Reply]:
         """Return how it ended. `target` None: let the failover domain choose."""
+        ...
+
+
+class AskFence(Protocol):
+    """Carries an operator's request about fencing to the core and returns when it is done."""
+
+    def __call__(
+        self, order: FenceOrder, node: NodeId | None, name: str, by: str
+    ) -> Awaitable[Reply]:
+        """Return how it ended. `node` None and `name` empty: all nodes. `by`: who asks."""
         ...
 
 
@@ -73,6 +83,7 @@ class Api:
     Args:
         bus: connected; stays the caller's.
         ask: answers an operator's request; may take as long as the work takes.
+        ask_fence: likewise, about fencing.
         current: the snapshot of this moment, made anew at each call.
         present: the agreed state and what is around it, both encoded; None: there is none yet.
         corosync: what this node knows of its corosync; without it nothing.
@@ -83,6 +94,7 @@ class Api:
         self,
         bus: Bus,
         ask: Ask,
+        ask_fence: AskFence,
         current: Callable[[], Status],
         present: Callable[[], tuple[bytes, str] | None],
         *,
@@ -91,6 +103,7 @@ class Api:
     ) -> None:
         self._bus = bus
         self._ask = ask
+        self._ask_fence = ask_fence
         self._current = current
         self._present = present
         self._corosync = corosync
@@ -148,21 +161,44 @@ class Api:
         """
         caller = sender()
         await self._authorize(caller)
-        status = self._current()
-        if status.node is None:  # there is no core yet that could ever answer
-            text = f"cannot {verb.value} {service!r}: {status.note or 'waiting for corosync'}"
-            raise _error("NotReady", text)
+        status = self._ready_status(f"{verb.value} {service!r}")
         known = status.service_named(service)
         if known is None:
             raise _error("UnknownService", f"cannot {verb.value} {service!r}: no such service")
         target = self._node_id(status, node)
+        log.info("request.accepted", verb=verb.value, service=known.name, sender=caller)
+        name = ServiceName(known.name)
+        return await self._wait_for(
+            lambda: self._ask(verb, name, target), f"{verb.value} {service!r}"
+        )
+
+    async def request_fence(self, order: FenceOrder, node: str, user: str) -> Reply:
+        """Check who asks, then ask. `user` is the name that the command gives; we add the uid.
+
+        Raises:
+            DBusError: refused before the core was asked.
+        """
+        caller = sender()
+        uid = await self._authorize(caller)
+        what = f"fence {order.value} {node!r}"
+        status = self._ready_status(what)
+        target = self._node_id(status, node)
+        by = f"{_plain(user)} (uid {uid}) on {status.node}"
+        log.info("request.accepted", verb=f"fence {order.value}", node=node, sender=caller)
+        return await self._wait_for(lambda: self._ask_fence(order, target, node, by), what)
+
+    def _ready_status(self, what: str) -> Status:
+        status = self._current()
+        if status.node is None:  # there is no core yet that could ever answer
+            raise _error("NotReady", f"cannot {what}: {status.note or 'waiting for corosync'}")
+        return status
+
+    async def _wait_for(self, ask: Callable[[], Awaitable[Reply]], what: str) -> Reply:
         if self._waiting >= REQUESTS_MAX:
-            text = f"cannot {verb.value} {service!r}: {self._waiting} requests wait; try again"
-            raise _error("Busy", text)
+            raise _error("Busy", f"cannot {what}: {self._waiting} requests wait; try again")
         self._waiting += 1
         try:
-            log.info("request.accepted", verb=verb.value, service=known.name, sender=caller)
-            return await self._ask(verb, ServiceName(known.name), target)
+            return await ask()
         finally:
             self._waiting -= 1
 
@@ -180,29 +216,12 @@ class Api:
             raise _error("UnknownNode", f"no node is named {name!r} (there are {names})")
         return NodeId(node.id)
 
-    async def _authorize(self, caller: str) -> None:
-        """Let root and operators pass; the bus policy is the first gate, this the second.
-
-        The groups come from the bus, which took them from the kernel when the caller connected:
-        asking the name service for them could block this whole daemon.
-        """
+    async def _authorize(self, caller: str) -> int | None:
+        """Let root and operators pass; the bus policy is the first gate, this the second."""
         try:
-            (answer,) = await self._bus.call(
-                BUS_DESTINATION,
-                BUS_PATH,
-                BUS_DESTINATION,
-                "GetConnectionCredentials",
-                "s",
-                [caller],
-            )
-        except BusError as error:
-            raise _error("AccessDenied", f"cannot tell who asks: {error}") from error
-        uid, groups = _credentials(answer)
-        if uid in (0, os.geteuid()) or _group_id(self._operator_group) in groups:
-            return
-        log.warning("request.refused", sender=caller, uid=uid, reason="not an operator")
-        text = f"uid {uid} is neither root nor in group {self._operator_group!r}"
-        raise _error("AccessDenied", text)
+            return await operator_uid(self._bus, caller, self._operator_group)
+        except NotAllowedError as error:
+            raise _error("AccessDenied", str(error)) from error
 
     def _publish_objects(self, status: Status) -> None:
         shown: dict[str, NodeView | ServiceView] = {
@@ -289,6 +308,11 @@ class _Manager(_Shown):
     async def Request(self, verb: "s", service: "s", node: "s") -> "iss":
         reply = await self._api.request(_verb(verb), service, node)
         return [reply.answer.value, reply.text, self._api.node_name(reply.owner)]
+
+    @method()
+    async def Fence(self, order: "s", node: "s", user: "s") -> "is":
+        reply = await self._api.request_fence(_order(order), node, user)
+        return [reply.answer.value, reply.text]
 
     @signal()
     def ServiceChanged(self, service: "s", state: "s", owner: "s") -> "sss":
@@ -448,20 +472,17 @@ def _verb(word: str) -> Verb:
         raise _error("InvalidVerb", f"{word!r} is not one of {words}") from None
 
 
-def _credentials(answer: object) -> tuple[int | None, tuple[int, ...]]:
-    """Return uid and groups of an a{sv}; a bus that tells no groups gives none away."""
-    fields = answer if isinstance(answer, dict) else {}
-    uid, groups = fields.get("UnixUserID"), fields.get("UnixGroupIDs")
-    gids = tuple(groups) if isinstance(groups, list) else ()
-    return (uid if isinstance(uid, int) else None), gids
-
-
-def _group_id(name: str) -> int | None:
-    """Return the id of a group; one that does not exist has no members."""
+def _order(word: str) -> FenceOrder:
     try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        return None
+        return FenceOrder(word)
+    except ValueError:
+        words = ", ".join(order.value for order in FenceOrder)
+        raise _error("InvalidVerb", f"{word!r} is not one of {words}") from None
+
+
+def _plain(user: str) -> str:
+    """Return the name that somebody gives himself, fit for a line of a journal."""
+    return "".join(char for char in user if char.isprintable())[:USER_CHARS_MAX] or "somebody"
 
 
 def _camel_case(name: str) -> str:

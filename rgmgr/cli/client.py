@@ -109,6 +109,10 @@ class Daemon(Protocol):
         """Ask for something and wait until it is done. `node` empty: let the domain choose."""
         ...
 
+    def fence(self, order: str, node: str, user: str, timeout_s: float) -> Outcome:
+        """Ask about fencing and wait until it is done. `node` empty: all; `user`: who asks."""
+        ...
+
 
 Connector = Callable[[], AbstractContextManager[Daemon]]
 
@@ -145,6 +149,15 @@ class BusDaemon:
         match answer:
             case [int(code), str(text), str(owner)]:
                 return Outcome(code, text, owner)
+            case _:
+                raise DaemonError(Fault.BROKEN, f"rgmgrd's answer is unreadable: {answer!r}")
+
+    def fence(self, order: str, node: str, user: str, timeout_s: float) -> Outcome:
+        """See `Daemon.fence`."""
+        answer = self._call("Fence", "sss", (order, node, user), timeout_s=timeout_s)
+        match answer:
+            case [int(code), str(text)]:
+                return Outcome(code, text, "")
             case _:
                 raise DaemonError(Fault.BROKEN, f"rgmgrd's answer is unreadable: {answer!r}")
 

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rgmgr.adapters.fencing.devices import AGENT_PATHS
 from rgmgr.adapters.fencing.options import StepError, options_of
-from rgmgr.adapters.fencing.runner import AGENT_PATHS
 from rgmgr.adapters.systemd.checkup import UnitFacts, look_up
 from rgmgr.cli.client import Connector, DaemonError
 from rgmgr.cli.doctor_checks import COROSYNC_UNIT, DAEMON_UNIT, Facts, resources_of

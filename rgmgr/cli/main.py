@@ -22,6 +22,7 @@ _VERBS = {
     "disable": "rgmgr.cli.services:disable",
     "doctor": "rgmgr.cli.doctor:doctor",
     "enable": "rgmgr.cli.services:enable",
+    "fence": "rgmgr.cli.fence:fence",
     "lab": "rgmgr.lab.cli:lab",
     "relocate": "rgmgr.cli.services:relocate",
     "resource": "rgmgr.cli.resource:resource",

@@ -13,13 +13,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rgmgr.view import NODE_UNKNOWN, NodeView, ProofView, ServiceView, Status
+from rgmgr.fence_view import PathView, ProofView
+from rgmgr.view import NODE_UNKNOWN, NodeView, ServiceView, Status
 
-_GOOD = ("online", "started")
-_BAD = ("unclean", "failed")
+_GOOD = ("online", "started", "works")
+_BAD = ("unclean", "failed", "fails", "lies")
 _PROOFS = {
     "proven": "proven down by",
     "rebooted": "seen rebooted by",
+    "timed": "taken for down after its watchdog's time by",
     "human": "declared down by a human on",
     "none": "assumed down without proof by",
 }
@@ -125,6 +127,8 @@ def _node_status(node: NodeView) -> Text:
 
 def _fencing(node: NodeView) -> str:
     case = node.fencing
+    if case is not None and case.withheld:
+        return f"not being fenced: {case.withheld}"
     if case is None or case.by is None:
         return "waiting to be fenced"
     fault = f" (last fault: {case.last_fault})" if case.last_fault else ""
@@ -181,7 +185,17 @@ def _node_facts(node: NodeView) -> list[tuple[str, Text]]:
     ]
     if node.proof:
         facts.append(("last fence", Text(_proof(node.proof))))
+        facts.append(("guarantee", Text(node.proof.guarantee)))
+    facts.extend(("fence path", path_line(path)) for path in node.paths)
     return facts
+
+
+def path_line(path: PathView) -> Text:
+    """Return one fence path with the age of its latest test."""
+    words = Text(f"method {path.method}, {path.device} from {path.by}: ")
+    words.append_text(_word(path.state))
+    detail = f", {path.detail}" if path.detail else ""
+    return words.append(f", tested {duration(path.age_ms)} ago{detail}")
 
 
 def _fact_table(facts: list[tuple[str, Text]]) -> Table:

@@ -12,6 +12,23 @@ from rgmgr.core.spec import ClusterSpec, FenceStep, NodeSpec
 
 _SECRET_WORDS = ("passw", "community", "secret", "token", "hexadecimal_kg")
 _TWO_NODES = 2
+_ONBOARD = frozenset(
+    {
+        "fence_ipmi",
+        "fence_ipmilan",
+        "fence_ipmilanplus",
+        "fence_idrac",
+        "fence_ilo",
+        "fence_ilo2",
+        "fence_ilo3",
+        "fence_ilo4",
+        "fence_ilo5",
+        "fence_imm",
+        "fence_redfish",
+        "fence_drac5",
+    }
+)
+"""Agents of controllers that share the power supply of their node."""
 
 
 def warnings(spec: ClusterSpec) -> tuple[str, ...]:
@@ -21,6 +38,8 @@ def warnings(spec: ClusterSpec) -> tuple[str, ...]:
         *_clear_text(spec),
         *_unverified(spec),
         *_two_nodes(spec),
+        *_onboard(spec),
+        *_untested(spec),
         *_domains(spec),
         *_unused(spec),
     )
@@ -73,17 +92,38 @@ def _unverified(spec: ClusterSpec) -> Iterator[str]:
 def _two_nodes(spec: ClusterSpec) -> Iterator[str]:
     if len(spec.nodes) != _TWO_NODES or spec.fencing.unsafe_disabled:
         return
+    fencing = spec.fencing
+    if fencing.delay_by_weight_ms or fencing.delay_random_ms or fencing.tie_breaker:
+        return
     first, second = (_delay_ms(spec, node) for node in spec.nodes.values())
     if first == second:
         yield (
             "node: two nodes that lose sight of each other fence each other at the same time; "
-            'give the steps of one of them delay = "5" so that the other one loses'
+            'set fencing.delay_by_weight = "5s", so that the one that runs more survives, '
+            'or fence_delay = "5s" for one of them'
         )
+
+
+def _onboard(spec: ClusterSpec) -> Iterator[str]:
+    """Name nodes that only a controller inside of them can switch off."""
+    for node in spec.nodes.values():
+        agents = {spec.fencing.devices[step.device].agent for _, step in _steps(node)}
+        if len(node.fence) == 1 and agents and agents <= _ONBOARD:
+            yield (
+                f"{below(below('node', node.name), 'fence')}: its only method is a controller that "
+                "loses power together with the node, and then nothing can be recovered; "
+                "add a second method, such as a PDU"
+            )
+
+
+def _untested(spec: ClusterSpec) -> Iterator[str]:
+    if not spec.fencing.test_interval_ms and not spec.fencing.unsafe_disabled:
+        yield "fencing.test_interval: fence devices are never tested; a dead one is found too late"
 
 
 def _delay_ms(spec: ClusterSpec, node: NodeSpec) -> int:
     """Return the longest delay in the first method of a node; what is no time counts as 0."""
-    delays = [0]
+    delays = [node.fence_delay_ms]
     for step in node.fence[0] if node.fence else ():
         options = spec.fencing.devices[step.device].options | step.options
         parsed = parse_duration(options.get("delay", 0))

@@ -20,6 +20,7 @@ from rgmgr.config.problems import (
     shown,
     unprintable,
 )
+from rgmgr.config.races import read_budget, read_tie_breaker
 from rgmgr.config.table import Table, is_integer
 from rgmgr.core.spec import FenceDevice, FenceStep, FenceVerb, FencingSpec
 
@@ -33,6 +34,11 @@ FENCING_KEYS = (
     "action",
     "clean_start",
     "unsafe_disabled",
+    "delay_random",
+    "delay_by_weight",
+    "max_fences",
+    "test_interval",
+    "tie_breaker",
     "device",
 )
 _AGENT = re.compile(r"fence_[A-Za-z0-9_.-]+")
@@ -46,6 +52,7 @@ _METHODS_HINT = 'methods are lists of steps: fence = [[{ device = "..." }]]'
 def read_fencing(table: Mapping[str, object], problems: Problems) -> FencingSpec:
     """Return the section [fencing]; wrong devices are left out."""
     section = Table(table, "fencing", problems, known=FENCING_KEYS)
+    max_fences, max_fences_ms = read_budget(section)
     return FencingSpec(
         verb=section.word("action", FenceVerb, _DEFAULTS.verb),
         post_fail_delay_ms=section.duration("post_fail_delay", _DEFAULTS.post_fail_delay_ms),
@@ -53,6 +60,12 @@ def read_fencing(table: Mapping[str, object], problems: Problems) -> FencingSpec
         timeout_ms=section.timeout("timeout", _DEFAULTS.timeout_ms),
         clean_start=section.boolean("clean_start", _DEFAULTS.clean_start),
         unsafe_disabled=section.boolean("unsafe_disabled", _DEFAULTS.unsafe_disabled),
+        delay_random_ms=section.duration("delay_random", _DEFAULTS.delay_random_ms),
+        delay_by_weight_ms=section.duration("delay_by_weight", _DEFAULTS.delay_by_weight_ms),
+        max_fences=max_fences,
+        max_fences_ms=max_fences_ms,
+        test_interval_ms=section.duration("test_interval", _DEFAULTS.test_interval_ms),
+        tie_breaker=read_tie_breaker(section),
         devices=_read_devices(section),
     )
 

@@ -13,7 +13,7 @@ from rgmgr.config.problems import Problems, below, described, did_you_mean, item
 from rgmgr.config.table import Table, is_integer
 from rgmgr.core.spec import FencingSpec, NodeSpec
 
-NODE_KEYS = ("name", "fence")
+NODE_KEYS = ("name", "fence", "fence_delay")
 DOMAIN_KEYS = ("ordered", "restricted", "nofailback", "members")
 _DOMAIN = FailoverDomain(name="", priorities={})  # its defaults
 _UNKNOWN = NodeId(0)  # never seen outside: it comes with a problem
@@ -74,7 +74,11 @@ def _read_node(name: str, table: Table, fencing: FencingSpec, devices: frozenset
             "a node needs a fence method: without it nothing can be recovered when it is lost",
             "add one, or set fencing.unsafe_disabled = true",
         )
-    return NodeSpec(name=name, fence=read_methods(table, fencing, devices))
+    return NodeSpec(
+        name=name,
+        fence=read_methods(table, fencing, devices),
+        fence_delay_ms=table.duration("fence_delay", 0),
+    )
 
 
 def _note_missing(

@@ -37,6 +37,7 @@ SERVICE_KEYS = (
     "max_restarts",
     "restart_expire_time",
     "no_quorum_policy",
+    "weight",
     "resource",
 )
 _SHAREABLE = frozenset({"gfs2", "ocfs2"})  # file systems that several nodes may mount at once
@@ -254,6 +255,7 @@ def _read_service(
         max_restarts=table.integer("max_restarts", minimum=0, default=0),
         restart_expire_ms=table.duration("restart_expire_time", 0),
         no_quorum_policy=table.optional_word("no_quorum_policy", NoQuorumPolicy),
+        weight=table.integer("weight", minimum=0, default=_SERVICE.weight),
         resources=_read_tree(name, table, shared, claims),
     )
 

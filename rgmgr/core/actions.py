@@ -9,7 +9,7 @@ from enum import Enum
 from domains.model import NodeId, ServiceName
 from rgmgr.core.messages import Message
 from rgmgr.core.model import ClusterState
-from rgmgr.core.spec import FenceDevice, FenceStep, FenceVerb, ResourceSpec
+from rgmgr.core.spec import FenceDevice, FenceStep, ResourceSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,54 @@ class StopResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FenceNode:
-    """Run the node's fence methods in order until one is confirmed; answered by FenceEnded.
+    """Run these fence methods in order until one is confirmed; answered by FenceEnded.
 
-    A method is confirmed when every step's agent exits 0 for `off`. With `REBOOT` the devices
-    are switched on again afterwards, which decides nothing.
+    A method is confirmed when every step's agent exits 0 for `off`. With `tie_breaker` nothing is
+    switched unless one of these addresses answers.
     """
 
     node: NodeId
     node_name: str
     victim: int
     attempt: int
-    verb: FenceVerb
     methods: tuple[tuple[FenceStep, ...], ...]
+    devices: dict[str, FenceDevice] = field(default_factory=dict)
+    timeout_ms: int
+    tie_breaker: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchOn:
+    """Switch a fenced node on again, device by device; answered by SwitchOnEnded.
+
+    A later FenceNode for the same node ends it without an answer.
+    """
+
+    node: NodeId
+    node_name: str
+    victim: int
+    steps: tuple[FenceStep, ...]
+    devices: dict[str, FenceDevice] = field(default_factory=dict)
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathTarget:
+    """A node whose fence paths are to be tested. The plug of a member must read on."""
+
+    node: NodeId
+    node_name: str
+    is_member: bool
+    methods: tuple[tuple[FenceStep, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestPaths:
+    """Ask every device of every method, switching nothing; answered by TestEnded."""
+
+    __test__ = False  # no collection of tests
+
+    targets: tuple[PathTarget, ...]
     devices: dict[str, FenceDevice] = field(default_factory=dict)
     timeout_ms: int
 
@@ -143,6 +179,8 @@ Action = (
     | StartResource
     | StopResource
     | FenceNode
+    | SwitchOn
+    | TestPaths
     | SetTimer
     | CancelTimer
     | SaveState

@@ -8,6 +8,7 @@ recognised as such. For agreed matters the first online member keeps the time.
 from __future__ import annotations
 
 from rgmgr.core.actions import CancelTimer, SetTimer
+from rgmgr.core.fence_races import chance_delay_ms
 from rgmgr.core.fencing import backoff_ms
 from rgmgr.core.lease import TICK_MS
 from rgmgr.core.local import LocalState, Turn
@@ -17,6 +18,8 @@ from rgmgr.core.placement import online
 from rgmgr.core.sync import has_quorum_of
 
 QUORUM_WAIT_MS = 5_000
+FIRST_TEST_MS = 5_000
+"""The cluster settles first, and what starts is not slowed down."""
 GOODBYE_WAIT_MS = 3_000
 REJOIN_MS = 5_000
 """A node that counts as down and lives: long enough for a true switch-off to take effect."""
@@ -73,6 +76,8 @@ def _own(turn: Turn) -> dict[str, int]:
     me = turn.cluster.nodes.get(local.me)
     if local.is_installed and me is not None and _is_miscounted(local, me):
         wanted[f"rejoin:{turn.cluster.epoch}"] = REJOIN_MS
+    if test_ms := _next_test_ms(turn):
+        wanted["test"] = test_ms
     if any(word.startswith("goodbye ") for word in local.said):
         wanted["goodbye"] = GOODBYE_WAIT_MS
     return wanted
@@ -84,6 +89,18 @@ def _is_miscounted(local: LocalState, me: Node) -> bool:
     return me.status in (NodeStatus.FENCED, NodeStatus.LEFT) and not has_gone
 
 
+def _next_test_ms(turn: Turn) -> int:
+    """Return when to test the fence paths next; the members take turns. 0: not at all."""
+    members = online(turn.cluster)
+    every_ms = turn.cluster.spec.fencing.test_interval_ms
+    is_idle = turn.local.is_installed and turn.local.testing is None
+    if not every_ms or not is_idle or turn.local.me not in members:
+        return 0
+    if turn.local.has_tested:
+        return every_ms
+    return FIRST_TEST_MS + every_ms * members.index(turn.local.me) // len(members)
+
+
 def _agreed(turn: Turn) -> dict[str, int]:
     able = online(turn.cluster)
     if not turn.local.is_installed or not able or able[0] != turn.local.me:
@@ -92,7 +109,8 @@ def _agreed(turn: Turn) -> dict[str, int]:
     spec = turn.cluster.spec
     for node_id, node in turn.cluster.nodes.items():
         if node.status is NodeStatus.UNCLEAN and not node.is_due and node.fencer is None:
-            first_ms = spec.fencing.post_fail_delay_ms
+            by_chance_ms = chance_delay_ms(turn.cluster, node, turn.local.incarnation)
+            first_ms = node.delay_ms + by_chance_ms
             after_ms = backoff_ms(node.attempt) if node.attempt else first_ms
             wanted[f"fence:{node_id}:{node.victim}:{node.attempt}"] = after_ms
         elif node.status is NodeStatus.DETACHED:

@@ -7,18 +7,22 @@ nodes has it on disk.
 
 from __future__ import annotations
 
-from rgmgr.core import outbox, requests
+from rgmgr.core import fence_requests, outbox, requests
 from rgmgr.core.actions import Answer, Reply
 from rgmgr.core.durable import is_kept
 from rgmgr.core.local import Turn, Waiting
-from rgmgr.core.messages import Request
+from rgmgr.core.messages import FenceRequest, Request
 from rgmgr.core.requests import Verdict
 
+AnyRequest = Request | FenceRequest
 
-def requested(turn: Turn, request: Request) -> None:
+
+def requested(turn: Turn, request: AnyRequest) -> None:
     """An operator asked: tell all, or say at once why not."""
     if turn.local.shutdown is not None:
         _answer(turn, request, Verdict(Answer.TRY_AGAIN, "the daemon on this node is stopping"))
+    elif isinstance(request, FenceRequest) and (refusal := fence_requests.refusal(turn, request)):
+        _answer(turn, request, refusal)
     elif turn.local.emergency:
         _answer(turn, request, Verdict(Answer.NO_QUORUM, turn.local.emergency))
     else:
@@ -26,7 +30,7 @@ def requested(turn: Turn, request: Request) -> None:
         outbox.send(turn, request)
 
 
-def verdict_given(turn: Turn, request: Request, verdict: Verdict, op: int) -> None:
+def verdict_given(turn: Turn, request: AnyRequest, verdict: Verdict, op: int) -> None:
     """Our request was delivered: accepted or refused by all."""
     if request.number not in turn.local.waiting:
         return
@@ -42,7 +46,7 @@ def settle_requests(turn: Turn) -> None:
     for waiting in tuple(turn.local.waiting.values()):
         if waiting.accepted_op is None:
             continue
-        verdict = requests.outcome(turn.cluster, waiting.request, waiting.accepted_op)
+        verdict = _outcome(turn, waiting.request, waiting.accepted_op)
         is_safe = turn.local.is_installed and is_kept(turn, turn.local.saved_at)
         if verdict.answer is not None and (is_safe or verdict.answer is not Answer.DONE):
             _answer(turn, waiting.request, verdict)
@@ -58,15 +62,23 @@ def give_up(turn: Turn, reason: str) -> None:
     kept = tuple(
         sent
         for sent in turn.local.sent
-        if not isinstance(body := sent.operation.body, Request) or body.number not in numbers
+        if not isinstance(body := sent.operation.body, Request | FenceRequest)
+        or body.number not in numbers
     )
     turn.update(sent=kept)
 
 
-def _answer(turn: Turn, request: Request, verdict: Verdict) -> None:
+def _outcome(turn: Turn, request: AnyRequest, accepted_op: int) -> Verdict:
+    if isinstance(request, FenceRequest):
+        return fence_requests.outcome(turn.cluster, request, accepted_op)
+    return requests.outcome(turn.cluster, request, accepted_op)
+
+
+def _answer(turn: Turn, request: AnyRequest, verdict: Verdict) -> None:
     waiting = {n: w for n, w in turn.local.waiting.items() if n != request.number}
     turn.update(waiting=waiting)
-    service = turn.cluster.services.get(request.service)
+    name = request.service if isinstance(request, Request) else None
+    service = turn.cluster.services.get(name) if name else None
     turn.do(
         Reply(
             number=request.number,

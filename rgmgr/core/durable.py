@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What outlives a full outage: the configuration, administrators' words, goodbyes and proofs.
+"""What outlives a full outage: configuration, administrators' words, goodbyes, proofs, cases.
 
 What runs where is not kept: systemd knows it, and HELLO asks it.
 """
@@ -31,6 +31,9 @@ def project(cluster: ClusterState) -> ClusterState:
         has_formed=False,
         nodes={n: _node(node) for n, node in cluster.nodes.items()},
         services={name: _service(service) for name, service in cluster.services.items()},
+        cases=tuple(case for case in cluster.cases if case.outcome),
+        tests={},
+        test=0,
     )
 
 
@@ -101,8 +104,11 @@ def _disks_with(turn: Turn, applied: int) -> int:
 def _node(node: Node) -> Node:
     if node.status not in KEPT_NODES:
         return Node(boot_id=node.boot_id)
-    return replace(
-        node, sequence=0, lost_epoch=0, joined_epoch=0, victim=0, attempt=0, last_fault=""
+    return Node(
+        status=node.status,
+        incarnation=node.incarnation,
+        boot_id=node.boot_id,
+        proof=node.proof,
     )
 
 

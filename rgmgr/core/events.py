@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import Message, Request
-from rgmgr.core.model import RingId
-from rgmgr.core.spec import ClusterSpec, ResourceName
+from rgmgr.core.messages import FenceRequest, Message, Request
+from rgmgr.core.model import FencePath, ProofKind, RingId
+from rgmgr.core.spec import ClusterSpec, FenceStep, ResourceName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +129,27 @@ class FenceEnded:
     attempt: int
     is_confirmed: bool
     detail: str  # the method that succeeded, or why each failed
+    kind: ProofKind = ProofKind.FENCED  # of a confirmation
+    switched_off: tuple[FenceStep, ...] = ()  # what may be switched on again
+    wall_s: int = 0  # wall clock, for display
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchOnEnded:
+    """The devices of a fenced node were told to switch it on."""
+
+    node: NodeId
+    victim: int
+    fault: str  # empty: all of them did
+
+
+@dataclass(frozen=True, slots=True)
+class TestEnded:
+    """Every fence path that was to be tested was tried once."""
+
+    __test__ = False  # no collection of tests
+
+    paths: tuple[FencePath, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +164,7 @@ class StateSaved:
 class Requested:
     """An operator of this node asked; answered by `Reply` with the same number."""
 
-    request: Request
+    request: Request | FenceRequest
 
 
 class Shutdown(Enum):
@@ -181,6 +202,8 @@ Event = (
     | ResourceStopFailed
     | ResourceFailed
     | FenceEnded
+    | SwitchOnEnded
+    | TestEnded
     | StateSaved
     | Requested
     | ShutdownRequested

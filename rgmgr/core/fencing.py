@@ -2,10 +2,11 @@
 """Proving lost nodes down: whose turn it is to fence, what counts as proof, when to try again.
 
 Each loss of a node is a *case* with a number (`Node.victim`); proof of another case is stale.
-An attempt belongs to one online node; the next attempt goes to the next one, for ever, with a
-growing pause. Only the proof frees what the lost node owned.
+An attempt belongs to one online node, of those whose paths work first; the next attempt goes to
+the next one, for ever, with a growing pause. Only the proof frees what the lost node owned.
+Switching it on again is a duty of its own in the agreed state, so it outlives the fencer.
 
-Source: fenced(8), Fence Agent API.
+Source: fenced(8), Fence Agent API, ADR 13.
 """
 
 from __future__ import annotations
@@ -14,14 +15,27 @@ from dataclasses import replace
 
 from domains.model import NodeId
 from rgmgr.core.actions import Severity
+from rgmgr.core.fence_paths import fencers
+from rgmgr.core.fence_races import first_delay_ms, may_race
 from rgmgr.core.ledger import Ledger
-from rgmgr.core.messages import FenceDue, FenceFailed, GraceExpired, NodeFenced
-from rgmgr.core.model import Node, NodeStatus, Proof, ProofKind
-from rgmgr.core.placement import online
+from rgmgr.core.messages import FenceDue, FenceFailed, GraceExpired, NodeFenced, PowerRestored
+from rgmgr.core.model import (
+    CALLED_OFF,
+    CASES_MAX,
+    ClusterState,
+    FenceCase,
+    Node,
+    NodeStatus,
+    Proof,
+    ProofKind,
+)
 from rgmgr.core.recovery import release
+from rgmgr.core.spec import FenceStep, FenceVerb
 
 BACKOFF_FIRST_MS = 1_000
 BACKOFF_MAX_MS = 60_000
+SHOUT_FIRST = 3
+"""Failed attempts before somebody is called; again at twice as many, and so on."""
 
 
 def backoff_ms(attempt: int) -> int:
@@ -29,33 +43,74 @@ def backoff_ms(attempt: int) -> int:
     return min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS << min(max(attempt - 1, 0), 10))
 
 
-def open_case(ledger: Ledger, node_id: NodeId, lost_epoch: int, *, delay_ms: int) -> None:
-    """Declare a node unclean; without a delay its fencing begins at once."""
+def open_case(
+    ledger: Ledger, node_id: NodeId, lost_epoch: int, *, cause: str, delay_ms: int = 0
+) -> None:
+    """Declare a node unclean; `settle` weighs what else is waited for and begins."""
     node = ledger.state.nodes[node_id]
-    unclean = replace(
-        node,
+    number = ledger.take_op()
+    unclean = Node(
         status=NodeStatus.UNCLEAN,
+        incarnation=node.incarnation,
+        boot_id=node.boot_id,
+        sequence=node.sequence,
         lost_epoch=lost_epoch,
-        victim=ledger.take_op(),
-        is_due=delay_ms == 0,
-        fencer=None,
-        attempt=0,
-        last_fault="",
-        proof=None,
+        victim=number,
+        delay_ms=delay_ms,
     )
     ledger.put_node(node_id, unclean)
-    ledger.note("node.unclean", Severity.ERROR, node=ledger.name(node_id), delay_ms=delay_ms)
+    case = FenceCase(number=number, node=node_id, cause=cause, opened_ms=ledger.state.now_ms)
+    cases = (*ledger.state.cases, case)[-CASES_MAX:]
+    ledger.state = replace(ledger.state, cases=cases)
+    ledger.note(
+        "node.unclean",
+        Severity.ERROR,
+        node=ledger.name(node_id),
+        reason=cause,
+        delay_ms=delay_ms,
+    )
 
 
 def settle(ledger: Ledger) -> None:
-    """Give every due case to an online node. Called after every agreed event."""
+    """Give every due case, and all that is to be switched on, to an online node.
+
+    Called after every agreed event.
+    """
     for node_id, node in sorted(ledger.state.nodes.items()):
+        if node.to_restore:
+            _assign_restorer(ledger, node_id, node)
         if node.status is not NodeStatus.UNCLEAN:
             continue
         if ledger.state.spec.fencing.unsafe_disabled:
             prove(ledger, node_id, _no_proof(ledger, node_id))
-        elif node.is_due and (able := online(ledger.state)) and node.fencer not in able:
-            _assign(ledger, node_id, node, able)
+            continue
+        weighed = node if node.is_weighed else _weigh(ledger, node_id, node)
+        if weighed.is_due and not weighed.withheld:
+            _assign(ledger, node_id, weighed)
+
+
+def order(ledger: Ledger, node_id: NodeId, *, stays_off: bool) -> None:
+    """An operator wants it fenced: at once, whatever the delays and the budget say."""
+    node = ledger.state.nodes[node_id]
+    ordered = replace(
+        node, is_weighed=True, is_due=True, is_ordered=True, stays_off=stays_off, withheld=""
+    )
+    ledger.put_node(node_id, ordered)
+    _note_case(ledger, node.victim, is_ordered=True)
+
+
+def withhold(ledger: Ledger, node_id: NodeId, reason: str) -> None:
+    """Make no further attempt until an operator orders one; nothing is freed."""
+    node = ledger.state.nodes[node_id]
+    ledger.put_node(node_id, replace(node, withheld=reason))
+    name = ledger.name(node_id)
+    ledger.note(
+        "fence.withheld",
+        Severity.ERROR,
+        node=name,
+        reason=reason,
+        hint=f"'rgmgr fence {name}' fences it; 'rgmgr fence ack {name}' if it is surely off",
+    )
 
 
 def due(ledger: Ledger, body: FenceDue) -> None:
@@ -69,7 +124,7 @@ def fenced(ledger: Ledger, body: NodeFenced) -> None:
     """A device confirmed that the node is off."""
     node = ledger.state.nodes.get(body.node)
     if node and _is_case(node, body.victim):
-        prove(ledger, body.node, body.proof)
+        prove(ledger, body.node, body.proof, switched_off=body.switched_off, wall_s=body.wall_s)
 
 
 def attempt_failed(ledger: Ledger, body: FenceFailed) -> None:
@@ -81,27 +136,55 @@ def attempt_failed(ledger: Ledger, body: FenceFailed) -> None:
     ledger.put_node(body.node, waiting)
     ledger.note(
         "fence.failed",
-        Severity.ERROR,
+        Severity.WARNING if body.attempt == 1 else Severity.ERROR,
         node=ledger.name(body.node),
         attempt=body.attempt,
         reason=body.reason,
         retry_ms=backoff_ms(body.attempt),
     )
+    if _is_time_to_shout(body.attempt):
+        _shout(ledger, body.node, body.attempt)
 
 
-def prove(ledger: Ledger, node_id: NodeId, proof: Proof) -> None:
+def prove(
+    ledger: Ledger,
+    node_id: NodeId,
+    proof: Proof,
+    *,
+    switched_off: tuple[FenceStep, ...] = (),
+    wall_s: int = 0,
+) -> None:
     """Record the proof and free what the node owned.
 
     Another node lost with it or later may have been given these services, by this node or because
     of a proof that only lost members heard; so only nodes that were gone before do not matter.
     """
     node = ledger.state.nodes[node_id]
-    ledger.put_node(
-        node_id, replace(node, status=NodeStatus.FENCED, fencer=None, is_due=False, proof=proof)
+    is_reboot = ledger.state.spec.fencing.verb is FenceVerb.REBOOT and not node.stays_off
+    down = replace(
+        node,
+        status=NodeStatus.FENCED,
+        fencer=None,
+        is_due=False,
+        withheld="",
+        proof=proof,
+        to_restore=switched_off if is_reboot else (),
+        restorer=proof.by if is_reboot and switched_off else None,
     )
+    ledger.put_node(node_id, down)
+    _note_case(
+        ledger,
+        node.victim,
+        by=proof.by,
+        outcome=proof.kind.value,
+        detail=proof.detail,
+        ended_ms=ledger.state.now_ms,
+        wall_s=wall_s,
+    )
+    is_doubtful = proof.kind in (ProofKind.NONE, ProofKind.HUMAN)
     ledger.note(
         "fence.succeeded",
-        Severity.WARNING if proof.kind is ProofKind.NONE else Severity.INFO,
+        Severity.WARNING if is_doubtful else Severity.INFO,
         node=ledger.name(node_id),
         by=ledger.name(proof.by),
         proof=proof.kind.value,
@@ -110,38 +193,130 @@ def prove(ledger: Ledger, node_id: NodeId, proof: Proof) -> None:
     release(ledger, node_id, node.lost_epoch - 1)
 
 
+def call_off(ledger: Ledger, node_id: NodeId) -> None:
+    """The node is back before any attempt was made; whoever calls gives it its new record."""
+    ledger.note("fence.called_off", node=ledger.name(node_id))
+    number = ledger.state.nodes[node_id].victim
+    _note_case(ledger, number, outcome=CALLED_OFF, ended_ms=ledger.state.now_ms)
+
+
+def restored(ledger: Ledger, body: PowerRestored) -> None:
+    """A fenced node was switched on again, or that was given up."""
+    node = ledger.state.nodes.get(body.node)
+    if node is None or node.victim != body.victim or not node.to_restore:
+        return
+    ledger.put_node(body.node, replace(node, to_restore=(), restorer=None))
+    name, by = ledger.name(body.node), ledger.name(node.restorer)
+    if body.fault:
+        ledger.note("fence.power_on_failed", Severity.WARNING, node=name, by=by, reason=body.fault)
+    else:
+        ledger.note("fence.power_restored", node=name, by=by)
+
+
 def grace_expired(ledger: Ledger, body: GraceExpired) -> None:
     """A daemon did not come back: its services run unwatched, so its node is fenced."""
     node = ledger.state.nodes.get(body.node)
     if node and node.status is NodeStatus.DETACHED and node.incarnation == body.incarnation:
-        open_case(ledger, body.node, node.lost_epoch, delay_ms=0)
+        open_case(ledger, body.node, node.lost_epoch, cause="its daemon did not come back")
 
 
 def join_delay_over(ledger: Ledger) -> None:
     """Nodes that nobody has seen since the cluster formed may run anything: fence them."""
     for node_id, node in sorted(ledger.state.nodes.items()):
         if node.status is NodeStatus.UNSEEN:
-            open_case(ledger, node_id, node.lost_epoch, delay_ms=0)
+            cause = "not seen since the cluster formed"
+            open_case(ledger, node_id, node.lost_epoch, cause=cause)
+
+
+def case_of(cluster: ClusterState, number: int) -> FenceCase | None:
+    """Return the history of a case; None when it is too old to be kept."""
+    return next((case for case in reversed(cluster.cases) if case.number == number), None)
 
 
 def _is_case(node: Node, victim: int) -> bool:
     return node.status is NodeStatus.UNCLEAN and node.victim == victim
 
 
-def _assign(ledger: Ledger, node_id: NodeId, node: Node, able: tuple[NodeId, ...]) -> None:
+def _note_case(ledger: Ledger, number: int, **changes: object) -> None:
+    cases = tuple(
+        replace(case, **changes) if case.number == number else case  # type: ignore[arg-type]  # names are checked at run time
+        for case in ledger.state.cases
+    )
+    ledger.state = replace(ledger.state, cases=cases)
+
+
+def _weigh(ledger: Ledger, node_id: NodeId, node: Node) -> Node:
+    """Find out, once all losses of this event are known, how long the first attempt waits."""
+    fencing = ledger.state.spec.fencing
+    delay_ms = node.delay_ms + first_delay_ms(ledger.state, node_id)
+    is_timed = bool(delay_ms) or (may_race(ledger.state) and fencing.delay_random_ms > 0)
+    weighed = replace(node, is_weighed=True, delay_ms=delay_ms, is_due=not is_timed)
+    ledger.put_node(node_id, weighed)
+    return weighed
+
+
+def _assign(ledger: Ledger, node_id: NodeId, node: Node) -> None:
+    able = fencers(ledger.state, node_id)
+    if not able or node.fencer in able:
+        return
+    if node.attempt == 0 and not node.is_ordered and (reason := _over_budget(ledger.state)):
+        withhold(ledger, node_id, reason)
+        return
     fencer = able[node.attempt % len(able)]
-    ledger.put_node(node_id, replace(node, fencer=fencer, attempt=node.attempt + 1))
+    attempt = node.attempt + 1
+    ledger.put_node(node_id, replace(node, fencer=fencer, attempt=attempt))
+    known = case_of(ledger.state, node.victim)
+    begun_ms = (known.begun_ms if known else 0) or ledger.state.now_ms
+    _note_case(ledger, node.victim, by=fencer, attempts=attempt, begun_ms=begun_ms)
     ledger.note(
         "fence.requested",
         Severity.WARNING,
         node=ledger.name(node_id),
         by=ledger.name(fencer),
-        attempt=node.attempt + 1,
+        attempt=attempt,
+    )
+
+
+def _over_budget(cluster: ClusterState) -> str:
+    """Say why one more node must not be fenced without an operator; empty: it may be."""
+    fencing = cluster.spec.fencing
+    if not fencing.max_fences:
+        return ""
+    since_ms = cluster.now_ms - fencing.max_fences_ms
+    counted = [case for case in cluster.cases if case.attempts and not case.is_ordered]
+    begun = sum(1 for case in counted if case.begun_ms > since_ms)
+    if begun < fencing.max_fences:
+        return ""
+    minutes = fencing.max_fences_ms / 60_000
+    return f"{begun} nodes were fenced within {minutes:g} min, and max_fences allows no more"
+
+
+def _assign_restorer(ledger: Ledger, node_id: NodeId, node: Node) -> None:
+    able = fencers(ledger.state, node_id)
+    if able and node.restorer not in able:
+        ledger.put_node(node_id, replace(node, restorer=able[0]))
+
+
+def _is_time_to_shout(attempt: int) -> bool:
+    times, rest = divmod(attempt, SHOUT_FIRST)
+    return rest == 0 and times & (times - 1) == 0
+
+
+def _shout(ledger: Ledger, node_id: NodeId, attempt: int) -> None:
+    name = ledger.name(node_id)
+    waiting = ", ".join(ledger.state.owned_by(node_id))
+    ledger.note(
+        "fence.stuck",
+        Severity.ERROR,
+        node=name,
+        attempts=attempt,
+        services=waiting or None,
+        hint=f"repair its fence device, or switch it off by hand and say 'rgmgr fence ack {name}'",
     )
 
 
 def _no_proof(ledger: Ledger, node_id: NodeId) -> Proof:
-    able = online(ledger.state)
+    able = fencers(ledger.state, node_id)
     return Proof(
         kind=ProofKind.NONE,
         at_ms=ledger.state.now_ms,

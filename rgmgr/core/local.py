@@ -14,7 +14,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Action, Record, Severity
 from rgmgr.core.events import Shutdown, ViewChanged
 from rgmgr.core.evolve import evolve
-from rgmgr.core.messages import Hello, Operation, Request
+from rgmgr.core.messages import FenceRequest, Hello, Operation, Request
 from rgmgr.core.model import ClusterState, RingId
 from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec
 
@@ -50,7 +50,7 @@ class Sent:
 class Waiting:
     """An operator's request that this member has to answer."""
 
-    request: Request
+    request: Request | FenceRequest
     accepted_op: int | None = None  # None: not yet delivered
 
 
@@ -92,6 +92,10 @@ class LocalState:
     faults: dict[ServiceName, str] = field(default_factory=dict)
     reported: dict[ServiceName, tuple[int, bool]] = field(default_factory=dict)  # op, was running
     fencing: dict[NodeId, tuple[int, int]] = field(default_factory=dict)  # case, attempt
+    restoring: dict[NodeId, int] = field(default_factory=dict)  # case
+    testing: int | None = None  # operators' test being answered; None: no test is going on
+    tested: int = 0  # the latest one that was answered
+    has_tested: bool = False  # in this life
     emergency: str = ""  # why services must stop at once; empty: they need not
     is_overdue: bool = False  # quorum's verdict for the present ring did not come in time
 

@@ -16,12 +16,13 @@ from rgmgr.core import (
     desk,
     durable,
     executor,
+    fence_share,
     lease,
     operations,
     outbox,
     sync,
 )
-from rgmgr.core.actions import FenceNode, Severity
+from rgmgr.core.actions import Severity
 from rgmgr.core.events import (
     ConfigLoaded,
     CorosyncLost,
@@ -39,6 +40,8 @@ from rgmgr.core.events import (
     ServiceProbed,
     ShutdownRequested,
     StateSaved,
+    SwitchOnEnded,
+    TestEnded,
     TimerFired,
     ViewChanged,
 )
@@ -49,15 +52,13 @@ from rgmgr.core.messages import (
     Ack,
     Body,
     ConfigProposed,
-    FenceFailed,
     Hello,
     Install,
     JoinDelayOver,
-    NodeFenced,
     Operation,
     Tick,
 )
-from rgmgr.core.model import ClusterState, NodeStatus, Proof, ProofKind
+from rgmgr.core.model import ClusterState
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.errors import InvariantViolation
 
@@ -126,7 +127,11 @@ def _handle(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one arm
         case ResourceFailed():
             executor.resource_failed(turn, event)
         case FenceEnded():
-            _fence_ended(turn, event)
+            fence_share.fence_ended(turn, event)
+        case SwitchOnEnded():
+            fence_share.switch_on_ended(turn, event)
+        case TestEnded():
+            fence_share.test_ended(turn, event)
         case StateSaved(epoch=epoch, applied=applied):
             durable.saved(turn, epoch, applied)
         case Requested(request=request):
@@ -177,33 +182,21 @@ _ON_TIMER: dict[str, Callable[[Turn, str], None]] = {
     ),
     "join": lambda turn, _key: outbox.send(turn, JoinDelayOver(turn.cluster.epoch)),
     "fence": lambda turn, key: _send_if_open(turn, clockwork.fence_due(turn, key)),
+    "test": lambda turn, _key: fence_share.begin_test(turn),
     "grace": lambda turn, key: _send_if_open(turn, clockwork.grace_expired(turn, key)),
 }
 
 
-def _fence_ended(turn: Turn, event: FenceEnded) -> None:
-    """Our attempt is over: everybody must know."""
-    if event.is_confirmed:
-        proof = Proof(
-            kind=ProofKind.FENCED, at_ms=turn.cluster_ms, by=turn.local.me, detail=event.detail
-        )
-        outbox.send(turn, NodeFenced(node=event.node, victim=event.victim, proof=proof))
-    else:
-        failed = FenceFailed(
-            node=event.node, victim=event.victim, attempt=event.attempt, reason=event.detail
-        )
-        outbox.send(turn, failed)
-
-
 def _follow_up(turn: Turn) -> None:
     """Do what follows from the state, whatever the event was."""
+    sync.heed_own_status(turn)
     if turn.local.emergency and turn.local.waiting:
         desk.give_up(turn, turn.local.emergency)
     departure.proceed(turn)
     may_act = lease.gate_is_open(turn)
     executor.drive(turn, may_start=may_act)
     if may_act:
-        _fence(turn)
+        fence_share.act(turn)
         _propose_config(turn)
     _heed_foreign(turn)
     desk.settle_requests(turn)
@@ -222,29 +215,6 @@ def _heed_foreign(turn: Turn) -> None:
     found = executor.foreign(turn)
     if found and turn.is_news("foreign", turn.cluster.epoch):
         sync.rejoin(turn, f"active here and not meant to be: {', '.join(found)}")
-
-
-def _fence(turn: Turn) -> None:
-    """Begin the attempts that are ours."""
-    for node_id, node in sorted(turn.cluster.nodes.items()):
-        attempt = (node.victim, node.attempt)
-        is_ours = node.status is NodeStatus.UNCLEAN and node.fencer == turn.local.me
-        if not is_ours or turn.local.fencing.get(node_id) == attempt:
-            continue
-        turn.update(fencing={**turn.local.fencing, node_id: attempt})
-        spec = turn.cluster.spec
-        turn.do(
-            FenceNode(
-                node=node_id,
-                node_name=spec.node_name(node_id),
-                victim=node.victim,
-                attempt=node.attempt,
-                verb=spec.fencing.verb,
-                methods=spec.nodes[node_id].fence,
-                devices=spec.fencing.devices,
-                timeout_ms=spec.fencing.timeout_ms,
-            )
-        )
 
 
 def _note_refusal(turn: Turn, held: tuple[NodeId, ...]) -> None:

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Severity
-from rgmgr.core.fencing import open_case, prove
+from rgmgr.core.fence_paths import forget_lost_testers
+from rgmgr.core.fencing import call_off, open_case, prove
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import EMERGENCY_OP, Claim, Enrolment, Health, Install
 from rgmgr.core.model import (
@@ -29,6 +30,7 @@ from rgmgr.core.placement import may_run, offer_to_joiners
 from rgmgr.core.recovery import begin_stop, finish_stop
 from rgmgr.core.spec import ClusterSpec
 
+LOST = "it left the ring without goodbye"
 TAKING_PART = (NodeStatus.ONLINE, NodeStatus.LEAVING)
 STAYING = (*TAKING_PART, NodeStatus.DETACHED)
 Claims = dict[NodeId, Claim]
@@ -72,6 +74,7 @@ def install(ledger: Ledger, message: Install) -> None:
             _enrol(ledger, node_id, enrolled[node_id])
         else:
             _lose(ledger, node_id, message, is_cold=is_cold)
+    forget_lost_testers(ledger)
     joined = _arrivals(ledger, before)
     if joined or _departures(ledger, before):
         _new_chance(ledger)
@@ -96,15 +99,15 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         proof = Proof(kind=ProofKind.REBOOTED, at_ms=ledger.state.now_ms, by=node_id)
         prove(ledger, node_id, proof)
     elif node.status is NodeStatus.UNCLEAN:
-        ledger.note("fence.called_off", node=ledger.name(node_id))
+        call_off(ledger, node_id)
     elif node.status is NodeStatus.FENCED and not has_rebooted and _claims_power_off(node):
         ledger.note(
             "fence.disproved",
             Severity.ERROR,
             node=ledger.name(node_id),
-            reason="it was proven off but runs with the same boot id: the device lies",
+            reason=_disproof(node),
         )
-        open_case(ledger, node_id, ledger.state.epoch, delay_ms=0)
+        open_case(ledger, node_id, ledger.state.epoch, cause="it was proven off, but runs")
         return
     is_going = is_same and node.status is NodeStatus.LEAVING
     is_return = node.status in STAYING
@@ -121,14 +124,22 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         ledger.note("member.joined", node=ledger.name(node_id), was=node.status.value)
 
 
+def _disproof(node: Node) -> str:
+    said = {ProofKind.HUMAN: "who said so was wrong", ProofKind.TIMED: "its watchdog did not fire"}
+    why = said.get(node.proof.kind, "the device lies") if node.proof else ""
+    return f"it was proven off but runs with the same boot id: {why}"
+
+
 def _claims_power_off(node: Node) -> bool:
-    return bool(node.boot_id) and node.proof is not None and node.proof.kind is ProofKind.FENCED
+    kinds = (ProofKind.FENCED, ProofKind.TIMED, ProofKind.HUMAN)
+    return bool(node.boot_id) and node.proof is not None and node.proof.kind in kinds
 
 
 def _lose(ledger: Ledger, node_id: NodeId, message: Install, *, is_cold: bool) -> None:
     node = ledger.state.nodes[node_id]
     is_in_ring = node_id in message.ring_nodes
     fencing = ledger.state.spec.fencing
+    delay_ms = fencing.post_fail_delay_ms
     match node.status:
         case NodeStatus.ONLINE | NodeStatus.LEAVING if is_in_ring:
             gone = replace(node, status=NodeStatus.DETACHED, lost_epoch=message.epoch)
@@ -136,9 +147,9 @@ def _lose(ledger: Ledger, node_id: NodeId, message: Install, *, is_cold: bool) -
             ledger.note("member.detached", Severity.WARNING, node=ledger.name(node_id))
         case NodeStatus.ONLINE | NodeStatus.LEAVING:
             ledger.note("member.left", Severity.WARNING, node=ledger.name(node_id))
-            open_case(ledger, node_id, message.epoch, delay_ms=fencing.post_fail_delay_ms)
+            open_case(ledger, node_id, message.epoch, cause=LOST, delay_ms=delay_ms)
         case NodeStatus.DETACHED if not is_in_ring:
-            open_case(ledger, node_id, node.lost_epoch, delay_ms=fencing.post_fail_delay_ms)
+            open_case(ledger, node_id, node.lost_epoch, cause=LOST, delay_ms=delay_ms)
         case NodeStatus.UNSEEN if is_in_ring:
             # its daemon is away, or not yet there; the node lives and is given its grace
             gone = replace(node, status=NodeStatus.DETACHED, lost_epoch=message.epoch)

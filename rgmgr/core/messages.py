@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.model import ClusterState, Proof, RingId
-from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.model import ClusterState, FencePath, Proof, RingId
+from rgmgr.core.spec import ClusterSpec, FenceStep
 
 PROTOCOL_MIN = 1
 PROTOCOL_MAX = 1
@@ -165,6 +165,46 @@ class NodeFenced:
     node: NodeId
     victim: int
     proof: Proof
+    switched_off: tuple[FenceStep, ...] = ()  # what may be switched on again
+    wall_s: int = 0  # the sender's wall clock, for display
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerRestored:
+    """A fenced node was switched on again, or that was given up."""
+
+    node: NodeId
+    victim: int
+    fault: str  # empty: it is on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathsTested:
+    """The sender has tried its fence paths to all other nodes."""
+
+    number: int  # of the operators' test that it answers
+    paths: tuple[FencePath, ...]
+
+
+class FenceOrder(Enum):
+    """What an operator can ask about the fencing of a node."""
+
+    FENCE = "fence"
+    OFF = "off"  # fence, and leave it off
+    ACK = "ack"  # it is down: an operator's word
+    CANCEL = "cancel"  # no further attempt
+    TEST = "test"  # try the paths now; without a node those to all nodes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceRequest:
+    """An operator asked about fencing. `number` is the asking member's own."""
+
+    number: int
+    order: FenceOrder
+    node: NodeId | None
+    by: str  # who asked, as far as the daemon can tell
+    wall_s: int = 0  # the asking member's wall clock, for display
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +264,9 @@ Body = (
     | Leaving
     | Goodbye
     | ConfigProposed
+    | FenceRequest
+    | PowerRestored
+    | PathsTested
 )
 
 

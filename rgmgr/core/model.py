@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.spec import ClusterSpec, ServiceSpec
+from rgmgr.core.spec import ClusterSpec, FenceStep, ServiceSpec
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -81,8 +81,14 @@ class ProofKind(Enum):
 
     FENCED = "proven"  # an agent's device said: off
     REBOOTED = "rebooted"  # it came back with another boot id
-    HUMAN = "human"
+    TIMED = "timed"  # its watchdog must have fired by now
+    HUMAN = "human"  # somebody said so
     NONE = "none"  # fencing is switched off by configuration
+
+    @property
+    def guarantee(self) -> str:
+        """What it is worth: proven, timed, human or none."""
+        return ProofKind.FENCED.value if self is ProofKind.REBOOTED else self.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +112,70 @@ class Node:
     lost_epoch: int = 0  # the epoch that first lacked it
     joined_epoch: int = 0  # the epoch since which it takes part; its daemon may be another
     victim: int = 0  # number of the present fencing case; 0: none
+    is_weighed: bool = False  # `delay_ms` holds all that is waited for before the first attempt
+    delay_ms: int = 0
     is_due: bool = False  # the delay before the next attempt is over
+    is_ordered: bool = False  # by an operator: neither delay nor budget hold it up
+    stays_off: bool = False  # an operator does not want it switched on again
+    withheld: str = ""  # why no attempt is made until an operator orders one; empty: they go on
     fencer: NodeId | None = None  # set: an attempt is going on
     attempt: int = 0
     last_fault: str = ""  # of the latest failed attempt
     proof: Proof | None = None
+    to_restore: tuple[FenceStep, ...] = ()  # switched off, and not yet on again
+    restorer: NodeId | None = None  # who switches it on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceCase:
+    """The history of one case: a loss of a node and what was done about it."""
+
+    number: int  # `Node.victim` while it is open
+    node: NodeId
+    cause: str
+    opened_ms: int  # cluster time, like the other two
+    begun_ms: int = 0  # of the first attempt; 0: none
+    ended_ms: int = 0
+    attempts: int = 0
+    is_ordered: bool = False
+    by: NodeId | None = None  # who made the latest attempt, or heard the human
+    outcome: str = ""  # a word of `ProofKind`, or CALLED_OFF; empty: open
+    detail: str = ""
+    wall_s: int = 0  # wall clock of whoever brought the proof, for display; 0: not told
+
+
+CALLED_OFF = "called off"
+CASES_MAX = 50
+
+
+class PathState(Enum):
+    """What the latest test of a fence path found."""
+
+    WORKS = "works"
+    FAILS = "fails"
+    LIES = "lies"  # the device calls a running member off: another plug, or a dead one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FencePath:
+    """One device of one method of one node, as one member found it when it tried."""
+
+    node: NodeId
+    method: int  # index among the methods of the node
+    step: int  # index among the steps of the method
+    device: str
+    state: PathState
+    detail: str = ""  # what the device or its agent said
+    since_ms: int = 0  # cluster time from which on it has been in this state
+    at_ms: int = 0  # cluster time of the latest test
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathTest:
+    """What one member knows of the fence paths to the others."""
+
+    number: int = 0  # of the operators' test that it answers; 0: none was asked for yet
+    paths: tuple[FencePath, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +215,9 @@ class ClusterState:
     nodes: dict[NodeId, Node] = field(default_factory=dict)
     services: dict[ServiceName, Service] = field(default_factory=dict)
     has_formed: bool = False  # quorum was reached since this state began
+    cases: tuple[FenceCase, ...] = ()  # the latest CASES_MAX, oldest first
+    tests: dict[NodeId, PathTest] = field(default_factory=dict)  # by who tested
+    test: int = 0  # number of the latest test that an operator asked for
 
     def members(self) -> tuple[NodeId, ...]:
         """Nodes that take part now, lowest id first."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.model import NodeId
-from rgmgr.core import fencing, outbox, recovery, requests
+from rgmgr.core import fence_paths, fence_requests, fencing, outbox, recovery, requests
 from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.desk import settle_requests, verdict_given
 from rgmgr.core.durable import save_if_changed
@@ -17,12 +17,15 @@ from rgmgr.core.messages import (
     ConfigProposed,
     FenceDue,
     FenceFailed,
+    FenceRequest,
     Goodbye,
     GraceExpired,
     JoinDelayOver,
     Leaving,
     NodeFenced,
     Operation,
+    PathsTested,
+    PowerRestored,
     Request,
     ServiceFailed,
     ServiceStarted,
@@ -88,6 +91,14 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             fencing.fenced(ledger, body)
         case FenceFailed() as body:
             fencing.attempt_failed(ledger, body)
+        case FenceRequest() as request:
+            verdict = fence_requests.apply(ledger, sender, request)
+            if sender == turn.local.me:
+                verdict_given(turn, request, verdict, fence_requests.number_of(ledger, request))
+        case PowerRestored() as body:
+            fencing.restored(ledger, body)
+        case PathsTested() as body:
+            fence_paths.tested(ledger, sender, body)
         case GraceExpired() as body:
             fencing.grace_expired(ledger, body)
         case JoinDelayOver():

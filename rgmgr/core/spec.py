@@ -98,6 +98,7 @@ class ServiceSpec:
     max_restarts: int = 0  # 0: unlimited
     restart_expire_ms: int = 0  # 0: entries never expire
     no_quorum_policy: NoQuorumPolicy | None = None  # None: the cluster's
+    weight: int = 1  # in a race of two halves: the side that runs more of it fences first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,7 @@ class NodeSpec:
 
     name: str
     fence: tuple[tuple[FenceStep, ...], ...] = ()
+    fence_delay_ms: int = 0  # a head start in a race: who fences this node waits so long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,12 @@ class FencingSpec:
     timeout_ms: int = 60_000  # of one agent run
     clean_start: bool = False
     unsafe_disabled: bool = False
+    delay_random_ms: int = 0  # waited for in a race: up to so much, by chance
+    delay_by_weight_ms: int = 0  # waited for in a race by the side that runs less
+    max_fences: int = 0  # cases in `max_fences_ms`; past it an operator is asked. 0: no limit
+    max_fences_ms: int = 0
+    test_interval_ms: int = 60_000  # between two tests of all fence paths; 0: none
+    tie_breaker: tuple[str, ...] = ()  # "ping:ADDRESS": without a majority, see one or not fence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

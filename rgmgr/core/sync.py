@@ -78,6 +78,15 @@ def declare_emergency(turn: Turn, reason: str) -> None:
     turn.update(emergency=reason)
 
 
+def heed_own_status(turn: Turn) -> None:
+    """A member that the others fence, or do not know, must run nothing."""
+    if not turn.local.is_installed or turn.local.emergency:
+        return
+    me = turn.cluster.nodes.get(turn.local.me)
+    if me is None or me.status in (NodeStatus.UNCLEAN, NodeStatus.FENCED):
+        declare_emergency(turn, "the cluster is fencing this node" if me else "not configured")
+
+
 def has_quorum_of(local: LocalState) -> bool:
     """Tell whether the latest verdict is for the present ring, and says yes."""
     view = local.view
@@ -288,9 +297,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
     members = ", ".join(map(turn.cluster.spec.node_name, turn.cluster.members()))
     turn.note("epoch.installed", epoch=message.epoch, members=members)
     turn.do(*ledger.records)
-    me = turn.cluster.nodes.get(turn.local.me)
-    if me is None or me.status in (NodeStatus.UNCLEAN, NodeStatus.FENCED):
-        declare_emergency(turn, "the cluster is fencing this node" if me else "not configured")
+    heed_own_status(turn)
     outbox.resend(turn)
     turn.update(saved=None)
     save_if_changed(turn)

@@ -103,6 +103,8 @@ def _copy_library(library: Path, progress: Progress) -> None:
         progress("warning: rgmgr._corosync is not built: rgmgrd will not run in the nodes")
     for name in installation.OWN_PACKAGES:
         shutil.copytree(package.parent / name, library / name, dirs_exist_ok=True)
+    agents = installation.fence_library()
+    shutil.copytree(agents, library / agents.name, dirs_exist_ok=True)
     names = installation.closure(installation.own_requirements(), installation.requires_installed)
     for name in names:
         for source, below in installation.modules(name):

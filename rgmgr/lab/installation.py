@@ -118,6 +118,14 @@ def fence_agents() -> list[Path]:
     return sorted(path for path in where.glob("fence_*") if path.is_file() and path.suffix == "")
 
 
+def fence_library() -> Path:
+    """Return the package that our fence agents share."""
+    project = source_tree()
+    if project is None:
+        return Path(sys.prefix) / "lib/rgmgr/python/fencelib"
+    return project / "fence_agents" / "fencelib"
+
+
 def modules(name: str) -> list[tuple[Path, Path]]:
     """Return the files of a distribution: where each is, and its path below the library.
 

@@ -23,7 +23,7 @@ import structlog
 
 from domains.model import NodeId, ServiceName
 from rgmgr import __version__
-from rgmgr.adapters import corosync
+from rgmgr.adapters import corosync, ping
 from rgmgr.adapters.corosync import Corosync
 from rgmgr.adapters.fencing import FenceRunner
 from rgmgr.adapters.journal import Journal
@@ -114,7 +114,9 @@ class Daemon:
         self._store = Store(options.state_dir, self._emit, self._on_disk_error)
         self._timers = Timers(self._emit)
         self._systemd = Systemd(self._emit)
-        self._fences = FenceRunner(self._emit, journal.note, secrets_dir=options.secrets_dir)
+        self._fences = FenceRunner(
+            self._emit, journal.note, reaches=ping.reaches, secrets_dir=options.secrets_dir
+        )
         self._group = group(GROUP, self._heard, on_garbage=self._on_garbage)
         self._links = LinkWatch(corosync.Reporter())
         self._office = Office(

@@ -24,8 +24,10 @@ from rgmgr.core.actions import (
     SetTimer,
     StartResource,
     StopResource,
+    SwitchOn,
+    TestPaths,
 )
-from rgmgr.core.messages import Message, Request, Verb
+from rgmgr.core.messages import FenceOrder, FenceRequest, Message, Request, Verb
 
 
 class Desk:
@@ -39,11 +41,25 @@ class Desk:
         self, verb: Verb, service: ServiceName, target: NodeId | None
     ) -> tuple[Request, asyncio.Future[Reply]]:
         """Return a request and the future of its answer."""
+        request = Request(number=self._next(), verb=verb, service=service, target=target)
+        return request, self._future(request.number)
+
+    def open_fence(
+        self, order: FenceOrder, node: NodeId | None, by: str, wall_s: int
+    ) -> tuple[FenceRequest, asyncio.Future[Reply]]:
+        """Return a request about fencing and the future of its answer."""
+        number = self._next()
+        request = FenceRequest(number=number, order=order, node=node, by=by, wall_s=wall_s)
+        return request, self._future(number)
+
+    def _next(self) -> int:
         self._count += 1
-        request = Request(number=self._count, verb=verb, service=service, target=target)
+        return self._count
+
+    def _future(self, number: int) -> asyncio.Future[Reply]:
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting[request.number] = answer
-        return request, answer
+        self._waiting[number] = answer
+        return answer
 
     def answer(self, reply: Reply) -> None:
         """Hand an answer to whoever still waits for it."""
@@ -89,6 +105,10 @@ class Dispatcher:
                 self._systemd.stop(action)
             case FenceNode():
                 self._tasks.create_task(_watch(self._fences.start(action)), name="fence")
+            case SwitchOn():
+                self._tasks.create_task(_watch(self._fences.switch_on(action)), name="switch on")
+            case TestPaths():
+                self._tasks.create_task(_watch(self._fences.test(action)), name="fence test")
             case SetTimer(key=key, after_ms=after_ms):
                 self._timers.set(key, after_ms)
             case CancelTimer(key=key):

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import structlog
 
 from domains.model import NodeId, ServiceName
+from rgmgr.adapters import ping
 from rgmgr.adapters.bus import Bus
 from rgmgr.adapters.dbus_api import Api
-from rgmgr.core.actions import Reply
+from rgmgr.core.actions import Answer, Reply
 from rgmgr.core.events import Event, Requested
-from rgmgr.core.messages import Verb
+from rgmgr.core.messages import FenceOrder, Verb
 from rgmgr.errors import BusError
 from rgmgr.links import CorosyncView
 from rgmgr.runtime.dispatch import Desk
@@ -62,7 +64,14 @@ class Office:
     async def _serve(self) -> None:
         bus = await Bus.connect()
         try:
-            api = Api(bus, self._ask, self._current, self._present, corosync=self._corosync)
+            api = Api(
+                bus,
+                self._ask,
+                self._ask_fence,
+                self._current,
+                self._present,
+                corosync=self._corosync,
+            )
             await api.start()
             self._api = api
             await bus.wait_lost()
@@ -84,5 +93,13 @@ class Office:
 
     async def _ask(self, verb: Verb, service: ServiceName, target: NodeId | None) -> Reply:
         request, answer = self._desk.open(verb, service, target)
+        self._emit(Requested(request))
+        return await answer
+
+    async def _ask_fence(self, order: FenceOrder, node: NodeId | None, name: str, by: str) -> Reply:
+        if order is FenceOrder.ACK and await ping.reaches(name):
+            text = f"{name} answers ping: it is not off"
+            return Reply(number=0, answer=Answer.NOT_ALLOWED, text=text, owner=None)
+        request, answer = self._desk.open_fence(order, node, by, int(time.time()))
         self._emit(Requested(request))
         return await answer

@@ -98,6 +98,11 @@ def draw_spec(rolls: Dice, nodes: int) -> ClusterSpec:
             post_fail_delay_ms=rolls.choice((0, 0, 1_000, 4_000)),
             post_join_delay_ms=rolls.choice((1_000, 4_000, 6_000)),
             timeout_ms=rolls.choice((3_000, 8_000)),
+            delay_random_ms=rolls.choice((0, 0, 2_000)),
+            delay_by_weight_ms=rolls.choice((0, 0, 3_000)),
+            max_fences=rolls.choice((0, 0, 0, 2)),
+            max_fences_ms=30_000,
+            test_interval_ms=rolls.choice((0, 0, 7_000)),
         ),
         no_quorum_policy=rolls.choice(
             (NoQuorumPolicy.STOP, NoQuorumPolicy.STOP, NoQuorumPolicy.FREEZE)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import Verb
+from rgmgr.core.messages import FenceOrder, Verb
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.sim.disk import Damage, DiskMood
 from rgmgr.sim.edits import Edit
@@ -170,6 +170,16 @@ class Ask:
     verb: Verb
     service: ServiceName
     target: NodeId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskFence:
+    """An operator asks about the fencing of a node; he never lies about one being off."""
+
+    at_ms: int
+    node: NodeId
+    order: FenceOrder
+    victim: NodeId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -396,7 +406,9 @@ ProcessFault = (
 )
 """What befalls a process of one node."""
 
-NodeFault = PowerLoss | NodePause | NodeSuspend | NodeShutdown | ClockJump | ConfigChange | Ask
+NodeFault = (
+    PowerLoss | NodePause | NodeSuspend | NodeShutdown | ClockJump | ConfigChange | Ask | AskFence
+)
 """What befalls a node as a whole, or is asked of it."""
 
 NetworkFault = (
@@ -444,6 +456,7 @@ MOMENTS = (
     StateDamaged,
     ConfigChange,
     Ask,
+    AskFence,
 )
 """Faults without a length."""
 

@@ -13,6 +13,7 @@ from rgmgr.core.events import Shutdown
 from rgmgr.sim.engine import Call
 from rgmgr.sim.faults import (
     Ask,
+    AskFence,
     ClockJump,
     ConfigChange,
     CorosyncCrash,
@@ -121,6 +122,8 @@ def _to_node(world: World, fault: NodeFault) -> None:
             world.change_config(fault)
         case Ask():
             world.pass_on(fault)
+        case AskFence():
+            world.pass_on_fence(fault)
         case _ if host is None:
             pass
         case PowerLoss(for_ms=for_ms):

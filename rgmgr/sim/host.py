@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from domains.model import NodeId, ServiceName
@@ -24,11 +25,12 @@ from rgmgr.core.actions import (
     SetTimer,
     StartResource,
     StopResource,
+    SwitchOn,
+    TestPaths,
 )
 from rgmgr.core.events import (
     ConfigLoaded,
     Event,
-    FenceEnded,
     ProbeFinished,
     Requested,
     ResourceFailed,
@@ -43,7 +45,7 @@ from rgmgr.core.events import (
 from rgmgr.core.lease import LEASE_MS
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin, step
-from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, Request
+from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, FenceRequest, Request
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.sim.bus import Bus
 from rgmgr.sim.disk import Disk, DiskMood
@@ -71,7 +73,7 @@ class Observer(Protocol):
     def acts(self, host: Host, action: Action) -> None:
         """An action is about to be carried out."""
 
-    def asked(self, host: Host, request: Request) -> None:
+    def asked(self, host: Host, request: Request | FenceRequest) -> None:
         """An operator asked a daemon that is there."""
 
     def ended(self, host: Host, daemon: Daemon, reason: str) -> None:
@@ -293,7 +295,7 @@ class Host:
         if is_loaded and self.daemon is not None:
             self.post(self.daemon, ConfigLoaded(spec))
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: Request | FenceRequest) -> None:
         """Pass on an operator's request, if there is a daemon to ask."""
         if self.daemon is not None:
             self._observer.asked(self, request)
@@ -378,7 +380,12 @@ class Host:
             case StopResource():
                 self.line.stop(action, lambda event: self._unit_answer(daemon, event))
             case FenceNode():
-                self._fence(daemon, action)
+                self._power.fence(self.node, daemon.incarnation, action, partial(self.post, daemon))
+            case SwitchOn():
+                answer = partial(self.post, daemon)
+                self._power.restore(self.node, daemon.incarnation, action, answer)
+            case TestPaths():
+                self._power.test(self.node, action, partial(self.post, daemon))
             case SaveState(state):
                 self.disk.save(state, lambda event: self._saved(daemon, event))
             case Exit(status, reason):
@@ -395,12 +402,6 @@ class Host:
             self.post(daemon, TimerFired(key))
 
         daemon.timers[key] = self._engine.after(max(1, after_ms), fire)
-
-    def _fence(self, daemon: Daemon, action: FenceNode) -> None:
-        def answer(event: FenceEnded) -> None:
-            self.post(daemon, event)
-
-        self._power.fence(self.node, daemon.incarnation, action, answer)
 
     def _saved(self, daemon: Daemon, event: StateSaved) -> None:
         self.post(daemon, event)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from domains.model import NodeId
-from rgmgr.core.actions import FenceNode
-from rgmgr.core.events import FenceEnded
-from rgmgr.core.spec import FenceVerb
+from rgmgr.core.actions import FenceNode, PathTarget, SwitchOn, TestPaths
+from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
+from rgmgr.core.model import FencePath, PathState
 from rgmgr.sim.engine import Dice, Engine, chance
 from rgmgr.sim.pace import Pace
 
@@ -48,6 +48,7 @@ class Power:
     cut_ways: dict[tuple[NodeId, NodeId], None] = field(default_factory=dict)  # by, victim
     is_alive: Callable[[NodeId, int], bool] = lambda _node, _incarnation: True
     lied: Callable[[NodeId], None] = lambda _node: None
+    is_on: Callable[[NodeId], bool] = lambda _node: True
     pace: Pace | None = None  # None: the dice say how long it takes
 
     def mend(self, node: NodeId) -> None:
@@ -126,11 +127,46 @@ class Power:
             if not (goes_on or self.is_alive(by, incarnation)):
                 return
             self.switch_off(action.node, "fenced")
-            if action.verb is FenceVerb.REBOOT:
-                delay_ms = self.dice.randint(*BOOT_AFTER_MS)
-                self.engine.after(delay_ms, lambda: self.switch_on(action.node))
 
         self.engine.after(delay_ms, switch)
+
+    def restore(
+        self,
+        by: NodeId,
+        incarnation: int,
+        action: SwitchOn,
+        answer: Callable[[SwitchOnEnded], None],
+    ) -> None:
+        """Switch on again; one that is begun may end although its daemon has died meanwhile."""
+        goes_on = chance(self.dice, 0.5)
+
+        def switch() -> None:
+            if not (goes_on or self.is_alive(by, incarnation)):
+                return
+            fault = "" if self._obeys(by, action.node) else "agent exited with 1"
+            if not fault:
+                self.switch_on(action.node)
+            answer(SwitchOnEnded(node=action.node, victim=action.victim, fault=fault))
+
+        self.engine.after(self.dice.randint(*BOOT_AFTER_MS), switch)
+
+    def test(self, by: NodeId, action: TestPaths, answer: Callable[[TestEnded], None]) -> None:
+        """Tell which devices answer, and whether they call a running member off."""
+
+        def look() -> None:
+            answer(TestEnded(tuple(self._path(by, target) for target in action.targets)))
+
+        self.engine.after(self.dice.randint(20, action.timeout_ms), look)
+
+    def _obeys(self, by: NodeId, node: NodeId) -> bool:
+        is_reached = by not in self.cut_off and (by, node) not in self.cut_ways
+        return is_reached and self.devices.get(node, Device.GOOD) is Device.GOOD
+
+    def _path(self, by: NodeId, target: PathTarget) -> FencePath:
+        state = PathState.WORKS if self._obeys(by, target.node) else PathState.FAILS
+        if state is PathState.WORKS and target.is_member and not self.is_on(target.node):
+            state = PathState.LIES
+        return FencePath(node=target.node, method=0, step=0, device="pdu", state=state)
 
     def _answer_in(
         self,
@@ -152,4 +188,5 @@ def _ended(action: FenceNode, detail: str, *, is_confirmed: bool) -> FenceEnded:
         attempt=action.attempt,
         is_confirmed=is_confirmed,
         detail=detail,
+        switched_off=action.methods[0] if is_confirmed and action.methods else (),
     )

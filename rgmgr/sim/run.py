@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import Verb
+from rgmgr.core.messages import FenceOrder, Verb
 from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because, may_run
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.tree import start_order
 from rgmgr.sim.draw import draw_script, is_calm
-from rgmgr.sim.faults import Ask, Fault, Script
+from rgmgr.sim.faults import Ask, AskFence, Fault, Script
 from rgmgr.sim.host import Host
 from rgmgr.sim.systemd import Phase, active_services
 from rgmgr.sim.trace import Trace
@@ -220,6 +220,15 @@ def _operate(world: World) -> None:
     if daemon is None or not daemon.state.local.is_installed or world.watch.open_wishes():
         return
     cluster = daemon.state.cluster
+    for node, record in cluster.nodes.items():
+        if record.withheld:
+            order = AskFence(
+                at_ms=world.engine.now_ms,
+                node=min(world.hosts),
+                order=FenceOrder.FENCE,
+                victim=node,
+            )
+            world.ask(order)
     for name, service in cluster.services.items():
         if service.state not in (ServiceState.FAILED, ServiceState.STOPPED):
             continue

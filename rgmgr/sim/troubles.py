@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, Verb
+from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, FenceOrder, Verb
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.tree import start_order
 from rgmgr.sim.disk import DiskMood
@@ -19,6 +19,7 @@ from rgmgr.sim.engine import Dice, chance
 from rgmgr.sim.faults import (
     Ambush,
     Ask,
+    AskFence,
     ClockJump,
     ConfigChange,
     CorosyncCrash,
@@ -171,6 +172,12 @@ def _slow_disk(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
     return SlowDisk(
         at_ms=at_ms, node=draw_node(rolls, spec), delay_ms=delay_ms, for_ms=draw_span(rolls)
     )
+
+
+def _ask_fence(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
+    order = rolls.choice(tuple(FenceOrder))
+    node, victim = draw_node(rolls, spec), draw_node(rolls, spec)
+    return AskFence(at_ms=at_ms, node=node, order=order, victim=victim)
 
 
 def draw_ask(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Ask:
@@ -415,5 +422,6 @@ MAKERS: tuple[tuple[int, Maker], ...] = (
     (2, _disk_trouble),
     (4, draw_config_change),
     (10, draw_ask),
+    (4, _ask_fence),
     (10, _ambush),
 )

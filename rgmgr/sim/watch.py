@@ -26,6 +26,7 @@ from rgmgr.core.events import Delivered, Event, ViewChanged
 from rgmgr.core.invariants import check_cluster, check_fence
 from rgmgr.core.local import State
 from rgmgr.core.messages import (
+    FenceRequest,
     Goodbye,
     Hello,
     Install,
@@ -87,6 +88,7 @@ class Watch:
         self._agreed: dict[tuple[int, int], tuple[NodeId, ClusterState]] = {}
         self.excuses = Excuses()
         self._damaged_ms = -1
+        self._fence_numbers: set[int] = set()
         self._kept_installs: list[Install] = []  # so that no id() is used twice
         self.jury = Jury(engine, self._active, self.excuses, self.violate)
 
@@ -145,10 +147,12 @@ class Watch:
             if wish.incarnation == daemon.incarnation and wish.answer is None:
                 wish.is_lost, wish.ended_ms = True, self._engine.now_ms
 
-    def asked(self, host: Host, request: Request) -> None:
+    def asked(self, host: Host, request: Request | FenceRequest) -> None:
         """See `Observer`."""
         daemon = host.daemon
-        if daemon is not None:
+        if isinstance(request, FenceRequest):
+            self._fence_numbers.add(request.number)
+        elif daemon is not None:
             self.wishes.append(Wish(request, daemon.incarnation, self._engine.now_ms))
 
     def stepped(self, host: Host, event: Event, before: State) -> None:
@@ -293,6 +297,8 @@ class Watch:
                 wish.answer, wish.ended_ms = action.answer, now_ms
                 self._check_done(host, wish)
                 return
+        if action.number in self._fence_numbers:
+            return
         self.violate("answers", f"{self.name(host.node)} answers {action.number}, never asked")
 
     def _check_done(self, host: Host, wish: Wish) -> None:

@@ -8,6 +8,7 @@ from rgmgr.core.spec import ClusterSpec
 from rgmgr.sim.faults import (
     Ambush,
     Ask,
+    AskFence,
     ClockJump,
     ConfigChange,
     CorosyncCrash,
@@ -58,6 +59,9 @@ def in_words(fault: Fault, spec: ClusterSpec) -> str:
         case Ask(verb=verb, service=service, target=target):
             to = f" to {name(target)}" if target else ""
             words = f"an operator asks {name(fault.node)}: {verb.value} {service}{to}"
+        case AskFence(order=order, victim=victim_id):
+            asked = f"an operator asks {name(fault.node)}: fence {order.value}"
+            words = f"{asked} {name(victim_id)}"
         case ConfigChange():
             words = _edit_in_words(fault, spec)
         case Ambush(moment=moment, strike=strike):

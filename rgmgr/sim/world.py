@@ -11,12 +11,12 @@ from functools import partial
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.events import Shutdown
-from rgmgr.core.messages import Request
+from rgmgr.core.messages import FenceOrder, FenceRequest, Request
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.sim.bus import Bus
 from rgmgr.sim.edits import Edit, edited
 from rgmgr.sim.engine import Dice, Engine, dice
-from rgmgr.sim.faults import Ambush, Ask, ConfigChange, Fault, Moment, Script
+from rgmgr.sim.faults import Ambush, Ask, AskFence, ConfigChange, Fault, Moment, Script
 from rgmgr.sim.happen import happen
 from rgmgr.sim.host import Host
 from rgmgr.sim.overstay import Overstay
@@ -52,6 +52,7 @@ class World:
         self.power = Power(self.engine, self._dice, self._cut_power, self.switch_on)
         self.power.is_alive = self._is_alive
         self.power.lied = self._lied
+        self.power.is_on = lambda node: self.hosts[node].is_on
         self.hosts = {node: self._make_host(node) for node in nodes}
         Overstay(
             engine=self.engine,
@@ -171,6 +172,20 @@ class World:
             )
         )
 
+    def pass_on_fence(self, fault: AskFence) -> None:
+        """Take an operator's word about fencing to the daemon; who has looked does not lie."""
+        if fault.order is FenceOrder.ACK and self.hosts[fault.victim].is_on:
+            return
+        self._request_number += 1
+        self.hosts[fault.node].ask(
+            FenceRequest(
+                number=self._request_number,
+                order=fault.order,
+                node=fault.victim,
+                by="an operator",
+            )
+        )
+
     # The configuration.
 
     def change_config(self, fault: ConfigChange) -> None:
@@ -230,6 +245,6 @@ class World:
                 host.start_corosync(host.boots)
             self.start_again(host)
 
-    def ask(self, request: Ask) -> None:
+    def ask(self, request: Ask | AskFence) -> None:
         """Let an operator ask now."""
         self._happen(request)

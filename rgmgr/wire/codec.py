@@ -27,6 +27,7 @@ from rgmgr.core.messages import (
     ConfigProposed,
     FenceDue,
     FenceFailed,
+    FenceRequest,
     Goodbye,
     GraceExpired,
     Hello,
@@ -36,6 +37,8 @@ from rgmgr.core.messages import (
     Message,
     NodeFenced,
     Operation,
+    PathsTested,
+    PowerRestored,
     Request,
     ServiceFailed,
     ServiceStarted,
@@ -79,6 +82,9 @@ _TAG_BY_BODY: Final[dict[type[Body], int]] = {
     Leaving: 12,
     Goodbye: 13,
     ConfigProposed: 14,
+    FenceRequest: 15,
+    PowerRestored: 16,
+    PathsTested: 17,
 }
 _MAY_BE_IGNORED: Final = (Ack, Tick)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from domains.model import NodeId
 from rgmgr.adapters.fencing import FenceRunner
-from rgmgr.core.actions import FenceNode, Severity
-from rgmgr.core.events import FenceEnded
-from rgmgr.core.spec import FenceDevice, FenceStep, FenceVerb
+from rgmgr.core.actions import FenceNode, PathTarget, Severity, SwitchOn, TestPaths
+from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
+from rgmgr.core.spec import FenceDevice, FenceStep
 
 LONG_MS = 20_000
 
@@ -33,15 +33,31 @@ class Lab:
         self.secrets = path / "secrets"
         self.secrets.mkdir(mode=0o700)
         self.ended: list[FenceEnded] = []
+        self.restored: list[SwitchOnEnded] = []
+        self.tested: list[TestEnded] = []
+        self.reachable: set[str] = set()
         self.notes: list[tuple[str, dict[str, str | int]]] = []
         self.severities: dict[str, Severity] = {}
         self.runner = FenceRunner(
-            self.ended.append,
+            self.emit,
             self.note,
+            reaches=self.reaches,
             secrets_dir=self.secrets,
             agent_paths=(path,),
             power_on_pause_ms=1,
         )
+
+    def emit(self, event: FenceEnded | SwitchOnEnded | TestEnded) -> None:
+        match event:
+            case FenceEnded():
+                self.ended.append(event)
+            case SwitchOnEnded():
+                self.restored.append(event)
+            case TestEnded():
+                self.tested.append(event)
+
+    async def reaches(self, address: str) -> bool:
+        return address in self.reachable
 
     def note(self, event: str, severity: Severity = Severity.INFO, /, **fields: str | int) -> None:
         self.notes.append((event, fields))
@@ -84,14 +100,12 @@ def action(
     devices: tuple[FenceDevice, ...],
     node: int = 2,
     timeout_ms: int = LONG_MS,
-    verb: FenceVerb = FenceVerb.OFF,
 ) -> FenceNode:
     return FenceNode(
         node=NodeId(node),
         node_name=f"node{node}",
         victim=7,
         attempt=3,
-        verb=verb,
         methods=methods,
         devices={entry.name: entry for entry in devices},
         timeout_ms=timeout_ms,
@@ -106,10 +120,31 @@ def single(agent: str = "fence_x", *, timeout_ms: int = LONG_MS, **options: str)
 def run(lab: Lab, *actions: FenceNode) -> list[FenceEnded]:
     async def fence() -> None:
         await asyncio.gather(*(lab.runner.start(each) for each in actions))
-        await lab.runner.power_on_finished()
 
     asyncio.run(fence())
     return lab.ended
+
+
+def on_again(fenced: FenceNode, steps: tuple[FenceStep, ...]) -> SwitchOn:
+    return SwitchOn(
+        node=fenced.node,
+        node_name=fenced.node_name,
+        victim=fenced.victim,
+        steps=steps,
+        devices=fenced.devices,
+        timeout_ms=fenced.timeout_ms,
+    )
+
+
+def probe(*fenced: FenceNode, is_member: bool = True, timeout_ms: int = LONG_MS) -> TestPaths:
+    targets = tuple(
+        PathTarget(
+            node=each.node, node_name=each.node_name, is_member=is_member, methods=each.methods
+        )
+        for each in fenced
+    )
+    devices = {name: entry for each in fenced for name, entry in each.devices.items()}
+    return TestPaths(targets=targets, devices=devices, timeout_ms=timeout_ms)
 
 
 def line_of(path: Path) -> str:

@@ -4,7 +4,7 @@
 Owns the simulator process and the folder with its power state. The board switches nothing but a
 file: `power` holds 1 or 0, `commands` one line for each command that the board has carried out,
 `stuck` names the state whose command it accepts and ignores, `late` holds the seconds after which
-commands take effect.
+commands take effect, `deaf` says that the operating system hangs.
 """
 
 import os
@@ -58,6 +58,7 @@ if [ "$verb" = get ]; then
 fi
 [ "$verb" = set ] || exit 1
 echo "$*" >>commands
+[ "$1" = shutdown ] && { [ -e deaf ] || echo 0 >power; }
 [ "$1" = power ] || exit 0
 grep -qsx "$2" stuck && exit 0
 if [ -e late ]; then
@@ -69,7 +70,7 @@ exit 0
 """
 
 
-def _free_udp_port() -> int:
+def free_udp_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -81,7 +82,7 @@ class IpmiPeer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = _free_udp_port()
+        self.port = free_udp_port()
         program = shutil.which("ipmi_sim")
         assert program, "ipmi_sim is not installed; run 'apt-get install openipmi ipmitool'"
         (folder / "state").mkdir()
@@ -123,6 +124,10 @@ class IpmiPeer:
 
     def obey_late(self, seconds: float) -> None:
         (self.folder / "late").write_text(f"{seconds}\n")
+
+    def ignore_shutdown(self) -> None:
+        """Play an operating system that hangs: it never heeds the power button."""
+        (self.folder / "deaf").touch()
 
     def fall_silent(self) -> None:
         os.kill(self._process.pid, signal.SIGSTOP)

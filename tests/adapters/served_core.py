@@ -15,7 +15,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.adapters.bus import Bus, Signal, match_signal
 from rgmgr.adapters.dbus_api import Api
 from rgmgr.core.actions import Answer, Reply
-from rgmgr.core.messages import Verb
+from rgmgr.core.messages import FenceOrder, Verb
 from rgmgr.errors import BusError
 from rgmgr.links import CorosyncView
 from rgmgr.view import Status
@@ -40,6 +40,7 @@ class Core:
     reply: Reply | Exception = DONE
     told: tuple[bytes, str] | None = None
     asked: list[tuple[Verb, ServiceName, NodeId | None]] = field(default_factory=list)
+    asked_fence: list[tuple[FenceOrder, NodeId | None, str, str]] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     finished: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -50,6 +51,12 @@ class Core:
         self.asked.append((verb, service, target))
         await self.gate.wait()
         self.finished.set()
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        return self.reply
+
+    async def ask_fence(self, order: FenceOrder, node: NodeId | None, name: str, by: str) -> Reply:
+        self.asked_fence.append((order, node, name, by))
         if isinstance(self.reply, Exception):
             raise self.reply
         return self.reply
@@ -84,7 +91,14 @@ async def world(folder: Path) -> AsyncIterator[World]:
         server, client = await Bus.connect(bus.address), await Bus.connect(bus.address)
         signals: asyncio.Queue[Signal] = asyncio.Queue()
         core = Core()
-        api = Api(server, core.ask, core.current, core.present, corosync=core.current_corosync)
+        api = Api(
+            server,
+            core.ask,
+            core.ask_fence,
+            core.current,
+            core.present,
+            corosync=core.current_corosync,
+        )
         await api.start()
         client.on_signal(signals.put_nowait)
         await client.add_match(match_signal(sender="org.rgmgr"))

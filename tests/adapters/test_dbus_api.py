@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from rgmgr.adapters.bus import Bus
 from rgmgr.adapters.dbus_api import REQUESTS_MAX, Api, escape, node_path, service_path
 from rgmgr.core.actions import Answer, Reply
-from rgmgr.core.messages import Verb
+from rgmgr.core.messages import FenceOrder, Verb
 from rgmgr.errors import BusError
 from rgmgr.links import LinkView, from_properties, properties, seen
 from rgmgr.view import decode_status
@@ -351,7 +352,7 @@ def test_publishing_on_a_lost_bus_does_nothing(tmp_path: Path) -> None:
         async with asyncio.timeout(20), private_bus(tmp_path) as bus:
             server = await Bus.connect(bus.address)
             core = Core()
-            api = Api(server, core.ask, core.current, core.present)
+            api = Api(server, core.ask, core.ask_fence, core.current, core.present)
             await api.start()
 
             await bus.kill()
@@ -365,8 +366,9 @@ def test_publishing_on_a_lost_bus_does_nothing(tmp_path: Path) -> None:
 def test_a_second_daemon_does_not_get_the_name(tmp_path: Path) -> None:
     async def scenario(there: World) -> None:
         second = await Bus.connect(there.address)
+        core = there.core
         with pytest.raises(BusError, match="taken"):
-            await Api(second, there.core.ask, there.core.current, there.core.present).start()
+            await Api(second, core.ask, core.ask_fence, core.current, core.present).start()
         await second.close()
 
     run(tmp_path, scenario)
@@ -386,3 +388,38 @@ def test_paths_are_escaped_as_systemd_does() -> None:
     assert escape("a_b") == "a_5fb"
     assert escape("é") == "_c3_a9"
     assert escape("") == "_"
+
+
+def test_a_request_about_fencing_says_who_asked(tmp_path: Path) -> None:
+    async def scenario(there: World) -> None:
+        there.core.reply = Reply(number=1, answer=Answer.DONE, text="fenced", owner=None)
+        asked = ["off", "node2", "ali\x1bce"]
+        answer = await there.client.call(*MANAGER, "Fence", "sss", asked)
+        everywhere = await there.client.call(*MANAGER, "Fence", "sss", ["test", "", ""])
+
+        by = f"alice (uid {os.geteuid()}) on node1"
+        nobody = f"somebody (uid {os.geteuid()}) on node1"
+        assert answer == everywhere == [0, "fenced"]
+        assert there.core.asked_fence == [
+            (FenceOrder.OFF, NODE2, "node2", by),
+            (FenceOrder.TEST, None, "", nobody),
+        ]
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("order", "node", "name"),
+    [("shoot", "node2", "InvalidVerb"), ("fence", "node9", "UnknownNode")],
+)
+def test_a_wrong_request_about_fencing_is_refused(
+    tmp_path: Path, order: str, node: str, name: str
+) -> None:
+    async def scenario(there: World) -> None:
+        call = there.client.call(*MANAGER, "Fence", "sss", [order, node, "alice"])
+        found, _ = await refused(call)
+
+        assert found == name
+        assert there.core.asked_fence == []
+
+    run(tmp_path, scenario)

@@ -42,6 +42,13 @@ NOBODY = 65534
 OPERATORS, READERS = "operator", "games"  # groups that every Debian has, in place of ours
 
 
+async def _serve(server: Bus, core: Core) -> None:
+    api = Api(
+        server, core.ask, core.ask_fence, core.current, core.present, operator_group=OPERATORS
+    )
+    await api.start()
+
+
 async def _busctl(bus: PrivateBus, uid: int, groups: list[int], *arguments: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         "busctl",
@@ -80,7 +87,7 @@ def test_the_policy_lets_readers_read_and_operators_operate(
         await bus.start()
         server = await Bus.connect(bus.address)
         core = Core(told=(b"state", "around"))
-        await Api(server, core.ask, core.current, core.present, operator_group=OPERATORS).start()
+        await _serve(server, core)
         try:
             read, _ = await _busctl(bus, NOBODY, gids, "Status")
             read_present, _ = await _busctl(bus, NOBODY, gids, "Present")
@@ -113,7 +120,7 @@ def test_the_daemon_refuses_by_itself_when_the_bus_lets_everybody_in() -> None:
         await bus.start()
         server = await Bus.connect(bus.address)
         core = Core()
-        await Api(server, core.ask, core.current, core.present, operator_group=OPERATORS).start()
+        await _serve(server, core)
         try:
             code, output = await _busctl(bus, NOBODY, [], "Request", "sss", "stop", "web", "")
         finally:

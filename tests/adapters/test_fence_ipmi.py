@@ -175,6 +175,23 @@ def test_a_late_off_within_the_time_is_a_success(board: IpmiPeer) -> None:
     assert (ended.returncode, board.power, board.commands) == (0, "off", ["power 0"])
 
 
+def test_off_is_cold_unless_a_graceful_one_was_asked_for(board: IpmiPeer) -> None:
+    ended = ask(board, "off", graceful="5")
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "Success: Powered OFF\n", "")
+    assert (board.power, board.commands) == ("off", ["shutdown 1"])
+
+
+def test_a_node_that_does_not_shut_down_in_time_loses_its_power(board: IpmiPeer) -> None:
+    board.ignore_shutdown()
+
+    ended = ask(board, "off", graceful="0.5")
+
+    assert (ended.returncode, ended.stdout) == (0, "Success: Powered OFF\n")
+    assert "still reads on 0.5 s after it was asked to shut down; the power is cut" in ended.stderr
+    assert (board.power, board.commands) == ("off", ["shutdown 1", "power 0"])
+
+
 def test_delay_comes_before_off_and_not_before_status(board: IpmiPeer) -> None:
     started = time.monotonic()
     ask(board, "status", delay="5")

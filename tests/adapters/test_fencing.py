@@ -7,6 +7,7 @@ import base64
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,15 +24,17 @@ def lab(tmp_path: Path) -> Lab:
 
 def test_exit_status_0_of_off_is_a_confirmation(lab: Lab) -> None:
     lab.agent("fence_x", "echo 'Success: Powered OFF'")
-    assert run(lab, single()) == [
-        FenceEnded(
-            node=NodeId(2),
-            victim=7,
-            attempt=3,
-            is_confirmed=True,
-            detail="method 1: d: Success: Powered OFF",
-        )
-    ]
+    before_s = int(time.time())
+    (ended,) = run(lab, single())
+    assert replace(ended, wall_s=0) == FenceEnded(
+        node=NodeId(2),
+        victim=7,
+        attempt=3,
+        is_confirmed=True,
+        detail="method 1: d: Success: Powered OFF",
+        switched_off=(step("d"),),
+    )
+    assert before_s <= ended.wall_s <= time.time()
 
 
 @pytest.mark.parametrize("status", [1, 2, 3, 255])
@@ -180,7 +183,7 @@ def test_an_agent_that_cannot_be_executed_is_a_failure(lab: Lab) -> None:
 def test_no_methods_and_unknown_devices_confirm_nothing(lab: Lab) -> None:
     run(lab, action(devices=()), action((), devices=()), action((step("d"),), devices=()))
     assert [(ended.is_confirmed, ended.detail) for ended in lab.ended] == [
-        (False, "no fence method is configured for this node"),
+        (False, "no fence method is configured for this node, or none can be trusted"),
         (False, "method 1: has no device"),
         (False, "method 1: d: no such fence device is configured"),
     ]

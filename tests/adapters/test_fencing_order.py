@@ -6,14 +6,28 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from domains.model import NodeId
-from rgmgr.core.actions import Severity
-from rgmgr.core.spec import FenceVerb
-from tests.adapters.fencing_bench import Lab, action, appearing, device, is_gone, run, single, step
+from rgmgr.core.actions import FenceNode, Severity, TestPaths
+from rgmgr.core.events import SwitchOnEnded, TestEnded
+from rgmgr.core.model import PathState, ProofKind
+from rgmgr.core.spec import FenceStep
+from tests.adapters.fencing_bench import (
+    Lab,
+    action,
+    appearing,
+    device,
+    is_gone,
+    on_again,
+    probe,
+    run,
+    single,
+    step,
+)
 
 
 @pytest.fixture
@@ -21,53 +35,141 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
 
 
-def test_reboot_switches_on_what_was_switched_off_after_the_answer(lab: Lab) -> None:
+def switch_on(lab: Lab, fenced: FenceNode, *steps: FenceStep) -> SwitchOnEnded:
+    async def work() -> None:
+        await lab.runner.switch_on(on_again(fenced, steps))
+
+    asyncio.run(work())
+    (ended,) = lab.restored
+    return ended
+
+
+def test_what_was_switched_off_is_named_also_of_a_method_that_failed(lab: Lab) -> None:
     lab.recorder("fence_ok")
     lab.recorder("fence_bad", "exit 1")
     devices = (device("a", "fence_ok"), device("b", "fence_bad"), device("c", "fence_ok"))
     methods = ((step("a", plug="1"), step("b")), (step("c", plug="2"),))
-    run(lab, action(*methods, devices=devices, verb=FenceVerb.REBOOT))
-    assert lab.calls()[-2:] == ["fence_ok on 1", "fence_ok on 2"]
-    assert lab.events() == ["fence.power_restored", "fence.power_restored"]
-    assert len(lab.ended) == 1
+    (ended,) = run(lab, action(*methods, devices=devices))
+
+    assert ended.switched_off == (step("a", plug="1"), step("c", plug="2"))
+    assert lab.calls() == ["fence_ok off 1", "fence_bad off ", "fence_ok off 2"]
 
 
-def test_a_failing_power_on_is_tried_again_and_decides_nothing(lab: Lab) -> None:
-    lab.recorder("fence_x", "[ $action = off ]")
-    devices = (device("d", "fence_x"),)
-    (ended,) = run(lab, action((step("d"),), devices=devices, verb=FenceVerb.REBOOT))
-    assert ended.is_confirmed
-    assert lab.calls() == ["fence_x off ", *["fence_x on "] * 3]
-    assert lab.events() == ["fence.power_on_failed"]
-    assert lab.severities["fence.power_on_failed"] is Severity.WARNING
+def test_every_device_is_switched_on_again(lab: Lab) -> None:
+    lab.recorder("fence_ok")
+    fenced = action(devices=(device("a", "fence_ok"), device("b", "fence_ok")))
+    ended = switch_on(lab, fenced, step("a", plug="1"), step("b", plug="2"))
+
+    assert (ended.node, ended.victim, ended.fault) == (fenced.node, fenced.victim, "")
+    assert lab.calls() == ["fence_ok on 1", "fence_ok on 2"]
+
+
+def test_a_failing_power_on_is_tried_again(lab: Lab) -> None:
+    lab.recorder("fence_x", "echo no >&2; exit 1")
+    ended = switch_on(lab, single(), step("d"))
+
+    assert lab.calls() == ["fence_x on "] * 3
+    assert ended.fault == "d: on failed with exit status 1: no"
 
 
 def test_a_power_on_that_cannot_be_tried_is_told(lab: Lab) -> None:
-    lab.agent("fence_x", 'rm "$0"')
-    devices = (device("d", "fence_x"),)
-    (ended,) = run(lab, action((step("d"),), devices=devices, verb=FenceVerb.REBOOT))
-    assert ended.is_confirmed
-    (event, fields) = lab.notes[-1]
-    assert event == "fence.power_on_failed"
-    assert "fence agent 'fence_x' was not found" in str(fields["reason"])
+    ended = switch_on(lab, single(), step("d"))
+    assert "fence agent 'fence_x' was not found" in ended.fault
 
 
-def test_nothing_is_switched_on_while_an_off_may_still_arrive(lab: Lab) -> None:
+def test_nothing_is_to_be_switched_on_while_an_off_may_still_arrive(lab: Lab) -> None:
     lab.recorder("fence_x", "[ $action = status ] && exit 2; exec sleep 60")
     devices = (device("d", "fence_x"),)
-    (ended,) = run(
-        lab, action((step("d"),), devices=devices, timeout_ms=600, verb=FenceVerb.REBOOT)
-    )
+    (ended,) = run(lab, action((step("d"),), devices=devices, timeout_ms=600))
+
     assert ended.is_confirmed
-    assert "fence_x on " not in lab.calls()
+    assert ended.switched_off == ()
     assert lab.events() == ["fence.power_on_skipped"]
     assert lab.severities["fence.power_on_skipped"] is Severity.WARNING
 
 
-def test_off_switches_nothing_on(lab: Lab) -> None:
+@pytest.mark.parametrize(
+    ("agents", "kind"),
+    [
+        (("fence_x",), ProofKind.FENCED),
+        (("fence_watchdog",), ProofKind.TIMED),
+        (("fence_meatware",), ProofKind.HUMAN),
+        (("fence_x", "fence_watchdog"), ProofKind.TIMED),
+        (("fence_meatware", "fence_watchdog"), ProofKind.HUMAN),
+    ],
+)
+def test_a_method_proves_as_much_as_its_weakest_device(
+    lab: Lab, agents: tuple[str, ...], kind: ProofKind
+) -> None:
+    devices = tuple(device(agent, agent) for agent in agents)
+    for agent in agents:
+        lab.agent(agent, "exit 0")
+    (ended,) = run(lab, action(tuple(step(agent) for agent in agents), devices=devices))
+
+    assert ended.kind is kind
+
+
+def test_a_tie_is_lost_by_who_sees_none_of_the_addresses(lab: Lab) -> None:
     lab.recorder("fence_x")
-    run(lab, single())
-    assert lab.calls() == ["fence_x off "]
+    tied = replace(single(), tie_breaker=("10.0.0.1", "10.0.0.2"))
+    run(lab, tied)
+    assert lab.calls() == []
+    assert "tie breaker" in lab.ended[0].detail
+
+    lab.reachable.add("10.0.0.2")
+    run(lab, tied)
+    assert [ended.is_confirmed for ended in lab.ended] == [False, True]
+
+
+def found(lab: Lab, tested: TestPaths) -> list[tuple[PathState, str]]:
+    async def work() -> None:
+        await lab.runner.test(tested)
+
+    asyncio.run(work())
+    return [(path.state, path.detail) for path in lab.tested[-1].paths]
+
+
+def test_a_path_works_when_its_plug_reads_on_and_nothing_is_switched(lab: Lab) -> None:
+    lab.recorder("fence_x")
+    assert found(lab, probe(single())) == [(PathState.WORKS, "")]
+    assert lab.calls() == ["fence_x status "]
+
+
+def test_a_plug_of_a_member_that_reads_off_is_a_lie_and_of_a_dead_node_is_not(lab: Lab) -> None:
+    lab.recorder("fence_x", "exit 2")
+    ((state, detail),) = found(lab, probe(single()))
+    assert (state, "right plug" in detail) == (PathState.LIES, True)
+    assert found(lab, probe(single(), is_member=False)) == [(PathState.WORKS, "")]
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [("echo refused >&2; exit 1", "refused"), ("exec sleep 60", "no answer in time")],
+)
+def test_a_device_that_does_not_answer_fails_its_test(lab: Lab, body: str, word: str) -> None:
+    lab.agent("fence_x", body)
+    ((state, detail),) = found(lab, probe(single(), timeout_ms=300))
+    assert (state, word in detail) == (PathState.FAILS, True)
+
+
+def test_an_agent_that_is_not_installed_fails_its_test(lab: Lab) -> None:
+    ((state, detail),) = found(lab, probe(single()))
+    assert (state, "not found" in detail) == (PathState.FAILS, True)
+
+
+def test_a_test_gives_way_to_a_fence(lab: Lab) -> None:
+    """A dead device would hold the fence up for the whole time limit of the test."""
+    lab.recorder("fence_x", '[ $action = off ] || { echo begun > "$HERE/begun"; exec sleep 60; }')
+
+    async def work() -> None:
+        test = lab.runner.test(probe(single()))
+        await appearing(lab.path / "begun")
+        await lab.runner.start(single())
+        await test
+
+    asyncio.run(work())
+    assert [ended.is_confirmed for ended in lab.ended] == [True]
+    assert lab.tested == [TestEnded(())]
 
 
 class Gate:
@@ -138,19 +240,17 @@ def test_a_fence_is_called_off_only_before_its_agent_has_begun(lab: Lab, gate: G
 
 def test_a_node_that_is_fenced_again_is_not_switched_on(lab: Lab, gate: Gate) -> None:
     lab.recorder("fence_x", f"[ $action = off ] || {{ {AT_THE_GATE} exit 1; }}")
-    devices = (device("d", "fence_x"),)
 
     async def fence() -> None:
-        await lab.runner.start(action((step("d"),), devices=devices, verb=FenceVerb.REBOOT))
+        on = lab.runner.switch_on(on_again(single(), (step("d"),)))
         await appearing(lab.path / "begun")
-        again = lab.runner.start(action((step("d"),), devices=devices))
+        again = lab.runner.start(single())
         gate.open()
-        await again
-        await lab.runner.power_on_finished()
+        await asyncio.wait([again, on])
 
     asyncio.run(fence())
-    assert lab.calls() == ["fence_x off ", "fence_x on ", "fence_x off "]
-    assert [ended.is_confirmed for ended in lab.ended] == [True, True]
+    assert lab.calls() == ["fence_x on ", "fence_x off "]
+    assert lab.restored == []
 
 
 def test_closing_kills_agents_and_tells_nothing(lab: Lab) -> None:

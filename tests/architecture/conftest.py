@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("benchmarks", "domains", "rgmgr", "tests", "tools")
+FOLDERS = ("benchmarks", "domains", "fence_agents", "rgmgr", "tests", "tools")
 EXECUTABLES = ("fence_agents/fence_*", "systemd/rgmgr-ip")
 
 

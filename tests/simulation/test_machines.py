@@ -6,7 +6,14 @@ from __future__ import annotations
 import pytest
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.actions import FenceNode, StartResource, StopResource
+from rgmgr.core.actions import (
+    FenceNode,
+    PathTarget,
+    StartResource,
+    StopResource,
+    SwitchOn,
+    TestPaths,
+)
 from rgmgr.core.events import (
     FenceEnded,
     ResourceFailed,
@@ -15,9 +22,11 @@ from rgmgr.core.events import (
     ResourceStopFailed,
     ResourceStopped,
     StateSaved,
+    SwitchOnEnded,
+    TestEnded,
 )
-from rgmgr.core.model import ClusterState
-from rgmgr.core.spec import FenceVerb, ResourceName, ResourceSpec
+from rgmgr.core.model import ClusterState, PathState
+from rgmgr.core.spec import ResourceName, ResourceSpec
 from rgmgr.sim.disk import Disk
 from rgmgr.sim.draw import draw_spec
 from rgmgr.sim.engine import Engine, dice
@@ -167,6 +176,8 @@ class Rack:
         self.off_ms: list[int] = []
         self.on_ms: list[int] = []
         self.answers: list[tuple[int, FenceEnded]] = []
+        self.restored: list[SwitchOnEnded] = []
+        self.tests: list[TestEnded] = []
         self.power = Power(self.engine, dice(seed, "test"), self._off, self._on)
         self.power.devices[N2] = device
 
@@ -177,12 +188,17 @@ class Rack:
     def _on(self, _node: NodeId) -> None:
         self.on_ms.append(self.engine.now_ms)
 
-    def fence(self, verb: FenceVerb = FenceVerb.OFF) -> None:
+    def fence(self) -> None:
         action = FenceNode(
-            node=N2, node_name="node2", victim=3, attempt=1, verb=verb, methods=(), timeout_ms=2_000
+            node=N2, node_name="node2", victim=3, attempt=1, methods=(), timeout_ms=2_000
         )
         self.power.fence(N1, 99, action, self._answer)
         self.engine.run_until(30_000)
+
+    def restore(self) -> None:
+        action = SwitchOn(node=N2, node_name="node2", victim=3, steps=(), timeout_ms=2_000)
+        self.power.restore(N1, 99, action, self.restored.append)
+        self.engine.run_until(60_000)
 
     def _answer(self, event: FenceEnded) -> None:
         self.answers.append((self.engine.now_ms, event))
@@ -199,11 +215,41 @@ def test_a_confirmed_fence_was_carried_out_before_it_was_confirmed(seed: int) ->
     assert (event.victim, event.attempt) == (3, 1)
 
 
-def test_a_reboot_switches_on_again() -> None:
+def test_what_is_off_is_switched_on_when_asked() -> None:
     rack = Rack(1, Device.GOOD)
-    rack.fence(FenceVerb.REBOOT)
+    rack.fence()
+    rack.restore()
 
     assert rack.on_ms[0] > rack.off_ms[0]
+    assert [event.fault for event in rack.restored] == [""]
+
+
+def test_a_device_that_denies_switches_off_and_confirms_nothing() -> None:
+    rack = Rack(1, Device.DENIES)
+    rack.fence()
+
+    [(_, event)] = rack.answers
+    assert not event.is_confirmed
+    assert rack.off_ms != []
+
+
+@pytest.mark.parametrize(
+    ("device", "is_on", "state"),
+    [
+        (Device.GOOD, True, PathState.WORKS),
+        (Device.GOOD, False, PathState.LIES),
+        (Device.HANGS, True, PathState.FAILS),
+    ],
+)
+def test_a_test_tells_how_a_device_is(device: Device, is_on: bool, state: PathState) -> None:  # noqa: FBT001
+    rack = Rack(1, device)
+    rack.power.is_on = lambda _node: is_on
+    target = PathTarget(node=N2, node_name="node2", is_member=True, methods=())
+    rack.power.test(N1, TestPaths(targets=(target,), timeout_ms=2_000), rack.tests.append)
+    rack.engine.run_until(30_000)
+
+    [ended] = rack.tests
+    assert [path.state for path in ended.paths] == [state]
 
 
 def test_a_late_device_switches_off_after_the_failure_was_reported() -> None:

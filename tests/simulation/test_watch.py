@@ -105,7 +105,7 @@ def test_fencing_a_good_member_or_oneself_is_told(victim: NodeId) -> None:
     world = running_world()
     host, _ = daemon_of(world, N1)
     action = FenceNode(
-        node=victim, node_name="it", victim=1, attempt=1, verb=FenceVerb.OFF, methods=(),
+        node=victim, node_name="it", victim=1, attempt=1, methods=(),
         timeout_ms=1_000,
     )  # fmt: skip
 

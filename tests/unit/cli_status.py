@@ -160,6 +160,10 @@ class FakeDaemon:
             raise self.outcome
         return self.outcome
 
+    def fence(self, order: str, node: str, user: str, timeout_s: float) -> Outcome:
+        assert user
+        return self.request(f"fence {order}", "", node, timeout_s)
+
     @contextlib.contextmanager
     def __call__(self) -> Iterator[FakeDaemon]:
         yield self

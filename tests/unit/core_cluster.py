@@ -19,6 +19,8 @@ from rgmgr.core.actions import (
     SetTimer,
     StartResource,
     StopResource,
+    SwitchOn,
+    TestPaths,
 )
 from rgmgr.core.events import (
     Delivered,
@@ -33,13 +35,23 @@ from rgmgr.core.events import (
     ResourceStopped,
     ServiceProbed,
     StateSaved,
+    SwitchOnEnded,
+    TestEnded,
     TimerFired,
     ViewChanged,
 )
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin, step
-from rgmgr.core.messages import Message, Request, Verb
-from rgmgr.core.model import ClusterState, RingId, Service
+from rgmgr.core.messages import FenceOrder, FenceRequest, Message, Request, Verb
+from rgmgr.core.model import (
+    ClusterState,
+    FenceCase,
+    FencePath,
+    Node,
+    PathState,
+    RingId,
+    Service,
+)
 from rgmgr.core.spec import (
     ClusterSpec,
     FenceDevice,
@@ -107,6 +119,8 @@ class Cluster:
     timers: dict[tuple[NodeId, str], int] = field(default_factory=dict)
     broken_starts: set[tuple[NodeId, str]] = field(default_factory=set)
     broken_stops: set[tuple[NodeId, str]] = field(default_factory=set)
+    auto_restore: bool = True
+    found: dict[tuple[NodeId, NodeId], PathState] = field(default_factory=dict)  # tester, victim
     now_ms: int = 10_000
     ring: int = 0
     lives: int = 0
@@ -196,8 +210,30 @@ class Cluster:
         request = Request(number=number, verb=verb, service=WEB, target=target)
         self.feed(node, Requested(request))
         self.settle()
+        return self.reply(node, number)
+
+    def ask_fence(
+        self, node: NodeId, order: FenceOrder, victim: NodeId | None = None
+    ) -> Reply | None:
+        """Ask about fencing and return the answer, None when there is none yet."""
+        number = len(self.actions) + 1
+        request = FenceRequest(number=number, order=order, node=victim, by="alice", wall_s=77)
+        self.feed(node, Requested(request))
+        self.settle()
+        return self.reply(node, number)
+
+    def reply(self, node: NodeId, number: int) -> Reply | None:
+        """Return the answer to a request, None when there is none yet."""
         replies = [a for n, a in self.actions if n == node and isinstance(a, Reply)]
         return next((r for r in replies if r.number == number), None)
+
+    def node(self, node: NodeId, seen_by: NodeId = N2) -> Node:
+        """Return the record of a node as that one has it."""
+        return self.states[seen_by].cluster.nodes[node]
+
+    def cases(self, seen_by: NodeId = N2) -> tuple[FenceCase, ...]:
+        """Return the history of fencing as that node has it."""
+        return self.states[seen_by].cluster.cases
 
     def service(self, node: NodeId = N2) -> Service:
         """Return the record as this node has it."""
@@ -217,7 +253,7 @@ class Cluster:
             self.feed(node, ServiceProbed(service=service.name, active=active))
         self.feed(node, ProbeFinished())
 
-    def _react(self, node: NodeId, action: Action) -> None:
+    def _react(self, node: NodeId, action: Action) -> None:  # noqa: C901 - one arm per kind
         match action:
             case Multicast(message=message):
                 self.mail.append((node, message))
@@ -227,6 +263,11 @@ class Cluster:
                 self.local.append((node, self._stop(node, action)))
             case FenceNode() if self.auto_fence:
                 self.local.append((node, self.fence_result(action)))
+            case SwitchOn() if self.auto_restore:
+                done = SwitchOnEnded(node=action.node, victim=action.victim, fault="")
+                self.local.append((node, done))
+            case TestPaths():
+                self.local.append((node, self._test(node, action)))
             case SaveState(state=state):
                 self.disks[node] = state
                 self.local.append((node, StateSaved(state.epoch, state.applied)))
@@ -249,6 +290,23 @@ class Cluster:
             attempt=action.attempt,
             is_confirmed=is_confirmed,
             detail="ipmi",
+            switched_off=action.methods[0] if is_confirmed and action.methods else (),
+            wall_s=99,
+        )
+
+    def _test(self, node: NodeId, action: TestPaths) -> TestEnded:
+        return TestEnded(
+            tuple(
+                FencePath(
+                    node=target.node,
+                    method=0,
+                    step=0,
+                    device="ipmi",
+                    state=self.found.get((node, target.node), PathState.WORKS),
+                    detail="",
+                )
+                for target in action.targets
+            )
         )
 
     def _start(self, node: NodeId, action: StartResource) -> Event:

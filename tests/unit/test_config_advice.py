@@ -28,6 +28,7 @@ def test_a_careful_configuration_has_no_warnings() -> None:
         (VALID.replace(', delay = "5"', ', delay = "soon"'), "node"),
         (VALID.replace("plug = 1", "delay = 5"), "node"),
         (VALID + "[fencing]\nunsafe_disabled = true\n", "fencing.unsafe_disabled"),
+        (VALID + "[fencing]\ntest_interval = 0\n", "fencing.test_interval"),
         (VALID + '[fencing.device.spare]\nagent = "fence_x"\n', "fencing.device.spare"),
         (VALID + "[domain.d]\nmembers = { node1 = 1 }\n", "domain.d"),
         (VALID.replace('name = "web"', 'name = "web"\ndomain = "d"') + "[domain.d]\nrestricted = true\nmembers = { node1 = 1 }\n", "domain.d"),
@@ -57,6 +58,24 @@ def test_only_two_nodes_race() -> None:
     third = '[[node]]\nname = "node3"\nfence = [[{ device = "pdu" }]]\n'
 
     assert warnings(read(VALID.replace(', delay = "5"', "") + third)) == ()
+
+
+@pytest.mark.parametrize(
+    "setting", ['delay_by_weight = "5s"', 'delay_random = "5s"', 'tie_breaker = ["ping:10.0.0.1"]']
+)
+def test_two_nodes_of_which_one_waits_do_not_race(setting: str) -> None:
+    raced = VALID.replace(', delay = "5"', "")
+
+    assert warnings(read(raced + f"[fencing]\n{setting}\n")) == ()
+
+
+def test_a_controller_that_loses_power_with_its_node_is_not_enough() -> None:
+    onboard = VALID.replace('"fence_pdu"', '"fence_ipmi"')
+    texts = warnings(read(onboard))
+
+    assert [text.partition(": ")[0] for text in texts] == ["node.node1.fence", "node.node2.fence"]
+    second = onboard.replace("plug = 1 }]]", 'plug = 1 }], [{ device = "pdu", plug = 2 }]]')
+    assert len(warnings(read(second))) == 1
 
 
 def test_nodes_without_any_method_race_as_well() -> None:

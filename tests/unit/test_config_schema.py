@@ -62,6 +62,8 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
         )
         + '[fencing]\npost_fail_delay = "1s"\npost_join_delay = 2\ntimeout = "3s"\n'
         + 'action = "off"\nclean_start = true\nunsafe_disabled = "yes"\n'
+        + 'delay_random = "4s"\ndelay_by_weight = 5\nmax_fences = "3 in 10min"\n'
+        + 'test_interval = 0\ntie_breaker = ["ping:10.0.0.1", "ping:fe80::1"]\n'
     )
 
     assert spec.version == 7
@@ -74,7 +76,24 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
         timeout_ms=3_000,
         clean_start=True,
         unsafe_disabled=True,
+        delay_random_ms=4_000,
+        delay_by_weight_ms=5_000,
+        max_fences=3,
+        max_fences_ms=600_000,
+        test_interval_ms=0,
+        tie_breaker=("ping:10.0.0.1", "ping:fe80::1"),
     )
+
+
+def test_a_head_start_and_a_weight_arrive() -> None:
+    spec = read(
+        VALID.replace('name = "node1"', 'name = "node1"\nfence_delay = "3s"').replace(
+            'name = "web"', 'name = "web"\nweight = 7'
+        )
+    )
+
+    assert [node.fence_delay_ms for node in spec.nodes.values()] == [3_000, 0]
+    assert [service.weight for service in spec.services] == [7]
 
 
 def test_every_setting_of_a_service_arrives() -> None:
@@ -238,6 +257,13 @@ def test_a_cluster_that_says_so_needs_no_fencing() -> None:
         (VALID + "[fencing.device]\nbad = 1\n", "fencing.device.bad: expected a table, written [fencing.device.bad], got the integer 1"),
         (VALID + '[fencing.device."a b"]\nagent = "fence_x"\n', "fencing.device.\"a b\": 'a b' is no name here: letters, digits and _ . : - are allowed"),
         (VALID + '[fencing]\nclean_start = "maybe"\n', "fencing.clean_start: expected true or false, got the text 'maybe'"),
+        (VALID + '[fencing]\nmax_fences = "three in 10min"\n', "fencing.max_fences: expected a number of nodes and a time span, got the text 'three in 10min'"),
+        (VALID + '[fencing]\nmax_fences = "3 in 0s"\n', "fencing.max_fences: expected a number of nodes and a time span, got the text '3 in 0s'"),
+        (VALID + '[fencing]\nmax_fences = "0 in 1h"\n', "fencing.max_fences: expected 1 to 49 nodes, got the text '0 in 1h'"),
+        (VALID + '[fencing]\ntie_breaker = "ping:10.0.0.1"\n', "fencing.tie_breaker: expected a list of addresses, got the text 'ping:10.0.0.1'"),
+        (VALID + '[fencing]\ntie_breaker = ["10.0.0.1"]\n', "fencing.tie_breaker[1]: expected \"ping:ADDRESS\", got the text '10.0.0.1'"),
+        (VALID + '[fencing]\ntie_breaker = ["ping:gateway"]\n', "fencing.tie_breaker[1]: expected an IPv4 or IPv6 address after ping:, got the text 'ping:gateway'"),
+        (VALID.replace('name = "web"', 'name = "web"\nweight = -1'), "service.web.weight: expected an integer of 0 or more, got the integer -1"),
         (VALID + "[fencing]\nclean_start = 2\n", "fencing.clean_start: expected true or false, got the integer 2"),
         (VALID + "[domain]\nd = 1\n", "domain.d: expected a table, written [domain.d], got the integer 1"),
         (VALID + "[domain.d]\n", "domain.d.members: a domain needs at least one member"),

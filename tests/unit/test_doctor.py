@@ -38,7 +38,7 @@ fence = [[{ device = "ipmi1", plug = "2" }]]
 name = "node3"
 fence = [[{ device = "ipmi1", plug = "3" }]]
 [fencing.device.ipmi1]
-agent = "fence_ipmi"
+agent = "fence_pdu"
 ip = "10.0.9.1"
 password = "secret:ipmi1"
 [[service]]
@@ -352,7 +352,7 @@ def test_a_key_that_others_can_read_is_found(root: Path) -> None:
 @pytest.mark.parametrize(
     ("agent_mode", "secret_mode", "words"),
     [
-        (0o644, 0o600, "no agent 'fence_ipmi' in"),
+        (0o644, 0o600, "no agent 'fence_pdu' in"),
         (0o755, 0o644, "has mode 0644: chmod it to 0600"),
         (0o755, 0o600, ""),
     ],
@@ -360,7 +360,7 @@ def test_a_key_that_others_can_read_is_found(root: Path) -> None:
 def test_agents_and_secrets_are_looked_for(
     root: Path, agent_mode: int, secret_mode: int, words: str
 ) -> None:
-    (root / "fence_ipmi").touch(agent_mode)
+    (root / "fence_pdu").touch(agent_mode)
     (root / "etc/rgmgr/secrets.d/ipmi1").chmod(secret_mode)
 
     faults = gather(Places(root, agents=(root,)), FakeDaemon(status())).fence_faults

@@ -80,4 +80,5 @@ def test_everything_else_stays_as_it_is() -> None:
         incarnation=cluster.nodes[N1].incarnation,
         boot_id=cluster.nodes[N1].boot_id,
         sequence=cluster.nodes[N1].sequence,
+        joined_epoch=cluster.nodes[N1].joined_epoch,
     )

@@ -75,7 +75,9 @@ def test_an_unclean_node_shows_how_far_its_fencing_is_and_its_last_proof() -> No
         is_member=False,
         services=1,
         fencing=FencingView(by="node1", attempt=2, last_fault="ipmi1: timed out"),
-        proof=ProofView(kind="proven", by="node2", age_ms=600_000, detail="ipmi1"),
+        proof=ProofView(
+            kind="proven", by="node2", age_ms=600_000, detail="ipmi1", guarantee="proven"
+        ),
     )
 
 

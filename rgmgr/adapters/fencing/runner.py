@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs fence agents and says whether a device confirmed that a node is off.
+"""Fences nodes, switches them on again, and tests the paths to them, by their fence methods.
 
-Entry point: `FenceRunner.start`. Must not decide who is fenced, nor when to try again: the core
-does. Rules kept here, from the Fence Agent API and from what agents were seen to do:
+Entry points: `start`, `switch_on`, `test`. Must not decide who is fenced, nor when to try again:
+the core does. Rules kept here, from the Fence Agent API and from what agents were seen to do:
 
 * Only exit status 0 of `off` is a confirmation. After a timeout the state is unknown, so the
   device is asked for its `status`: exit status 2, the device's own word that the plug is off,
@@ -14,10 +14,10 @@ does. Rules kept here, from the Fence Agent API and from what agents were seen t
   that would print secrets (`verbose`, `debug_file`) are left out, false booleans too, since many
   agents only look whether an option is present.
 * One outlet for each agent run: agents reported success for lists with an outlet still on.
-* One run at a time for each device; victims are fenced in parallel.
+* One run at a time for each device; victims are fenced in parallel; a test gives way.
 
-`REBOOT` switches on again what was switched off, in the background; that decides nothing. It is
-left out after a timeout, because an `off` that is still under way would hit the booting node.
+What was switched off is named in the answer, so that it can be switched on again; nothing is named
+after a timeout, because an `off` that is still under way would hit the booting node.
 
 One loop, no threads. Source: Fence Agent API, fenced(8).
 """
@@ -25,43 +25,37 @@ One loop, no threads. Source: Fence Agent API, fenced(8).
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from domains.model import NodeId
-from rgmgr.adapters.fencing.agent import AgentRun, find_agent, masked_tail
-from rgmgr.adapters.fencing.options import StepError, input_of, options_of, sensitive_values
-from rgmgr.core.actions import FenceNode, Severity
-from rgmgr.core.events import FenceEnded
-from rgmgr.core.spec import FenceStep, FenceVerb
+from rgmgr.adapters.fencing.devices import (
+    AGENT_PATHS,
+    SECRETS_DIR,
+    STATUS_OFF,
+    Devices,
+    Note,
+    Order,
+)
+from rgmgr.adapters.fencing.options import StepError
+from rgmgr.core.actions import FenceNode, PathTarget, Severity, SwitchOn, TestPaths
+from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
+from rgmgr.core.model import FencePath, PathState, ProofKind
+from rgmgr.core.spec import FenceStep
 
-SECRETS_DIR: Final = Path("/etc/rgmgr/secrets.d")
-AGENT_PATHS: Final = (Path("/usr/sbin"), Path("/usr/bin"), Path(sys.executable).parent)
 POWER_ON_ATTEMPTS: Final = 3
 POWER_ON_PAUSE_MS: Final = 5_000
-STATUS_OFF: Final = 2
+PROOF_BY_AGENT: Final = {
+    "fence_watchdog": ProofKind.TIMED,
+    "fence_meatware": ProofKind.HUMAN,
+}
+"""Agents whose success is worth less than the word of a device that switches power."""
+_STRONGEST_FIRST: Final = (ProofKind.FENCED, ProofKind.TIMED, ProofKind.HUMAN)
 
-
-class Note(Protocol):
-    """Takes a line for the journal: an event name, how much it matters, and plain values."""
-
-    def __call__(
-        self, event: str, severity: Severity = Severity.INFO, /, **fields: str | int
-    ) -> None:
-        """Write one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ran:
-    """How an agent ended. `status` None: its time ran out; negative: killed by that signal."""
-
-    status: int | None
-    text: str  # the end of its output, without secrets
+Reaches = Callable[[str], Awaitable[bool]]
 
 
 @dataclass(slots=True, eq=False)
@@ -69,17 +63,22 @@ class _Fence:
     """One running `FenceNode`."""
 
     action: FenceNode
+    order: Order
     has_begun: bool = False  # an agent was started
     has_timed_out: bool = False
     switched_off: list[FenceStep] = field(default_factory=list)
 
+    def note_begun(self) -> None:
+        self.has_begun = True
+
 
 class FenceRunner:
-    """Runs `FenceNode` actions; each is answered by exactly one `FenceEnded`.
+    """Runs `FenceNode`, `SwitchOn` and `TestPaths`; each is answered by one event.
 
     Args:
         emit: takes the answers.
         note: takes lines for the journal; they never contain a secret.
+        reaches: tells whether an address answers; decides ties.
         secrets_dir: where `secret:NAME` is read from, at each use.
         agent_paths: directories searched for agents, in this order.
         power_on_pause_ms: between attempts to switch on again.
@@ -87,35 +86,44 @@ class FenceRunner:
 
     def __init__(
         self,
-        emit: Callable[[FenceEnded], None],
+        emit: Callable[[FenceEnded | SwitchOnEnded | TestEnded], None],
         note: Note,
         *,
+        reaches: Reaches,
         secrets_dir: Path = SECRETS_DIR,
         agent_paths: tuple[Path, ...] = AGENT_PATHS,
         power_on_pause_ms: int = POWER_ON_PAUSE_MS,
     ) -> None:
         self._emit = emit
         self._note = note
-        self._secrets_dir = secrets_dir
-        self._agent_paths = agent_paths
+        self._reaches = reaches
+        self._devices = Devices(note, secrets_dir, agent_paths)
         self._power_on_pause_s = power_on_pause_ms / 1000
-        self._lock_by_device: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._fence_by_task: dict[asyncio.Task[None], _Fence] = {}
-        self._latest: dict[NodeId, _Fence] = {}
-        self._power_on_tasks: set[asyncio.Task[None]] = set()
+        self._latest: dict[NodeId, FenceNode] = {}
+        self._others: set[asyncio.Task[None]] = set()
 
     def start(self, action: FenceNode) -> asyncio.Task[None]:
         """Begin to fence a node. The task ends once `FenceEnded` is emitted.
 
         An exception of the task is a bug; who starts it watches it.
         """
-        fence = _Fence(action)
-        self._latest[action.node] = fence  # whoever still switches this node on stops now
+        self._latest[action.node] = action  # whoever still switches this node on stops now
+        fence = _Fence(action, Order(action.node_name, action.devices, action.timeout_ms))
         name = f"fence {action.node_name}"
         task = asyncio.get_running_loop().create_task(self._fence(fence), name=name)
         self._fence_by_task[task] = fence
         task.add_done_callback(self._forget)
         return task
+
+    def switch_on(self, action: SwitchOn) -> asyncio.Task[None]:
+        """Begin to switch a node on; answered by `SwitchOnEnded` unless it is fenced again."""
+        latest = self._latest.get(action.node)
+        return self._begin(self._switch_on(action, latest), f"switch on {action.node_name}")
+
+    def test(self, action: TestPaths) -> asyncio.Task[None]:
+        """Begin to ask all devices; answered by `TestEnded`."""
+        return self._begin(self._test(action), "test fence paths")
 
     def cancel(self, node: NodeId) -> bool:
         """Call off the fencing of a node; False if an agent was started already, or none runs.
@@ -129,39 +137,66 @@ class FenceRunner:
         ]
         for task, fence in waiting:
             task.cancel()
-            self._end(fence, "called off before an agent was started", is_confirmed=False)
+            self._fail(fence, "called off before an agent was started")
             del self._fence_by_task[task]
         return bool(waiting)
 
-    async def power_on_finished(self) -> None:
-        """Wait until nothing is being switched on any more."""
-        while self._power_on_tasks:
-            await asyncio.wait(self._power_on_tasks)
-
     async def close(self) -> None:
         """Kill what runs; nothing more is emitted."""
-        tasks = [*self._fence_by_task, *self._power_on_tasks]
+        tasks = [*self._fence_by_task, *self._others]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _begin(self, work: Awaitable[None], name: str) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        assert isinstance(task, asyncio.Task)  # noqa: S101  # it is made of a coroutine
+        task.set_name(name)
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
+        return task
+
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._fence_by_task.pop(task, None)
 
-    def _end(self, fence: _Fence, detail: str, *, is_confirmed: bool) -> None:
-        self._emit(
-            FenceEnded(
-                node=fence.action.node,
-                victim=fence.action.victim,
-                attempt=fence.action.attempt,
-                is_confirmed=is_confirmed,
-                detail=detail,
-            )
+    def _fail(self, fence: _Fence, reason: str) -> None:
+        action = fence.action
+        ended = FenceEnded(
+            node=action.node,
+            victim=action.victim,
+            attempt=action.attempt,
+            is_confirmed=False,
+            detail=reason,
         )
+        self._emit(ended)
+
+    def _confirm(self, fence: _Fence, method: tuple[FenceStep, ...], detail: str) -> None:
+        action = fence.action
+        if fence.has_timed_out:
+            reason = "an off without an answer may still arrive; switch it on by hand"
+            self._note(
+                "fence.power_on_skipped", Severity.WARNING, node=action.node_name, reason=reason
+            )
+        ended = FenceEnded(
+            node=action.node,
+            victim=action.victim,
+            attempt=action.attempt,
+            is_confirmed=True,
+            detail=detail,
+            kind=_kind_of(fence.order, method),
+            switched_off=() if fence.has_timed_out else tuple(fence.switched_off),
+            wall_s=int(time.time()),
+        )
+        self._emit(ended)
 
     async def _fence(self, fence: _Fence) -> None:
         """Try the methods in order until all devices of one have confirmed."""
         failures = []
+        tie_breaker = fence.action.tie_breaker
+        if tie_breaker and not await self._wins_tie(tie_breaker):
+            names = ", ".join(tie_breaker)
+            self._fail(fence, f"tie breaker: {names} does not answer here, so others may fence")
+            return
         for number, method in enumerate(fence.action.methods, start=1):
             try:
                 confirmations = [await self._switch_off(fence, step) for step in method]
@@ -169,104 +204,121 @@ class FenceRunner:
                 failures.append(f"method {number}: {failure}")
                 continue
             if confirmations:
-                self._end(fence, f"method {number}: {'; '.join(confirmations)}", is_confirmed=True)
-                self._begin_power_on(fence)
+                self._confirm(fence, method, f"method {number}: {'; '.join(confirmations)}")
                 return
             failures.append(f"method {number}: has no device")
-        reason = "; ".join(failures) or "no fence method is configured for this node"
-        self._end(fence, reason, is_confirmed=False)
+        self._fail(
+            fence,
+            "; ".join(failures)
+            or "no fence method is configured for this node, or none can be trusted",
+        )
+
+    async def _wins_tie(self, addresses: tuple[str, ...]) -> bool:
+        return any(await asyncio.gather(*(self._reaches(address) for address in addresses)))
 
     async def _switch_off(self, fence: _Fence, step: FenceStep) -> str:
         """Return how the device confirmed, or raise `StepError`."""
-        async with self._lock_by_device[step.device]:
-            ran = await self._run_step(fence, step, "off")
+
+        async def off_or_asked() -> str:
+            ran = await self._devices.run(fence.order, step, "off", fence.note_begun)
             if ran.status is None:
                 fence.has_timed_out = True
                 return await self._ask_status(fence, step)
-        if ran.status != 0:
-            raise StepError(f"{step.device}: off {_failure_of(ran)}")
+            if ran.status != 0:
+                raise StepError(f"{step.device}: off {ran.failure}")
+            return f"{step.device}: {ran.text or 'off'}"
+
+        confirmation = await self._devices.alone(step.device, off_or_asked)
         fence.switched_off.append(step)
-        return f"{step.device}: {ran.text or 'off'}"
+        return confirmation
 
     async def _ask_status(self, fence: _Fence, step: FenceStep) -> str:
         """Ask the device what an `off` without an answer has done."""
         after = f"off gave no answer in {fence.action.timeout_ms} ms"
-        ran = await self._run_step(fence, step, "status")
+        ran = await self._devices.run(fence.order, step, "status")
         if ran.status != STATUS_OFF:
-            found = "the device says it is on" if ran.status == 0 else f"status {_failure_of(ran)}"
+            found = "the device says it is on" if ran.status == 0 else f"status {ran.failure}"
             raise StepError(f"{step.device}: {after}, then {found}")
-        fence.switched_off.append(step)
         return f"{step.device}: {after}, but the device says it is off"
 
-    def _begin_power_on(self, fence: _Fence) -> None:
-        node = fence.action.node_name
-        if fence.action.verb is not FenceVerb.REBOOT:
-            return
-        if fence.has_timed_out:
-            reason = "an off without an answer may still arrive; switch it on by hand"
-            self._note("fence.power_on_skipped", Severity.WARNING, node=node, reason=reason)
-            return
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(self._power_on_all(fence), name=f"power on {node}")
-        self._power_on_tasks.add(task)
-        task.add_done_callback(self._power_on_tasks.discard)
+    async def _switch_on(self, action: SwitchOn, latest: FenceNode | None) -> None:
+        order = Order(action.node_name, action.devices, action.timeout_ms)
 
-    async def _power_on_all(self, fence: _Fence) -> None:
-        for step in fence.switched_off:
-            await self._power_on(fence, step)
+        def is_overtaken() -> bool:
+            return self._latest.get(action.node) is not latest
 
-    async def _power_on(self, fence: _Fence, step: FenceStep) -> None:
-        fields = {"node": fence.action.node_name, "device": step.device}
-        reason = ""
-        for attempt in range(1, POWER_ON_ATTEMPTS + 1):
-            if attempt > 1:
+        faults = [await self._power_on(order, step, is_overtaken) for step in action.steps]
+        if not is_overtaken():
+            fault = "; ".join(filter(None, faults))
+            self._emit(SwitchOnEnded(node=action.node, victim=action.victim, fault=fault))
+
+    async def _power_on(
+        self, order: Order, step: FenceStep, is_overtaken: Callable[[], bool]
+    ) -> str:
+        """Return why a device did not switch on; empty when it did."""
+        fault = ""
+
+        async def on() -> str:
+            if is_overtaken():
+                return ""
+            ran = await self._devices.run(order, step, "on")
+            return "" if ran.status == 0 else f"{step.device}: on {ran.failure}"
+
+        for attempt in range(POWER_ON_ATTEMPTS):
+            if attempt:
                 await asyncio.sleep(self._power_on_pause_s)
             try:
-                async with self._lock_by_device[step.device]:
-                    if self._latest[fence.action.node] is not fence:
-                        return  # the node is being fenced again
-                    ran = await self._run_step(fence, step, "on")
+                fault = await self._devices.alone(step.device, on)
             except StepError as failure:
-                reason = str(failure)
-                continue
-            if ran.status == 0:
-                self._note("fence.power_restored", **fields, attempt=attempt)
-                return
-            reason = f"on {_failure_of(ran)}"
-        self._note("fence.power_on_failed", Severity.WARNING, **fields, reason=reason)
+                fault = str(failure)
+            if not fault:
+                return ""
+        return fault
 
-    async def _run_step(self, fence: _Fence, step: FenceStep, verb: str) -> _Ran:
-        """Run the agent of a step; every reason not to is a `StepError`."""
-        action = fence.action
-        device = action.devices.get(step.device)
-        if device is None:
-            raise StepError(f"{step.device}: no such fence device is configured")
-        try:
-            agent = find_agent(device.agent, self._agent_paths)
-            options = options_of(device, step, self._secrets_dir)
-            lines = input_of(options | {"action": verb, "nodename": action.node_name})
-            fence.has_begun = True
-            began = time.monotonic()
-            run = AgentRun(agent, lines)
-        except (StepError, OSError) as failure:
-            raise StepError(f"{step.device}: {failure}") from failure
-        status = await run.result(action.timeout_ms / 1000)
-        ran = _Ran(status, masked_tail(run.output, sensitive_values(device, step, options)))
-        self._note(
-            "fence.agent_ended",
-            node=action.node_name,
+    async def _test(self, action: TestPaths) -> None:
+        tests = [
+            self._test_step(action, target, method, number)
+            for target in action.targets
+            for method, steps in enumerate(target.methods)
+            for number, _ in enumerate(steps)
+        ]
+        found = await asyncio.gather(*tests)
+        self._emit(TestEnded(tuple(path for path in found if path is not None)))
+
+    async def _test_step(
+        self, action: TestPaths, target: PathTarget, method: int, number: int
+    ) -> FencePath | None:
+        """Ask one device for the state of one plug; None when a fence needed the device."""
+        step = target.methods[method][number]
+        order = Order(target.node_name, action.devices, action.timeout_ms, Severity.DEBUG)
+
+        async def ask() -> tuple[PathState, str]:
+            try:
+                ran = await self._devices.run(order, step, "status")
+            except StepError as failure:
+                return PathState.FAILS, str(failure)
+            if ran.status == STATUS_OFF and target.is_member:
+                text = f"says that {target.node_name} is off, which runs: is it the right plug?"
+                return PathState.LIES, text
+            if ran.status in (0, STATUS_OFF):
+                return PathState.WORKS, ""
+            return PathState.FAILS, f"status {ran.failure}"
+
+        found = await self._devices.test(step.device, ask)
+        if found is None:
+            return None
+        state, detail = found
+        return FencePath(
+            node=target.node,
+            method=method,
+            step=number,
             device=step.device,
-            agent=device.agent,
-            action=verb,
-            status="timeout" if status is None else status,
-            duration_ms=round((time.monotonic() - began) * 1000),
-            detail=ran.text,
+            state=state,
+            detail=detail,
         )
-        return ran
 
 
-def _failure_of(ran: _Ran) -> str:
-    if ran.status is None:
-        return "gave no answer in time"
-    how = f"signal {-ran.status}" if ran.status < 0 else f"exit status {ran.status}"
-    return f"failed with {how}" + (f": {ran.text}" if ran.text else "")
+def _kind_of(order: Order, method: tuple[FenceStep, ...]) -> ProofKind:
+    """Return what the success of a method is worth: as much as its weakest device."""
+    kinds = [PROOF_BY_AGENT.get(order.device_of(step).agent, ProofKind.FENCED) for step in method]
+    return max(kinds, key=_STRONGEST_FIRST.index)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keys of [fencing] that keep fencing within bounds: a budget, and who decides a tie."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from rgmgr.config.durations import parse_duration
+from rgmgr.config.problems import Rejection, described, item
+from rgmgr.config.table import Table
+from rgmgr.core.model import CASES_MAX
+
+PING_PREFIX = "ping:"
+_BUDGET = re.compile(r"\s*([0-9]{1,3})\s+in\s+(.+)")
+_BUDGET_HINT = 'such as "3 in 10min"'
+
+
+def read_budget(section: Table) -> tuple[int, int]:
+    """Return how many nodes may be fenced in how many milliseconds; (0, 0): no limit."""
+    raw = section.text("max_fences")
+    if raw is None:
+        return 0, 0
+    found = _BUDGET.fullmatch(raw)
+    span_ms = parse_duration(found[2]) if found else None
+    if found is None or not isinstance(span_ms, int) or span_ms == 0:
+        section.wrong("max_fences", "a number of nodes and a time span", _BUDGET_HINT)
+        return 0, 0
+    count = int(found[1])
+    if not 1 <= count < CASES_MAX:
+        section.wrong("max_fences", f"1 to {CASES_MAX - 1} nodes", _BUDGET_HINT)
+        return 0, 0
+    return count, span_ms
+
+
+def read_tie_breaker(section: Table) -> tuple[str, ...]:
+    """Return the tie breakers as they are written, each `ping:ADDRESS`."""
+    found = []
+    hint = 'each is an address to ping, such as "ping:10.0.0.1"'
+    for index, raw in enumerate(section.sequence("tie_breaker", "a list of addresses", hint)):
+        path = item(section.at("tie_breaker"), index)
+        if not isinstance(raw, str) or not raw.startswith(PING_PREFIX):
+            section.problems.add(path, f'expected "ping:ADDRESS", got {described(raw)}', hint)
+        elif not _is_address(raw.removeprefix(PING_PREFIX)):
+            text = f"expected an IPv4 or IPv6 address after ping:, got {described(raw)}"
+            rejection = Rejection(text, "a name may not be resolved when it matters")
+            section.problems.reject(path, rejection)
+        else:
+            found.append(raw)
+    return tuple(found)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This member's own share of fencing: its attempts, what it switches on again, its tests.
+
+Driven by levels: what the agreed state wants of this member and is not yet under way, is begun.
+What comes of it is told to everybody, and only that message changes the agreed state.
+"""
+
+from __future__ import annotations
+
+from domains.model import NodeId
+from rgmgr.core import outbox
+from rgmgr.core.actions import FenceNode, PathTarget, SwitchOn, TestPaths
+from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
+from rgmgr.core.fence_paths import trusted_methods
+from rgmgr.core.fence_races import may_race
+from rgmgr.core.local import Turn
+from rgmgr.core.messages import FenceFailed, NodeFenced, PathsTested, PowerRestored
+from rgmgr.core.model import NodeStatus, Proof
+from rgmgr.core.placement import online
+
+
+def act(turn: Turn) -> None:
+    """Begin what is ours; called only while the gate is open."""
+    for node_id, node in sorted(turn.cluster.nodes.items()):
+        is_victim = node.status is NodeStatus.UNCLEAN and node.fencer == turn.local.me
+        attempt = (node.victim, node.attempt)
+        if is_victim and turn.local.fencing.get(node_id) != attempt:
+            turn.update(fencing={**turn.local.fencing, node_id: attempt})
+            turn.do(_fence(turn, node_id, *attempt))
+        is_to_restore = bool(node.to_restore) and node.restorer == turn.local.me
+        if is_to_restore and turn.local.restoring.get(node_id) != node.victim:
+            turn.update(restoring={**turn.local.restoring, node_id: node.victim})
+            turn.do(_switch_on(turn, node_id))
+    if turn.cluster.test > turn.local.tested and turn.local.testing is None:
+        begin_test(turn)
+
+
+def begin_test(turn: Turn) -> None:
+    """Try the fence paths to all other nodes, for the schedule or for an operator."""
+    if turn.local.testing is not None or turn.local.me not in online(turn.cluster):
+        return
+    spec = turn.cluster.spec
+    targets = tuple(
+        PathTarget(
+            node=node_id,
+            node_name=node.name,
+            is_member=turn.cluster.nodes[node_id].status is NodeStatus.ONLINE,
+            methods=node.fence,
+        )
+        for node_id, node in sorted(spec.nodes.items())
+        if node_id != turn.local.me and node_id in turn.cluster.nodes
+    )
+    turn.update(testing=turn.cluster.test, has_tested=True)
+    timeout_ms = spec.fencing.timeout_ms
+    turn.do(TestPaths(targets=targets, devices=spec.fencing.devices, timeout_ms=timeout_ms))
+
+
+def fence_ended(turn: Turn, event: FenceEnded) -> None:
+    """Our attempt is over: everybody must know."""
+    if not event.is_confirmed:
+        failed = FenceFailed(
+            node=event.node, victim=event.victim, attempt=event.attempt, reason=event.detail
+        )
+        outbox.send(turn, failed)
+        return
+    proof = Proof(kind=event.kind, at_ms=turn.cluster_ms, by=turn.local.me, detail=event.detail)
+    confirmed = NodeFenced(
+        node=event.node,
+        victim=event.victim,
+        proof=proof,
+        switched_off=event.switched_off,
+        wall_s=event.wall_s,
+    )
+    outbox.send(turn, confirmed)
+
+
+def switch_on_ended(turn: Turn, event: SwitchOnEnded) -> None:
+    """Whether it is on again or not, we are done."""
+    outbox.send(turn, PowerRestored(node=event.node, victim=event.victim, fault=event.fault))
+
+
+def test_ended(turn: Turn, event: TestEnded) -> None:
+    """Tell all what we found; in another epoch nobody waits for it any more."""
+    number = turn.local.testing or 0
+    turn.update(testing=None, tested=number)
+    if turn.local.is_installed:
+        outbox.send(turn, PathsTested(number=number, paths=event.paths))
+
+
+def _fence(turn: Turn, node: NodeId, victim: int, attempt: int) -> FenceNode:
+    spec = turn.cluster.spec
+    return FenceNode(
+        node=node,
+        node_name=spec.node_name(node),
+        victim=victim,
+        attempt=attempt,
+        methods=trusted_methods(turn.cluster, node),
+        devices=spec.fencing.devices,
+        timeout_ms=spec.fencing.timeout_ms,
+        tie_breaker=_tie_breaker(turn),
+    )
+
+
+def _tie_breaker(turn: Turn) -> tuple[str, ...]:
+    """Return the addresses of which one must answer before we fence; empty: no race is possible."""
+    if not may_race(turn.cluster):
+        return ()
+    return tuple(text.removeprefix("ping:") for text in turn.cluster.spec.fencing.tie_breaker)
+
+
+def _switch_on(turn: Turn, node: NodeId) -> SwitchOn:
+    spec = turn.cluster.spec
+    record = turn.cluster.nodes[node]
+    return SwitchOn(
+        node=node,
+        node_name=spec.node_name(node),
+        victim=record.victim,
+        steps=record.to_restore,
+        devices=spec.fencing.devices,
+        timeout_ms=spec.fencing.timeout_ms,
+    )

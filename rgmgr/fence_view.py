@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator may see of fencing: cases, proofs, paths. A part of `view.Status`. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domains.model import NodeId
+from rgmgr.core.model import (
+    ClusterState,
+    FenceCase,
+    FencePath,
+    Node,
+    NodeStatus,
+    PathState,
+    Proof,
+)
+from rgmgr.core.spec import ClusterSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FencingView:
+    """How far the fencing of an unclean node has come. `by` is None until it has begun."""
+
+    by: str | None
+    attempt: int
+    last_fault: str
+    cause: str = ""  # why it counts as lost
+    withheld: str = ""  # why no attempt is made; empty: they go on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofView:
+    """Why a node counted as down the last time it was lost."""
+
+    kind: str  # proven, rebooted, timed, human, none
+    by: str
+    age_ms: int
+    detail: str
+    guarantee: str = ""  # what it is worth: proven, timed, human, none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathView:
+    """One device of one fence method of a node, as one member found it when it last tried."""
+
+    method: int  # from 1
+    device: str
+    by: str
+    state: str  # works, fails, lies
+    detail: str
+    age_ms: int  # of the latest test
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseView:
+    """One loss of a node and what was done about it. Spans count from `opened`."""
+
+    number: int
+    node: str
+    cause: str
+    by: str | None  # who made the latest attempt, or heard the human
+    attempts: int
+    outcome: str  # a kind of proof, 'called off', or 'open'
+    detail: str
+    age_ms: int  # since it was opened
+    begun_after_ms: int | None  # the first attempt; None: there was none
+    ended_after_ms: int | None
+    wall_s: int  # wall clock at its end where the proof was brought; 0: not known
+
+
+def paths_of(node: NodeId, cluster: ClusterState, now_ms: int) -> tuple[PathView, ...]:
+    """Return what the members know of the fence paths of a node."""
+    found = [
+        (path, cluster.spec.node_name(tester))
+        for tester, test in sorted(cluster.tests.items())
+        for path in test.paths
+        if path.node == node
+    ]
+    found.sort(key=lambda pair: (pair[0].method, pair[0].step))
+    return tuple(_path(path, by, now_ms) for path, by in found)
+
+
+def _path(path: FencePath, by: str, now_ms: int) -> PathView:
+    return PathView(
+        method=path.method + 1,
+        device=path.device,
+        by=by,
+        state=path.state.value,
+        detail=path.detail,
+        age_ms=max(0, now_ms - path.at_ms),
+    )
+
+
+def cases_of(cluster: ClusterState, now_ms: int) -> tuple[CaseView, ...]:
+    """Return the latest cases, oldest first."""
+    return tuple(_case(case, cluster.spec, now_ms) for case in cluster.cases)
+
+
+def _case(case: FenceCase, spec: ClusterSpec, now_ms: int) -> CaseView:
+    return CaseView(
+        number=case.number,
+        node=spec.node_name(case.node),
+        cause=case.cause,
+        by=_name(case.by, spec),
+        attempts=case.attempts,
+        outcome=case.outcome or "open",
+        detail=case.detail,
+        age_ms=max(0, now_ms - case.opened_ms),
+        begun_after_ms=case.begun_ms - case.opened_ms if case.attempts else None,
+        ended_after_ms=case.ended_ms - case.opened_ms if case.outcome else None,
+        wall_s=case.wall_s,
+    )
+
+
+def fencing_of(record: Node, cluster: ClusterState) -> FencingView | None:
+    """Return how far the fencing of a node is; None when it is not unclean."""
+    if record.status is not NodeStatus.UNCLEAN:
+        return None
+    cause = next((case.cause for case in cluster.cases if case.number == record.victim), "")
+    return FencingView(
+        by=_name(record.fencer, cluster.spec),
+        attempt=record.attempt,
+        last_fault=record.last_fault,
+        cause=cause,
+        withheld=record.withheld,
+    )
+
+
+def proof_of(proof: Proof | None, now_ms: int, spec: ClusterSpec) -> ProofView | None:
+    """Return why a node counted as down the last time; None when it never did."""
+    if proof is None:
+        return None
+    return ProofView(
+        kind=proof.kind.value,
+        by=spec.node_name(proof.by),
+        age_ms=max(0, now_ms - proof.at_ms),
+        detail=proof.detail,
+        guarantee=proof.kind.guarantee,
+    )
+
+
+def unclean_text(name: str, case: FencingView, services: int) -> str:
+    """Say in a sentence what becomes of a node that is lost without proof."""
+    if case.withheld:
+        ways = f"'rgmgr fence {name}', or 'rgmgr fence ack {name}' if it is surely off"
+        progress = f"not being fenced: {case.withheld}; {ways}"
+    elif case.by is None:
+        progress = "waiting to be fenced"
+    else:
+        progress = f"being fenced by {case.by}, attempt {case.attempt}"
+    fault = f", last fault: {case.last_fault}" if case.last_fault else ""
+    waiting = f"; services that wait for proof: {services}" if services else ""
+    return f"{name} is unclean: {progress}{fault}{waiting}"
+
+
+def path_text(name: str, paths: tuple[PathView, ...]) -> str:
+    """Say which fence devices of a node do not answer as they should; empty: all do."""
+    bad = [path for path in paths if path.state != PathState.WORKS.value]
+    if not bad:
+        return ""
+    devices = ", ".join(dict.fromkeys(path.device for path in bad))
+    testers = ", ".join(dict.fromkeys(path.by for path in bad))
+    is_lost = len(bad) == len(paths)
+    words = "NO fence path works" if is_lost else "not every fence path works"
+    return f"{name}: {words} ({devices}, seen by {testers}): {bad[0].detail or bad[0].state}"
+
+
+def _name(node: NodeId | None, spec: ClusterSpec) -> str | None:
+    return None if node is None else spec.node_name(node)
