@@ -34,7 +34,7 @@ ALLOWED_BY_PACKAGE = {
     "rgmgr/config/schema.py": PLAIN | OURS | {"msgspec"},
     "rgmgr/sim": PLAIN
     | OURS
-    | {"heapq", "random", "types"},  # all of its chance comes from one seed
+    | {"heapq", "random", "types"},  # chance of one seed
 }
 STAND_ALONE = ("fence_agents", "systemd")
 """Started by root on machines where nothing of ours need be installed."""
