@@ -212,7 +212,7 @@ def _node(
         services=len(cluster.owned_by(node)) if cluster else 0,
         fencing=_fencing(record, spec) if record else None,
         proof=_proof(record.proof, _now_ms(cluster, standing), spec) if record else None,
-        file=standing.files.get(node),
+        file=standing.files.get(node) if node in members else None,
         skew_ms=standing.skews_ms.get(node) if node in members else None,
     )
 

@@ -45,12 +45,12 @@ from rgmgr.core.machine import begin
 from rgmgr.core.messages import Message
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.errors import ConfigError, CorosyncError, WireError, WireFault
-from rgmgr.runtime.clocks import WallClocks
 from rgmgr.runtime.dispatch import Desk, Dispatcher
 from rgmgr.runtime.links import LinkWatch
 from rgmgr.runtime.office import Office
 from rgmgr.runtime.pump import Pump
 from rgmgr.runtime.reporting import log_problems, log_warnings, status_line, status_of
+from rgmgr.runtime.ticks import Ticks
 from rgmgr.runtime.translate import to_core
 from rgmgr.view import Status
 from rgmgr.wire.codec import encode
@@ -102,7 +102,7 @@ class Daemon:
         self._is_over = asyncio.Event()
         self._changed = asyncio.Event()
         self._desk = Desk()
-        self._clocks = WallClocks()
+        self._ticks = Ticks()
         self._notifier = Notifier()
         self._store = Store(options.state_dir, self._emit, self._on_disk_error)
         self._timers = Timers(self._emit)
@@ -172,10 +172,10 @@ class Daemon:
                 self._emit(to_core(event))
 
     def _send(self, message: Message) -> None:
-        self._group.send(encode(self._clocks.stamped(message)))
+        self._group.send(encode(self._ticks.stamped(message)))
 
     def _take(self, event: Event) -> None:
-        self._clocks.heard(event)
+        self._ticks.heard(event)
         self._emit(event)
 
     @staticmethod
@@ -258,7 +258,7 @@ class Daemon:
 
     def _current(self) -> Status:
         state = self._pump.state if self._pump else None
-        return status_of(state, self._spec, self._line, self._clocks.skews_ms())
+        return status_of(state, self._spec, self._line, self._ticks)
 
     def _end(self, action: Exit) -> None:
         severity = log.info if action.status == 0 else log.error
