@@ -210,7 +210,7 @@ def _node(
         fencing=fencing_of(record, cluster) if record and cluster else None,
         proof=proof_of(record.proof, now_ms, spec) if record else None,
         paths=paths_of(node, cluster, now_ms) if cluster else (),
-        file=standing.files.get(node),
+        file=standing.files.get(node) if node in members else None,
         skew_ms=standing.skews_ms.get(node) if node in members else None,
     )
 

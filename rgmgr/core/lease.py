@@ -50,6 +50,8 @@ def send_tick(turn: Turn) -> None:
         count=turn.local.tick_count,
         epoch=turn.cluster.epoch if turn.local.is_installed else 0,
         applied=turn.cluster.applied,
+        config_version=turn.local.own_spec.version,
+        config_digest=turn.local.own_spec.digest,
     )
     turn.do(Multicast(tick))
 

@@ -298,7 +298,9 @@ class Tick:
     count: int
     epoch: int
     applied: int  # what every member has applied need not be sent again
-    wall_ms: int = 0  # the sender's wall clock, for display only; 0: not told
+    wall_ms: int = 0  # the sender's wall clock; this and what follows is for display only
+    config_version: int = 0  # of the file on its node
+    config_digest: str = ""
 
 
 Message = Hello | Install | Operation | Ack | Tick

@@ -45,7 +45,6 @@ from rgmgr.core.machine import begin
 from rgmgr.core.messages import Message
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.errors import ConfigError, CorosyncError, WireError, WireFault
-from rgmgr.runtime.clocks import WallClocks
 from rgmgr.runtime.dispatch import Desk, Dispatcher
 from rgmgr.runtime.links import LinkWatch
 from rgmgr.runtime.office import Office
@@ -57,6 +56,7 @@ from rgmgr.runtime.reporting import (
     status_line,
     status_of,
 )
+from rgmgr.runtime.ticks import Ticks
 from rgmgr.runtime.timings import Timings
 from rgmgr.runtime.translate import to_core
 from rgmgr.view import Status
@@ -109,7 +109,7 @@ class Daemon:
         self._is_over = asyncio.Event()
         self._changed = asyncio.Event()
         self._desk = Desk()
-        self._clocks = WallClocks()
+        self._ticks = Ticks()
         self._notifier = Notifier()
         self._store = Store(options.state_dir, self._emit, self._on_disk_error)
         self._timers = Timers(self._emit)
@@ -187,10 +187,10 @@ class Daemon:
                 self._emit(to_core(event))
 
     def _send(self, message: Message) -> None:
-        self._group.send(encode(self._clocks.stamped(message)))
+        self._group.send(encode(self._ticks.stamped(message)))
 
     def _take(self, event: Event) -> None:
-        self._clocks.heard(event)
+        self._ticks.heard(event)
         self._emit(event)
 
     @staticmethod
@@ -275,7 +275,7 @@ class Daemon:
 
     def _current(self) -> Status:
         state = self._pump.state if self._pump else None
-        return status_of(state, self._spec, self._line, self._clocks.skews_ms())
+        return status_of(state, self._spec, self._line, self._ticks)
 
     def _present(self) -> tuple[bytes, str] | None:
         detection_ms, is_two_node = self._totem

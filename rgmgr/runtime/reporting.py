@@ -3,21 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
-from domains.model import NodeId
 from rgmgr.config.advice import warnings
-from rgmgr.core.local import LocalState, State
+from rgmgr.core.local import State
 from rgmgr.core.model import NodeStatus
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.sync import has_quorum_of
 from rgmgr.errors import ConfigError
 from rgmgr.present import Span, Surroundings, encode_surroundings, told_to_readers
 from rgmgr.runtime.pump import monotonic_ms
-from rgmgr.view import ConfigFile, Standing, Status, snapshot
+from rgmgr.runtime.ticks import Ticks
+from rgmgr.view import Standing, Status, snapshot
 from rgmgr.wire.codec import encode_state
 
 PROBLEM_LINES_MAX = 100
@@ -44,9 +43,7 @@ def log_warnings(spec: ClusterSpec, source: Path) -> None:
         log.warning("config.warned", source=str(source), reason=warning)
 
 
-def status_of(
-    state: State | None, spec: ClusterSpec, note: str, skews_ms: Mapping[NodeId, int]
-) -> Status:
+def status_of(state: State | None, spec: ClusterSpec, note: str, ticks: Ticks) -> Status:
     """Return the snapshot; `note` says what a daemon without a state waits for."""
     if state is None:
         nobody = Standing(
@@ -62,8 +59,8 @@ def status_of(
         ring_nodes=local.view.ring_nodes if local.view else (),
         note=_note(state),
         now_ms=monotonic_ms() + local.clock_offset_ms,
-        files=_files(local),
-        skews_ms=skews_ms,
+        files=ticks.files(),
+        skews_ms=ticks.skews_ms(),
     )
     return snapshot(state.cluster, standing, state.cluster.spec)
 
@@ -108,16 +105,6 @@ def status_line(state: State) -> str:
     if cluster.spec.fencing.unsafe_disabled:
         parts.append("FENCING IS DISABLED")
     return "; ".join(parts)
-
-
-def _files(local: LocalState) -> dict[NodeId, ConfigFile]:
-    """Return the cluster.toml of each member: of the others, when they said HELLO."""
-    own = ConfigFile(local.own_spec.version, local.own_spec.digest)
-    told = {
-        node: ConfigFile(hello.config_version, hello.config_digest)
-        for node, hello in local.hellos.items()
-    }
-    return told | {local.me: own}
 
 
 def _note(state: State) -> str:

@@ -26,6 +26,7 @@ from typing import Any
 
 PREFIX = "rgcs"
 BRIDGE = f"{PREFIX}-br"
+FAR_BRIDGE = f"{PREFIX}-far"  # the other side of a partition
 DIE_WITH_US = ["setpriv", "--pdeathsig", "KILL"]  # also when the tests are killed
 TOKEN_MS = 1000
 READY_S_MAX = 15.0
@@ -164,8 +165,9 @@ class Switch:
             if time.monotonic() > deadline:
                 raise RuntimeError("unshare -n made no network namespace")
             os.sched_yield()
-        self.ip("link", "add", BRIDGE, "type", "bridge")
-        self.ip("link", "set", BRIDGE, "up")
+        for bridge in (BRIDGE, FAR_BRIDGE):
+            self.ip("link", "add", bridge, "type", "bridge")
+            self.ip("link", "set", bridge, "up")
 
     def ip(self, *command: str) -> None:
         run(*self._enter, "ip", *command)
@@ -254,6 +256,17 @@ class Node:
 
     def heal(self, link: int = 0) -> None:
         self._switch.ip("link", "set", self._links[link], "up")
+
+    def part(self) -> None:
+        """Move to the other side of a partition, where those are that moved before."""
+        self._switch.ip("link", "set", self._links[0], "master", FAR_BRIDGE)
+
+    def merge(self) -> None:
+        self._switch.ip("link", "set", self._links[0], "master", BRIDGE)
+
+    def configure(self, config: str) -> None:
+        """Write another corosync.conf; a reload reads it."""
+        (self._directory / "etc/corosync/corosync.conf").write_text(config)
 
     def power_off(self) -> None:
         """Kill the node's init, and with it all of its processes."""

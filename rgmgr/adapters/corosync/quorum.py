@@ -70,7 +70,7 @@ class QuorumHandle(Handle):
         self._ask(self._lib.quorum_trackstart, self._lib.CS_TRACK_CHANGES)
 
     def untrack(self) -> None:
-        """Ask for no more events. CS_ERR_NOT_EXIST if none were asked for."""
+        """Ask for no more events."""
         self._ask(self._lib.quorum_trackstop)
 
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far the wall clocks of the members are apart: for display, nothing is decided by it.
+"""What ticks tell of the members: their wall clocks and files. For display, decides nothing.
 
-Every tick carries the time of its sender's wall clock. What it says is late by as long as the tick
-was under way, a millisecond or, while a ring breaks, seconds: of the latest ticks the quickest
-counts.
+What a tick says of its sender's clock is late by as long as it was under way, a millisecond or,
+while a ring breaks, seconds: of the latest ticks the quickest counts.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from dataclasses import replace
 from domains.model import NodeId
 from rgmgr.core.events import Delivered, Event
 from rgmgr.core.messages import Message, Tick
+from rgmgr.view import ConfigFile
 
 TICKS_MAX = 8  # four seconds of them
 
@@ -25,25 +25,32 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class WallClocks:
-    """The clocks of all members, as seen from here."""
+class Ticks:
+    """What was heard, and the clock that our own are stamped with."""
 
     def __init__(self, now_ms: Callable[[], int] = wall_ms) -> None:
         self._now_ms = now_ms
         self._behind_ms: dict[NodeId, deque[int]] = {}
+        self._file_by_node: dict[NodeId, ConfigFile] = {}
 
     def stamped(self, message: Message) -> Message:
         """Return the message as it is to be sent."""
         return replace(message, wall_ms=self._now_ms()) if isinstance(message, Tick) else message
 
     def heard(self, event: Event) -> None:
-        """Look at an event for a clock in it; a tick of an older version has none."""
+        """Take an event in, which may be a tick; one of an older version tells nothing."""
         match event:
-            case Delivered(sender=sender, message=Tick(wall_ms=stamp)) if stamp:
+            case Delivered(sender=sender, message=Tick(wall_ms=stamp) as tick) if stamp:
                 latest = self._behind_ms.setdefault(sender, deque(maxlen=TICKS_MAX))
                 latest.append(self._now_ms() - stamp)
+                file = ConfigFile(tick.config_version, tick.config_digest)
+                self._file_by_node[sender] = file
             case _:
                 pass
+
+    def files(self) -> dict[NodeId, ConfigFile]:
+        """Return the cluster.toml that each member has read last."""
+        return dict(self._file_by_node)
 
     def skews_ms(self) -> dict[NodeId, int]:
         """Return by how much each member's clock is ahead of this node's."""
