@@ -16,16 +16,19 @@ import rgmgr
 from rgmgr.cli.client import DaemonError
 
 _VERBS = {
+    "audit": "rgmgr.cli.audit:audit",
     "completion": "rgmgr.cli.completion:completion",
     "config": "rgmgr.cli.config:config",
     "disable": "rgmgr.cli.services:disable",
     "enable": "rgmgr.cli.services:enable",
+    "explain": "rgmgr.cli.explain:explain",
     "lab": "rgmgr.lab.cli:lab",
     "relocate": "rgmgr.cli.services:relocate",
     "restart": "rgmgr.cli.services:restart",
     "sim": "rgmgr.cli.sim:sim",
     "status": "rgmgr.cli.status:status",
     "stop": "rgmgr.cli.services:stop",
+    "what-if": "rgmgr.cli.whatif:what_if",
 }
 
 

@@ -7,6 +7,8 @@ capitals. Nothing is cut off; long text wraps.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -46,7 +48,7 @@ def print_details(status: Status, console: Console | None = None) -> None:
     for number, facts in enumerate(blocks):
         if number:
             screen.print()
-        screen.print(_fact_table(facts))
+        screen.print(fact_table(facts))
 
 
 def duration(milliseconds: int) -> str:
@@ -95,7 +97,7 @@ def _node_table(status: Status) -> Table:
 
 
 def _node_status(node: NodeView) -> Text:
-    words = [_word(node.status)]
+    words = [colored(node.status)]
     if node.is_local:
         words.append(Text("this node"))
     if not node.is_configured:
@@ -133,7 +135,7 @@ def _service_table(status: Status) -> Table:
     for column in range(4):
         table.columns[column].no_wrap = column == 1
     for service in status.services:
-        state = Text(" ").join([_word(service.state), *(Text(f"[{f}]") for f in service.flags)])
+        state = Text(" ").join([colored(service.state), *(Text(f"[{f}]") for f in service.flags)])
         because = Text(service.because or "")
         table.add_row(Text(service.name), state, _owner(service), duration(service.age_ms), because)
     return table
@@ -148,7 +150,7 @@ def _owner(service: ServiceView) -> Text:
 def _service_facts(service: ServiceView) -> list[tuple[str, Text]]:
     facts = [
         ("service", Text(service.name, "bold")),
-        ("state", _word(service.state)),
+        ("state", colored(service.state)),
         ("owner", Text(service.owner or "-")),
         ("last owner", Text(service.last_owner or "-")),
         ("for", Text(duration(service.age_ms))),
@@ -176,7 +178,8 @@ def _node_facts(node: NodeView) -> list[tuple[str, Text]]:
     return facts
 
 
-def _fact_table(facts: list[tuple[str, Text]]) -> Table:
+def fact_table(facts: Iterable[tuple[str, Text]]) -> Table:
+    """Return one fact per line: its name, and what it is."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column(overflow="fold")
@@ -185,7 +188,8 @@ def _fact_table(facts: list[tuple[str, Text]]) -> Table:
     return grid
 
 
-def _word(word: str) -> Text:
+def colored(word: str) -> Text:
+    """Return a state or a status as it is shown everywhere."""
     if word in _BAD:
         return Text(word.upper(), "bold red")
     return Text(word, "green" if word in _GOOD else "yellow")

@@ -66,31 +66,6 @@ def pace_of(spec: ClusterSpec, measured: dict[str, Span], detection_ms: int) -> 
     )
 
 
-def assumptions(spec: ClusterSpec, around: Surroundings | None) -> tuple[str, ...]:
-    """Say which times are not measured, and what else is taken for granted."""
-    measured = around.measured if around else {}
-    found = []
-    if around is None or not around.detection_ms:
-        seconds = assumed_detection_ms(len(spec.nodes)) / 1000
-        found.append(f"a lost node is noticed after {seconds:.1f} s, as by corosync's defaults")
-    if around is None and len(spec.nodes) == TWO_NODES:
-        found.append("corosync.conf has two_node: 1")
-    unknown = [s.name for s in spec.services if not _is_measured(s.name, measured, spec)]
-    if unknown:
-        names = ", ".join(unknown) if len(unknown) < len(spec.services) else "all services"
-        found.append(
-            f"times of {names} are not measured yet: 1 s for each start or stop of a resource"
-        )
-    untried = [n.name for n in spec.nodes.values() if fence_of(n.name) not in measured]
-    if untried and not spec.fencing.unsafe_disabled:
-        names = ", ".join(untried) if len(untried) < len(spec.nodes) else "every node"
-        found.append(
-            f"fencing of {names} is not measured yet: {ASSUMED_FENCE_MS / 1000:.0f} s"
-            " and the configured delay"
-        )
-    return tuple(found)
-
-
 def quiet_start(spec: ClusterSpec) -> World:
     """Return a world in which every node was switched on and all came to rest."""
     script = Script(seed=0, spec=spec, faults=(), is_two_node=len(spec.nodes) == TWO_NODES)
@@ -162,7 +137,11 @@ def come_to_rest(world: World) -> bool:
 
 
 def agreed(world: World) -> ClusterState:
-    """Return the agreed state of those that can act: of several parts the most recent one."""
+    """Return the agreed state of those that can act: of several parts the most recent one.
+
+    Raises:
+        ValueError: nobody is left who knows anything.
+    """
     states = [h.daemon.state for h in world.hosts.values() if h.daemon is not None]
     best = max(states, key=lambda s: (s.local.is_installed, s.cluster.epoch, s.cluster.applied))
     return best.cluster
@@ -257,10 +236,3 @@ def _delay_ms(action: FenceNode) -> int:
         parsed = parse_duration(options.get(DELAY, 0))
         delays.append(parsed if isinstance(parsed, int) else 0)
     return max(delays)
-
-
-def _is_measured(name: ServiceName, measured: dict[str, Span], spec: ClusterSpec) -> bool:
-    service = next(s for s in spec.services if s.name == name)
-    if start_of(name) in measured:
-        return True
-    return all(start_of(name, r.name) in measured for r in start_order(service))

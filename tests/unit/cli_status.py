@@ -19,6 +19,7 @@ from rgmgr.core.model import (
     ServiceState,
 )
 from rgmgr.core.spec import ClusterSpec, FencingSpec, NodeSpec, ServiceSpec
+from rgmgr.present import Present
 from rgmgr.view import Standing, Status, snapshot
 
 NODE1, NODE2, NODE3 = NodeId(1), NodeId(2), NodeId(3)
@@ -144,6 +145,11 @@ class FakeDaemon:
     shown: Status
     outcome: Outcome | DaemonError = field(default_factory=lambda: Outcome(0, "done", "node1"))
     asked: list[tuple[str, str, str, float]] = field(default_factory=list)
+    told: Present | None = None
+
+    def present(self) -> Present:
+        assert self.told is not None
+        return self.told
 
     def status(self) -> Status:
         return self.shown
