@@ -119,4 +119,6 @@ def test_a_service_whose_owner_was_away_when_a_better_node_joined_moves_there_la
 
     assert outcome.is_good, outcome.violations
     assert "web runs on node2" in story(outcome)
-    assert story(outcome).rindex("web runs on node1") > story(outcome).index("node2 is back in time")
+    assert story(outcome).rindex("web runs on node1") > story(outcome).index(
+        "node2 is back in time"
+    )
