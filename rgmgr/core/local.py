@@ -14,7 +14,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Action, Record, Severity
 from rgmgr.core.events import Shutdown, ViewChanged
 from rgmgr.core.evolve import evolve
-from rgmgr.core.messages import Hello, Operation, Request
+from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, Hello, Operation, Request
 from rgmgr.core.model import ClusterState, RingId
 from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec
 
@@ -62,6 +62,8 @@ class LocalState:
     incarnation: int
     boot_id: str
     own_spec: ClusterSpec  # of the file on this node
+    protocols: tuple[int, int] = (PROTOCOL_MIN, PROTOCOL_MAX)  # the oldest and newest spoken here
+    protocol: int = PROTOCOL_MIN  # the one of the present epoch: what is newer must wait
 
     view: ViewChanged | None = None
     quorum_ring: RingId | None = None

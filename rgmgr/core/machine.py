@@ -46,6 +46,8 @@ from rgmgr.core.invariants import check_cluster
 from rgmgr.core.local import LocalState, State, Step, Turn
 from rgmgr.core.membership import with_spec
 from rgmgr.core.messages import (
+    PROTOCOL_MAX,
+    PROTOCOL_MIN,
     Ack,
     Body,
     ConfigProposed,
@@ -63,17 +65,26 @@ from rgmgr.errors import InvariantViolation
 
 
 def begin(
-    *, me: NodeId, incarnation: int, boot_id: str, spec: ClusterSpec, saved: ClusterState | None
+    *,
+    me: NodeId,
+    incarnation: int,
+    boot_id: str,
+    spec: ClusterSpec,
+    saved: ClusterState | None,
+    protocols: tuple[int, int] = (PROTOCOL_MIN, PROTOCOL_MAX),
 ) -> State:
     """Return the state of a daemon that has just begun.
 
     `incarnation` is random, above 0, new at each start. `saved` is what its disk holds, None when
     it holds nothing; then `spec`, the file's, counts at once. Else it is proposed to the others: to
-    drop a node that may still run something is for all to refuse.
+    drop a node that may still run something is for all to refuse. `protocols`: the oldest and the
+    newest that this version speaks.
     """
     base = saved or ClusterState(spec=spec)
     cluster = with_spec(base, base.spec)
-    local = LocalState(me=me, incarnation=incarnation, boot_id=boot_id, own_spec=spec)
+    local = LocalState(
+        me=me, incarnation=incarnation, boot_id=boot_id, own_spec=spec, protocols=protocols
+    )
     return State(cluster, local)
 
 

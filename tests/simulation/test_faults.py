@@ -131,6 +131,36 @@ def test_an_upgrade_restarts_rgmgrd_with_other_protocols_and_moves_nothing() -> 
     assert lab.world.watch.unit_changes == changes
 
 
+def test_members_speak_the_newest_protocol_that_all_of_them_speak() -> None:
+    lab = Lab(
+        *(
+            Upgrade(at_ms=FIRST_MS + i * 3_000, node=node, protocol_min=1, protocol_max=2)
+            for i, node in enumerate(ALL)
+        ),
+    )
+
+    def spoken() -> set[int]:
+        daemons = [host.daemon for host in lab.world.hosts.values()]
+        return {daemon.state.local.protocol for daemon in daemons if daemon is not None}
+
+    lab.until(FIRST_MS + 5_900)
+    mixed = spoken()
+    lab.until(FIRST_MS + 15_000)
+
+    assert (mixed, spoken()) == ({1}, {2})
+    assert lab.violations() == []
+
+
+def test_a_version_that_is_too_new_for_the_others_ends_and_moves_nothing_by_itself() -> None:
+    lab = Lab(Upgrade(at_ms=FIRST_MS, node=N1, protocol_min=2, protocol_max=2))
+    lab.until(FIRST_MS + 10_000)
+
+    assert "sync.refused" in lab.story()
+    assert lab.world.hosts[N1].daemon is None
+    assert lab.phase(N1) is Phase.ACTIVE
+    assert lab.violations() == []
+
+
 # Fence devices and disks.
 
 
