@@ -76,6 +76,7 @@ class LocalState:
     is_installed: bool = False
     is_live: bool = False  # an epoch was installed in this life
     acks: dict[NodeId, int] = field(default_factory=dict)  # applied, in the present epoch
+    is_known: bool = False  # since we joined a majority has had on disk that we take part
     applied_by: dict[NodeId, int] = field(default_factory=dict)  # from ticks, likewise
     saved: ClusterState | None = None  # durable part last asked to be saved
     saved_at: int = 0  # `applied` when the durable part last changed in this epoch

@@ -18,12 +18,12 @@ from domains.model import NodeId
 from rgmgr.core import outbox
 from rgmgr.core.actions import Exit, Multicast, Severity
 from rgmgr.core.digest import digest
-from rgmgr.core.durable import save_if_changed
+from rgmgr.core.durable import is_kept, save_if_changed
 from rgmgr.core.events import ViewChanged
 from rgmgr.core.executor import claims
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import LocalState, Turn
-from rgmgr.core.membership import install
+from rgmgr.core.membership import STAYING, install
 from rgmgr.core.messages import Ack, Enrolment, Hello, Install
 from rgmgr.core.model import ClusterState, NodeStatus, RingId
 from rgmgr.core.settle import settle
@@ -182,6 +182,8 @@ def heard_ack(turn: Turn, sender: NodeId, ack: Ack) -> None:
     is_present = turn.local.is_installed and ack.epoch == turn.cluster.epoch
     if is_present and ack.applied > turn.local.acks.get(sender, -1):
         turn.update(acks={**turn.local.acks, sender: ack.applied})
+        if not turn.local.is_known and is_kept(turn, 0):
+            turn.update(is_known=True)
 
 
 def _begin(turn: Turn, *, but_not: NodeId | None = None) -> None:
@@ -291,6 +293,12 @@ def _first_op(message: Install) -> int:
 
 
 def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
+    before = base.nodes.get(turn.local.me)
+    has_stayed = (
+        before is not None
+        and before.status in STAYING
+        and before.incarnation == turn.local.incarnation
+    )
     ledger = Ledger(replace(base, next_op=_first_op(message)))
     install(ledger, message)
     settle(ledger)
@@ -298,6 +306,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
     turn.update(
         is_installed=True,
         is_live=True,
+        is_known=turn.local.is_known and has_stayed,
         protocol=message.protocol,
         hellos={},
         has_sent_install=False,
