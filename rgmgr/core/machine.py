@@ -42,7 +42,7 @@ from rgmgr.core.events import (
     TimerFired,
     ViewChanged,
 )
-from rgmgr.core.invariants import check_cluster
+from rgmgr.core.invariants import check_actions, check_cluster
 from rgmgr.core.local import LocalState, State, Step, Turn
 from rgmgr.core.membership import with_spec
 from rgmgr.core.messages import (
@@ -80,8 +80,8 @@ def begin(
     drop a node that may still run something is for all to refuse. `protocols`: the oldest and the
     newest that this version speaks.
     """
-    base = saved or ClusterState(spec=spec)
-    cluster = with_spec(base, base.spec)
+    # as saved: a service that runs here still has the tree that it was started with
+    cluster = saved or with_spec(ClusterState(spec=spec), spec)
     local = LocalState(
         me=me, incarnation=incarnation, boot_id=boot_id, own_spec=spec, protocols=protocols
     )
@@ -100,9 +100,11 @@ def step(state: State, event: Event, now_ms: int) -> Step:
     _handle(turn, event)
     if not _is_idle_tick(state, event, now_ms):
         _follow_up(turn)
-    if turn.cluster is not state.cluster and (broken := check_cluster(turn.cluster)):
+    outcome = turn.step()
+    broken = () if turn.cluster is state.cluster else check_cluster(turn.cluster)
+    if broken := (*broken, *check_actions(outcome.state, outcome.actions)):
         raise InvariantViolation("; ".join(broken))
-    return turn.step()
+    return outcome
 
 
 def _is_idle_tick(state: State, event: Event, now_ms: int) -> bool:

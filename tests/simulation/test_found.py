@@ -16,6 +16,7 @@ from rgmgr.sim.edits import Edit
 from rgmgr.sim.faults import (
     Ask,
     ConfigChange,
+    DaemonCrash,
     DaemonRestart,
     DaemonStop,
     DeviceTrouble,
@@ -141,3 +142,16 @@ def test_a_node_whose_return_no_majority_has_on_disk_starts_nothing_alone() -> N
 
     assert outcome.is_good, outcome.violations
     assert "web is given to node3" in story(outcome)
+
+
+def test_a_service_found_running_is_stopped_with_the_tree_it_was_started_with() -> None:
+    """All daemons died after a resource had been removed: what it had started was forgotten."""
+    outcome = run(
+        ConfigChange(at_ms=10_000, nodes=ALL, version=2, edit=Edit.REMOVE_RESOURCE, service=WEB),
+        *(DaemonCrash(at_ms=12_000, node=node, for_ms=1_000) for node in ALL),
+        Ask(at_ms=20_000, node=N1, verb=Verb.RELOCATE, service=WEB),
+    )
+
+    assert outcome.is_good, outcome.violations
+    assert "node1  web/data is down" in story(outcome)
+    assert "node2  web/data starts" not in story(outcome)
