@@ -43,7 +43,7 @@ from rgmgr.core.events import (
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin
 from rgmgr.core.spec import ClusterSpec, ResourceName
-from rgmgr.errors import ConfigError, CorosyncError, WireError, WireFault
+from rgmgr.errors import ConfigError, CorosyncError, InvariantViolation, WireError, WireFault
 from rgmgr.runtime.dispatch import Desk, Dispatcher
 from rgmgr.runtime.office import Office
 from rgmgr.runtime.pump import Pump, monotonic_ms
@@ -56,6 +56,7 @@ from rgmgr.runtime.reporting import (
 )
 from rgmgr.runtime.timings import Timings
 from rgmgr.runtime.translate import to_core
+from rgmgr.runtime.violations import run_watched
 from rgmgr.view import Status
 
 log = structlog.get_logger("rgmgrd")
@@ -64,6 +65,8 @@ GROUP = "rgmgr/1"
 CLOSE_MS = 5_000
 CFG_SHUTDOWN_MS = 4_000
 """corosync waits 5 s for our answer before it stops anyway."""
+EX_SOFTWARE = 70
+"""What must never be true was true: a bug, and nothing more was done on such a ground."""
 EX_CONFIG = 78
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -234,7 +237,7 @@ class Daemon:
             end=self._end,
         )
         self._pump = Pump(state, self._timings.watch(dispatcher, monotonic_ms), self._after)
-        self._tasks.create_task(self._pump.run(), name="pump")
+        self._tasks.create_task(run_watched(self._pump), name="pump")
         self._systemd.probe(state.cluster.spec)
 
     _node_ids: dict[str, NodeId] | None = None
@@ -380,7 +383,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EX_CONFIG
     except Exception as error:  # noqa: BLE001  # say it, end, and let systemd start anew
         explain(error, journal)
-        return 1
+        is_violation = any(isinstance(e, InvariantViolation) for e in _leaves(error))
+        return EX_SOFTWARE if is_violation else 1
 
 
 def _run(options: Options, journal: Journal) -> int:
