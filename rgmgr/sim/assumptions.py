@@ -14,7 +14,13 @@ from rgmgr.core.spec import ResourceName
 from rgmgr.present import Present, Span, fence_of, start_of, stop_of
 from rgmgr.sim.forecast import Forecast
 from rgmgr.sim.plan import Step
-from rgmgr.sim.stage import ASSUMED_FENCE_MS, ASSUMED_UNIT_MS, TWO_NODES, assumed_detection_ms
+from rgmgr.sim.stage import (
+    ASSUMED_FENCE_MS,
+    ASSUMED_UNIT_MS,
+    TWO_NODES,
+    assumed_detection_ms,
+    typical_fence_ms,
+)
 
 KeyOf = Callable[[ServiceName, ResourceName | None], str]
 
@@ -34,7 +40,12 @@ def assumptions(present: Present, found: Forecast, *, is_live: bool) -> tuple[st
         notes.append("corosync.conf has two_node: 1")
     fenced = {step.node for step in found.steps if step.kind == "fence"}
     if untried := [name for name in sorted(fenced) if fence_of(name) not in measured]:
-        after = f"{ASSUMED_FENCE_MS / 1000:.0f} s and the configured delay"
+        after_ms = typical_fence_ms(cluster.spec, measured)
+        after = (
+            f"{after_ms / 1000:.1f} s, as that of other nodes, and the configured delay"
+            if after_ms
+            else f"{ASSUMED_FENCE_MS / 1000:.0f} s and the configured delay"
+        )
         notes.append(f"fencing of {', '.join(untried)} was not measured yet: {after}")
     for kind, words, key_of in (("start", "starts", start_of), ("stop", "stops", stop_of)):
         if unknown := _unmeasured(cluster, found.steps, kind, key_of, measured):

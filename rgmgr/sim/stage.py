@@ -56,14 +56,22 @@ def pace_of(spec: ClusterSpec, measured: dict[str, Span], detection_ms: int) -> 
         return ASSUMED_UNIT_MS
 
     def fence_ms(action: FenceNode) -> int:
-        span = measured.get(fence_of(action.node_name))
-        return max(1, span.median_ms) if span else ASSUMED_FENCE_MS + _delay_ms(action)
+        if span := measured.get(fence_of(action.node_name)):
+            return max(1, span.median_ms)
+        return (typical_fence_ms(spec, measured) or ASSUMED_FENCE_MS) + _delay_ms(action)
 
     return Pace(
         detection_ms=detection_ms or assumed_detection_ms(len(spec.nodes)),
         unit_ms=unit_ms,
         fence_ms=fence_ms,
     )
+
+
+def typical_fence_ms(spec: ClusterSpec, measured: dict[str, Span]) -> int | None:
+    """Return what the fencing of another node took, in the middle; None: nobody was fenced yet."""
+    spans = (measured.get(fence_of(node.name)) for node in spec.nodes.values())
+    found = sorted(span.median_ms for span in spans if span)
+    return max(1, found[len(found) // 2]) if found else None
 
 
 def quiet_start(spec: ClusterSpec) -> World:
