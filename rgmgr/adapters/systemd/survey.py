@@ -107,6 +107,11 @@ async def shutdown_kind(manager: Manager, pid: int | None) -> Shutdown:
     return Shutdown.RESTART if is_restart and corosync.is_up and not corosync.job else Shutdown.STOP
 
 
+def unit_names(spec: ClusterSpec, node: NodeFacts, helpers: Path) -> frozenset[str]:
+    """Return the units of all configured resources."""
+    return frozenset(made.unit for made in _plans(spec, node, helpers))
+
+
 def _plans(spec: ClusterSpec, node: NodeFacts, helpers: Path) -> Iterator[Plan]:
     for service in spec.services:
         for resource in flatten(service.resources):
