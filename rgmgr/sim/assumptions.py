@@ -40,10 +40,10 @@ def assumptions(present: Present, found: Forecast, *, is_live: bool) -> tuple[st
         notes.append("corosync.conf has two_node: 1")
     fenced = {step.node for step in found.steps if step.kind == "fence"}
     if untried := [name for name in sorted(fenced) if fence_of(name) not in measured]:
-        after_ms = typical_fence_ms(cluster.spec, measured)
+        typical_ms = typical_fence_ms(cluster.spec, measured)
         after = (
-            f"{after_ms / 1000:.1f} s, as that of other nodes, and the configured delay"
-            if after_ms
+            f"{typical_ms / 1000:.1f} s, as that of other nodes, and the configured delay"
+            if typical_ms
             else f"{ASSUMED_FENCE_MS / 1000:.0f} s and the configured delay"
         )
         notes.append(f"fencing of {', '.join(untried)} was not measured yet: {after}")
