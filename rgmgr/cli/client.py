@@ -16,7 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rgmgr.cli.exits import Exit
-from rgmgr.errors import BusError, RgmgrError
+from rgmgr.errors import BusError, RgmgrError, WireError
 from rgmgr.links import CorosyncView, from_properties
 from rgmgr.view import Status, decode_status
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from asyncio import Runner
 
     from rgmgr.adapters.bus import Bus
+    from rgmgr.present import Present
 
 BUS_NAME = "org.rgmgr"
 OBJECT_PATH = "/org/rgmgr"
@@ -39,6 +40,7 @@ TIMEOUT = "Timeout"
 
 _ERROR = "org.rgmgr.Error."
 _NOT_RUNNING = ("ServiceUnknown", "NameHasNoOwner", "UnknownObject")
+_SAME_VERSION = "do this command and rgmgrd have the same version?"
 _ADVICE = "'systemctl status rgmgrd' says why"
 
 T = TypeVar("T")
@@ -105,6 +107,10 @@ class Daemon(Protocol):
         """Return what the local member knows of its corosync."""
         ...
 
+    def present(self) -> Present:
+        """Return what forecasts start from."""
+        ...
+
     def request(self, verb: str, service: str, node: str, timeout_s: float) -> Outcome:
         """Ask for something and wait until it is done. `node` empty: let the domain choose."""
         ...
@@ -142,6 +148,21 @@ class BusDaemon:
             return from_properties(facts if isinstance(facts, dict) else {})
         except ValueError as error:
             raise _unreadable("view of corosync", error) from error
+
+    def present(self) -> Present:
+        """See `Daemon.present`."""
+        from rgmgr.present import Present, decode_surroundings  # noqa: PLC0415 - for few commands
+        from rgmgr.wire.codec import decode_state  # noqa: PLC0415 - likewise
+
+        match self._call("Present", timeout_s=STATUS_TIMEOUT_S):
+            case [bytes(state), str(around)]:
+                try:
+                    return Present(decode_state(state), decode_surroundings(around))
+                except (WireError, ValueError) as error:
+                    text = f"rgmgrd's state is unreadable: {error}; {_SAME_VERSION}"
+                    raise DaemonError(Fault.BROKEN, text) from error
+            case answer:
+                raise DaemonError(Fault.BROKEN, f"rgmgrd's answer is unreadable: {answer!r:.200}")
 
     def request(self, verb: str, service: str, node: str, timeout_s: float) -> Outcome:
         """See `Daemon.request`."""

@@ -16,12 +16,14 @@ import rgmgr
 from rgmgr.cli.client import DaemonError
 
 _VERBS = {
+    "audit": "rgmgr.cli.audit:audit",
     "completion": "rgmgr.cli.completion:completion",
     "config": "rgmgr.cli.config:config",
     "corosync-conf": "rgmgr.cli.corosync_conf:corosync_conf",
     "disable": "rgmgr.cli.services:disable",
     "doctor": "rgmgr.cli.doctor:doctor",
     "enable": "rgmgr.cli.services:enable",
+    "explain": "rgmgr.cli.explain:explain",
     "fence": "rgmgr.cli.fence:fence",
     "lab": "rgmgr.lab.cli:lab",
     "relocate": "rgmgr.cli.services:relocate",
@@ -31,6 +33,7 @@ _VERBS = {
     "status": "rgmgr.cli.status:status",
     "stop": "rgmgr.cli.services:stop",
     "tree": "rgmgr.cli.tree:tree",
+    "what-if": "rgmgr.cli.whatif:what_if",
 }
 
 

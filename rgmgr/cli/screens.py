@@ -50,7 +50,7 @@ def print_details(status: Status, console: Console | None = None) -> None:
     for number, facts in enumerate(blocks):
         if number:
             screen.print()
-        screen.print(_fact_table(facts))
+        screen.print(fact_table(facts))
 
 
 def duration(milliseconds: int) -> str:
@@ -105,7 +105,7 @@ def _node_table(status: Status) -> Table:
 
 
 def _node_status(node: NodeView) -> Text:
-    words = [_word(node.status)]
+    words = [colored(node.status)]
     if node.is_local:
         words.append(Text("this node"))
     if not node.is_configured:
@@ -145,7 +145,7 @@ def _service_table(status: Status) -> Table:
     for column in range(4):
         table.columns[column].no_wrap = column == 1
     for service in status.services:
-        state = Text(" ").join([_word(service.state), *(Text(f"[{f}]") for f in service.flags)])
+        state = Text(" ").join([colored(service.state), *(Text(f"[{f}]") for f in service.flags)])
         because = Text(service.because or "")
         table.add_row(Text(service.name), state, _owner(service), duration(service.age_ms), because)
     return table
@@ -160,7 +160,7 @@ def _owner(service: ServiceView) -> Text:
 def _service_facts(service: ServiceView) -> list[tuple[str, Text]]:
     facts = [
         ("service", Text(service.name, "bold")),
-        ("state", _word(service.state)),
+        ("state", colored(service.state)),
         ("owner", Text(service.owner or "-")),
         ("last owner", Text(service.last_owner or "-")),
         ("for", Text(duration(service.age_ms))),
@@ -193,12 +193,13 @@ def _node_facts(node: NodeView) -> list[tuple[str, Text]]:
 def path_line(path: PathView) -> Text:
     """Return one fence path with the age of its latest test."""
     words = Text(f"method {path.method}, {path.device} from {path.by}: ")
-    words.append_text(_word(path.state))
+    words.append_text(colored(path.state))
     detail = f", {path.detail}" if path.detail else ""
     return words.append(f", tested {duration(path.age_ms)} ago{detail}")
 
 
-def _fact_table(facts: list[tuple[str, Text]]) -> Table:
+def fact_table(facts: Iterable[tuple[str, Text]]) -> Table:
+    """Return one fact per line: its name, and what it is."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column(overflow="fold")
@@ -207,7 +208,8 @@ def _fact_table(facts: list[tuple[str, Text]]) -> Table:
     return grid
 
 
-def _word(word: str) -> Text:
+def colored(word: str) -> Text:
+    """Return a state or a status as it is shown everywhere."""
     if word in _BAD:
         return Text(word.upper(), "bold red")
     return Text(word, "green" if word in _GOOD else "yellow")

@@ -20,6 +20,7 @@ import click
 
 from rgmgr.cli.exits import Exit
 from rgmgr.cli.hunt import Result, Task, hunt, processors, workers_for
+from rgmgr.cli.scenario import keep_smallest, tell_scenario
 from rgmgr.config.load import load
 from rgmgr.errors import ConfigError
 from rgmgr.sim.run import simulate
@@ -73,9 +74,23 @@ class Wish:
     jobs: int | None
     is_told: bool
     as_json: bool
+    shrink: Path | None
+    is_left_whole: bool
+
+    @property
+    def scenario(self) -> Path | None:
+        """The directory of a scenario, if that is what is to be played."""
+        path = self.cluster_toml
+        return path if path is not None and path.is_dir() else None
 
     def refuse_nonsense(self) -> None:
         """End the command when two options cannot both be meant."""
+        if self.scenario is not None:
+            if (self.seed, self.seeds, self.minutes, self.nodes, self.steps) != (None,) * 5:
+                raise click.UsageError("a scenario is played as it is: give it no seeds")
+            return
+        if self.is_left_whole and self.shrink is not None:
+            raise click.UsageError("--shrink and --no-shrink contradict each other")
         if self.is_told and self.seed is None:
             raise click.UsageError("--trace tells the story of one seed: name it with --seed")
         if self.seed is not None and (self.seeds is not None or self.minutes is not None):
@@ -97,10 +112,19 @@ class Wish:
         words += [f"--steps {self.steps}"] if self.steps is not None else []
         return " ".join((*words, "--trace"))
 
+    def shrink_into(self, seed: int) -> Path | None:
+        """Return where the scenario goes that is left of a broken seed; None: nowhere."""
+        if self.is_left_whole or (self.seed is not None and self.shrink is None):
+            return None
+        return self.shrink or Path(f"rgmgr-sim-{seed}")
+
 
 @click.command("sim")
 @click.argument(
-    "cluster_toml", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+    "cluster_toml",
+    metavar="[CLUSTER_TOML|SCENARIO]",
+    required=False,
+    type=click.Path(path_type=Path, exists=True),
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Run this one seed.")
 @click.option(
@@ -121,15 +145,26 @@ class Wish:
 @click.option(
     "--json", "as_json", is_flag=True, help=f"Print the summary as JSON (schema {SCHEMA_VERSION})."
 )
+@click.option(
+    "--shrink",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write what matters of the first broken seed there. [default: rgmgr-sim-SEED]",
+)
+@click.option("--no-shrink", "is_left_whole", is_flag=True, help="Do not look for what matters.")
 def sim(**options: Any) -> None:
     """Run whole clusters with the real decision core on simulated everything else.
 
     Each seed is one cluster, its troubles and their outcome; the same seed always tells the same
-    story. With CLUSTER_TOML it is always that cluster, and only the troubles are drawn. Exits with
-    1 when a promise was broken, with 78 when the configuration has problems.
+    story. With CLUSTER_TOML it is always that cluster, and only the troubles are drawn. SCENARIO is
+    a directory with a script, which is played and told. Exits with 1 when a promise was broken,
+    with 78 when the configuration or the script has problems.
     """
     wish = Wish(**options)
     wish.refuse_nonsense()
+    if wish.scenario is not None:
+        tell_scenario(wish.scenario, is_whole=wish.is_told)
+        return
     task = _task(wish)
     seeds = wish.how_many()
     workers = workers_for(seeds, wish.jobs or processors())
@@ -139,6 +174,9 @@ def sim(**options: Any) -> None:
         if wish.is_told:
             _tell(wish.seed, task)
     _run(tally, task, seeds, wish)
+    broken = tally.broken[0].seed if tally.broken else None
+    if broken is not None and not tally.is_interrupted and (place := wish.shrink_into(broken)):
+        keep_smallest(broken, task, place)
     _sum_up(tally, as_json=wish.as_json)
 
 

@@ -93,6 +93,15 @@ def is_kept(turn: Turn, applied: int) -> bool:
     return _disks_with(turn, applied) >= _majority(turn)
 
 
+def is_agreed_safely(turn: Turn) -> bool:
+    """Tell whether what cannot be undone may rest on this epoch.
+
+    A majority must have on disk that this node takes part, once since it joined: else one that
+    comes together without it could still take it for gone, by an old goodbye or an old proof.
+    """
+    return is_kept(turn, 0) or (turn.local.is_known and is_committed(turn, 0))
+
+
 def _majority(turn: Turn) -> int:
     return len(turn.cluster.spec.nodes) // 2 + 1
 

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must always be true of the agreed state, as predicates that say what is wrong.
+"""What must always be true of states and actions, as predicates that say what is wrong.
 
-Cheap enough to be asked after every agreed event, in the simulator and in production. Each
-returns sentences; none means that all is well. Never repairs anything.
+Cheap enough to be asked after every event, in the simulator and in production: there, an action
+that must not be is not carried out. Each returns sentences; none means that all is well. Never
+repairs anything.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from domains.model import NodeId
+from rgmgr.core.actions import Action, FenceNode, StartResource
+from rgmgr.core.local import State
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
 
 OWNED = (
@@ -45,6 +50,42 @@ def check_fence(cluster: ClusterState, by: NodeId, victim: NodeId) -> tuple[str,
     if node.status in IN_GOOD_STANDING:
         return (f"{name} is fenced although it is {node.status.value}",)
     return ()
+
+
+def check_actions(state: State, actions: Iterable[Action]) -> tuple[str, ...]:
+    """Return why this member must not take these actions, in the state that they come with.
+
+    It starts only what the record tells it to start (I2), fences nobody in good standing (I5), and
+    does neither without quorum for its ring (I4).
+    """
+    problems: list[str] = []
+    for action in actions:
+        if isinstance(action, StartResource):
+            problems += _check_start(state, action)
+        elif isinstance(action, FenceNode):
+            problems += check_fence(state.cluster, state.local.me, action.node)
+            problems += _check_quorum(state, f"{action.node_name} is fenced")
+    return tuple(problems)
+
+
+def _check_start(state: State, action: StartResource) -> list[str]:
+    what = f"{action.service}/{action.resource.name} is started"
+    service = state.cluster.services.get(action.service)
+    is_told = (
+        service is not None
+        and service.state is ServiceState.STARTING
+        and (service.owner, service.op) == (state.local.me, action.op)
+    )
+    problems = _check_quorum(state, what)
+    return problems if is_told else [*problems, f"{what} and no record says so"]
+
+
+def _check_quorum(state: State, what: str) -> list[str]:
+    local = state.local
+    is_ours = local.view is not None and local.quorum_ring == local.view.ring
+    if local.is_installed and is_ours and local.is_quorate and not local.emergency:
+        return []
+    return [f"{what} without quorum for the present ring"]
 
 
 def _check_node(cluster: ClusterState, node_id: NodeId, node: Node) -> list[str]:

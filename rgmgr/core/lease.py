@@ -11,7 +11,7 @@ from __future__ import annotations
 from domains.model import NodeId
 from rgmgr.core import outbox
 from rgmgr.core.actions import Multicast
-from rgmgr.core.durable import is_committed
+from rgmgr.core.durable import is_agreed_safely
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Tick
 from rgmgr.core.model import NodeStatus
@@ -36,7 +36,7 @@ def gate_is_open(turn: Turn) -> bool:
         and me.status in (NodeStatus.ONLINE, NodeStatus.LEAVING)
         and local.tick_seen_ms is not None
         and turn.now_ms - local.tick_seen_ms <= LEASE_MS
-        and is_committed(turn, 0)
+        and is_agreed_safely(turn)
     )
 
 

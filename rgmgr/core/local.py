@@ -14,7 +14,14 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Action, Record, Severity
 from rgmgr.core.events import Shutdown, ViewChanged
 from rgmgr.core.evolve import evolve
-from rgmgr.core.messages import FenceRequest, Hello, Operation, Request
+from rgmgr.core.messages import (
+    PROTOCOL_MAX,
+    PROTOCOL_MIN,
+    FenceRequest,
+    Hello,
+    Operation,
+    Request,
+)
 from rgmgr.core.model import ClusterState, RingId
 from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec
 
@@ -62,6 +69,8 @@ class LocalState:
     incarnation: int
     boot_id: str
     own_spec: ClusterSpec  # of the file on this node
+    protocols: tuple[int, int] = (PROTOCOL_MIN, PROTOCOL_MAX)  # the oldest and newest spoken here
+    protocol: int = PROTOCOL_MIN  # the one of the present epoch: what is newer must wait
 
     view: ViewChanged | None = None
     quorum_ring: RingId | None = None
@@ -74,6 +83,7 @@ class LocalState:
     is_installed: bool = False
     is_live: bool = False  # an epoch was installed in this life
     acks: dict[NodeId, int] = field(default_factory=dict)  # applied, in the present epoch
+    is_known: bool = False  # since we joined a majority has had on disk that we take part
     applied_by: dict[NodeId, int] = field(default_factory=dict)  # from ticks, likewise
     saved: ClusterState | None = None  # durable part last asked to be saved
     saved_at: int = 0  # `applied` when the durable part last changed in this epoch

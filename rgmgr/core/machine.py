@@ -45,10 +45,12 @@ from rgmgr.core.events import (
     TimerFired,
     ViewChanged,
 )
-from rgmgr.core.invariants import check_cluster
+from rgmgr.core.invariants import check_actions, check_cluster
 from rgmgr.core.local import LocalState, State, Step, Turn
 from rgmgr.core.membership import with_spec
 from rgmgr.core.messages import (
+    PROTOCOL_MAX,
+    PROTOCOL_MIN,
     Ack,
     Body,
     ConfigProposed,
@@ -64,17 +66,26 @@ from rgmgr.errors import InvariantViolation
 
 
 def begin(
-    *, me: NodeId, incarnation: int, boot_id: str, spec: ClusterSpec, saved: ClusterState | None
+    *,
+    me: NodeId,
+    incarnation: int,
+    boot_id: str,
+    spec: ClusterSpec,
+    saved: ClusterState | None,
+    protocols: tuple[int, int] = (PROTOCOL_MIN, PROTOCOL_MAX),
 ) -> State:
     """Return the state of a daemon that has just begun.
 
     `incarnation` is random, above 0, new at each start. `saved` is what its disk holds, None when
     it holds nothing; then `spec`, the file's, counts at once. Else it is proposed to the others: to
-    drop a node that may still run something is for all to refuse.
+    drop a node that may still run something is for all to refuse. `protocols`: the oldest and the
+    newest that this version speaks.
     """
-    base = saved or ClusterState(spec=spec)
-    cluster = with_spec(base, base.spec)
-    local = LocalState(me=me, incarnation=incarnation, boot_id=boot_id, own_spec=spec)
+    # as saved: a service that runs here still has the tree that it was started with
+    cluster = saved or with_spec(ClusterState(spec=spec), spec)
+    local = LocalState(
+        me=me, incarnation=incarnation, boot_id=boot_id, own_spec=spec, protocols=protocols
+    )
     return State(cluster, local)
 
 
@@ -90,9 +101,11 @@ def step(state: State, event: Event, now_ms: int) -> Step:
     _handle(turn, event)
     if not _is_idle_tick(state, event, now_ms):
         _follow_up(turn)
-    if turn.cluster is not state.cluster and (broken := check_cluster(turn.cluster)):
+    outcome = turn.step()
+    broken = () if turn.cluster is state.cluster else check_cluster(turn.cluster)
+    if broken := (*broken, *check_actions(outcome.state, outcome.actions)):
         raise InvariantViolation("; ".join(broken))
-    return turn.step()
+    return outcome
 
 
 def _is_idle_tick(state: State, event: Event, now_ms: int) -> bool:

@@ -79,7 +79,8 @@ def install(ledger: Ledger, message: Install) -> None:
     if joined or _departures(ledger, before):
         _new_chance(ledger)
     _reconcile(ledger, enrolled)
-    offer_to_joiners(ledger, {n: _away_since(before[n], message.epoch) for n in before})
+    away_since = {n: _away_since(node, message.epoch) for n, node in before.items()}
+    offer_to_joiners(ledger, away_since)
 
 
 def _away_since(node: Node, epoch: int) -> int:

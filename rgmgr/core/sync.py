@@ -16,19 +16,21 @@ from dataclasses import replace
 
 from domains.model import NodeId
 from rgmgr.core import outbox
-from rgmgr.core.actions import Multicast, Severity
+from rgmgr.core.actions import Exit, Multicast, Severity
 from rgmgr.core.digest import digest
-from rgmgr.core.durable import save_if_changed
+from rgmgr.core.durable import is_kept, save_if_changed
 from rgmgr.core.events import ViewChanged
 from rgmgr.core.executor import claims
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import LocalState, Turn
-from rgmgr.core.membership import install
+from rgmgr.core.membership import STAYING, install
 from rgmgr.core.messages import Ack, Enrolment, Hello, Install
 from rgmgr.core.model import ClusterState, NodeStatus, RingId
 from rgmgr.core.settle import settle
 
 NUMBER_BITS = 20
+EX_CONFIG = 78
+"""systemd does not start it again after this status."""
 
 
 def view_changed(turn: Turn, event: ViewChanged) -> None:
@@ -148,6 +150,9 @@ def heard_install(turn: Turn, message: Install) -> None:
     view = turn.local.view
     if view is None or message.ring != view.ring or message.view != view.members:
         return
+    if message.protocol < turn.local.protocols[0]:
+        _give_up(turn, message.protocol)
+        return
     me = next((e for e in message.enrolments if e.node == turn.local.me), None)
     if me is None or me.incarnation != turn.local.incarnation:
         _left_out(turn, message)
@@ -160,6 +165,17 @@ def heard_install(turn: Turn, message: Install) -> None:
         _begin(turn)
         return
     _take_over(turn, base, message)
+
+
+def _give_up(turn: Turn, protocol: int) -> None:
+    """The others cannot speak with this version: its services run on, unmanaged."""
+    reason = (
+        f"the members speak protocol {protocol}, this rgmgrd none below {turn.local.protocols[0]};"
+        " install the version before it here, or upgrade the others first"
+    )
+    turn.note("sync.refused", Severity.ERROR, reason=reason)
+    turn.update(is_over=True)
+    turn.do(Exit(EX_CONFIG, reason))
 
 
 def _left_out(turn: Turn, message: Install) -> None:
@@ -175,6 +191,8 @@ def heard_ack(turn: Turn, sender: NodeId, ack: Ack) -> None:
     is_present = turn.local.is_installed and ack.epoch == turn.cluster.epoch
     if is_present and ack.applied > turn.local.acks.get(sender, -1):
         turn.update(acks={**turn.local.acks, sender: ack.applied})
+        if not turn.local.is_known and is_kept(turn, 0):
+            turn.update(is_known=True)
 
 
 def _begin(turn: Turn, *, but_not: NodeId | None = None) -> None:
@@ -201,6 +219,8 @@ def _say_hello(turn: Turn) -> None:
         config_version=local.own_spec.version,
         config_digest=local.own_spec.digest,
         claims=claims(turn),
+        protocol_min=local.protocols[0],
+        protocol_max=local.protocols[1],
     )
     turn.do(Multicast(hello))
 
@@ -250,6 +270,7 @@ def _make_install(turn: Turn) -> Install:
     assert view is not None  # noqa: S101  # the caller has quorum for it
     ours = digest(turn.cluster)
     is_alike = all(hello.digest == ours for hello in local.hellos.values())
+    protocol = min(hello.protocol_max for hello in local.hellos.values())
     return Install(
         ring=view.ring,
         ring_nodes=view.ring_nodes,
@@ -263,11 +284,13 @@ def _make_install(turn: Turn) -> Install:
                 claims=h.claims,
             )
             for n, h in sorted(local.hellos.items())
+            if h.protocol_min <= protocol
         ),
         epoch=max(hello.epoch for hello in local.hellos.values()) + 1,
         at_ms=max(turn.cluster_ms, turn.cluster.now_ms),
         digest=ours,
         state=None if is_alike else turn.cluster,
+        protocol=protocol,
     )
 
 
@@ -279,6 +302,12 @@ def _first_op(message: Install) -> int:
 
 
 def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
+    before = base.nodes.get(turn.local.me)
+    has_stayed = (
+        before is not None
+        and before.status in STAYING
+        and before.incarnation == turn.local.incarnation
+    )
     ledger = Ledger(replace(base, next_op=_first_op(message)))
     install(ledger, message)
     settle(ledger)
@@ -286,6 +315,8 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
     turn.update(
         is_installed=True,
         is_live=True,
+        is_known=turn.local.is_known and has_stayed,
+        protocol=message.protocol,
         hellos={},
         has_sent_install=False,
         acks={},

@@ -44,7 +44,7 @@ from rgmgr.core.local import State
 from rgmgr.core.machine import begin
 from rgmgr.core.messages import Message
 from rgmgr.core.spec import ClusterSpec, ResourceName
-from rgmgr.errors import ConfigError, CorosyncError, WireError, WireFault
+from rgmgr.errors import ConfigError, CorosyncError, InvariantViolation, WireError, WireFault
 from rgmgr.runtime.dispatch import Desk, Dispatcher
 from rgmgr.runtime.links import LinkWatch
 from rgmgr.runtime.office import Office
@@ -59,6 +59,7 @@ from rgmgr.runtime.reporting import (
 from rgmgr.runtime.ticks import Ticks
 from rgmgr.runtime.timings import Timings
 from rgmgr.runtime.translate import to_core
+from rgmgr.runtime.violations import run_watched
 from rgmgr.view import Status
 from rgmgr.wire.codec import encode
 
@@ -68,6 +69,8 @@ GROUP = "rgmgr/1"
 CLOSE_MS = 5_000
 CFG_SHUTDOWN_MS = 4_000
 """corosync waits 5 s for our answer before it stops anyway."""
+EX_SOFTWARE = 70
+"""What must never be true was true: a bug, and nothing more was done on such a ground."""
 EX_CONFIG = 78
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -255,7 +258,7 @@ class Daemon:
             end=self._end,
         )
         self._pump = Pump(state, self._timings.watch(dispatcher, monotonic_ms), self._after)
-        self._tasks.create_task(self._pump.run(), name="pump")
+        self._tasks.create_task(run_watched(self._pump), name="pump")
         self._systemd.probe(state.cluster.spec)
 
     _node_ids: dict[str, NodeId] | None = None
@@ -402,7 +405,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EX_CONFIG
     except Exception as error:  # noqa: BLE001  # say it, end, and let systemd start anew
         explain(error, journal)
-        return 1
+        is_violation = any(isinstance(e, InvariantViolation) for e in _leaves(error))
+        return EX_SOFTWARE if is_violation else 1
 
 
 def _run(options: Options, journal: Journal) -> int:

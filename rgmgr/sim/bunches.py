@@ -13,6 +13,7 @@ from rgmgr.sim.disk import Damage
 from rgmgr.sim.edits import Edit
 from rgmgr.sim.engine import Dice, chance
 from rgmgr.sim.faults import (
+    Ambush,
     Ask,
     ConfigChange,
     CorosyncRestart,
@@ -21,6 +22,7 @@ from rgmgr.sim.faults import (
     DaemonStop,
     DeviceTrouble,
     Fault,
+    Moment,
     NodePause,
     NodeShutdown,
     Partition,
@@ -186,6 +188,22 @@ def _asked_twice(rolls: Dice, spec: ClusterSpec, at_ms: int) -> tuple[Fault, ...
     return (first, second)
 
 
+def _asked_amid_repair(rolls: Dice, spec: ClusterSpec, at_ms: int) -> tuple[Fault, ...]:
+    """A unit dies, and somebody asks for its service just when a result is on its way.
+
+    The result then belongs to a number that is not the present one any more.
+    """
+    service, resource = draw_unit(rolls, spec)
+    moment = rolls.choice((Moment.STOPPED, Moment.STOPPED, Moment.STARTED, Moment.STOP))
+    verb = rolls.choice((Verb.DISABLE, Verb.DISABLE, Verb.RELOCATE, Verb.STOP))
+    ask = Ask(at_ms=at_ms, node=draw_node(rolls, spec), verb=verb, service=service)
+    ambushes = tuple(
+        Ambush(at_ms=at_ms, node=node, moment=moment, strike=ask, for_ms=2_000)
+        for node in sorted(spec.nodes)
+    )
+    return (UnitDeath(at_ms=at_ms, service=service, resource=resource), *ambushes)
+
+
 def _systemd_away(rolls: Dice, spec: ClusterSpec, at_ms: int) -> tuple[Fault, ...]:
     """systemd cannot be reached when there is work for it."""
     lost = draw_systemd_lost(rolls, spec, at_ms)
@@ -254,7 +272,7 @@ PAIRS: tuple[Callable[[Dice, ClusterSpec, int], tuple[Fault, ...]], ...] = (
     _node_removed,
     _spoilt_state,
     _asked_twice,
-    _asked_twice,
+    _asked_amid_repair,
     _systemd_away,
     _stuck_member,
     _fence_and_ask,

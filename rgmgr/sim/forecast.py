@@ -126,6 +126,7 @@ class Forecast:
     fates: tuple[Fate, ...]
     nodes: tuple[tuple[str, str, str], ...]  # name, status before, status after
     is_at_rest: bool
+    is_quorate: bool  # at the end, somewhere
     broken: tuple[str, ...]  # promises that the simulation saw broken: a bug of rgmgr
 
 
@@ -137,15 +138,16 @@ def forecast(present: Present, *supposed: Supposition) -> Forecast:
     for supposition in supposed:
         suppose(world, supposition)
     is_at_rest = come_to_rest(world)
-    after = agreed(world)
+    after = agreed(world) if _is_anybody_left(world) else before
     return Forecast(
         steps=recorder.steps(),
-        fates=tuple(_fate(name, recorder, before, world) for name in recorder.services),
+        fates=tuple(_fate(name, recorder, before, after, world) for name in recorder.services),
         nodes=tuple(
-            (spec.name, _status(before, n), _status(after, n))
+            (spec.name, _status(before, n), _status_at_end(world, after, n))
             for n, spec in sorted({**before.spec.nodes, **after.spec.nodes}.items())
         ),
         is_at_rest=is_at_rest,
+        is_quorate=is_quorate(world),
         broken=tuple(words for words in world.watch.violations if not words.startswith("I4")),
     )
 
@@ -214,8 +216,9 @@ def _specs(
     return {name: tuple(r.name for r in start_order(spec)) for name, spec in found.items()}
 
 
-def _fate(name: ServiceName, recorder: Recorder, before: ClusterState, world: World) -> Fate:
-    after = agreed(world)
+def _fate(
+    name: ServiceName, recorder: Recorder, before: ClusterState, after: ClusterState, world: World
+) -> Fate:
     record = after.services.get(name)
     is_up = recorder.is_up(name) and record is not None and record.state is ServiceState.STARTED
     outage_ms = recorder.outage_ms(name)
@@ -259,3 +262,14 @@ def _stranded(cluster: ClusterState, name: ServiceName, *, is_up: bool) -> Place
 def _status(cluster: ClusterState, node: NodeId) -> str:
     record = cluster.nodes.get(node)
     return record.status.value if record else "absent"
+
+
+def _status_at_end(world: World, cluster: ClusterState, node: NodeId) -> str:
+    """Return the status on record; without quorum anywhere that is out of date."""
+    if is_quorate(world) or node not in world.hosts:
+        return _status(cluster, node)
+    return "without quorum" if world.hosts[node].daemon is not None else "down"
+
+
+def _is_anybody_left(world: World) -> bool:
+    return any(host.daemon is not None for host in world.hosts.values())

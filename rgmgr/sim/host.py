@@ -47,6 +47,7 @@ from rgmgr.core.local import State
 from rgmgr.core.machine import begin, step
 from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, FenceRequest, Request
 from rgmgr.core.spec import ClusterSpec, ResourceName
+from rgmgr.core.sync import EX_CONFIG
 from rgmgr.sim.bus import Bus
 from rgmgr.sim.disk import Disk, DiskMood
 from rgmgr.sim.engine import Alarm, Call, Dice, Engine
@@ -209,6 +210,7 @@ class Host:
             boot_id=self.boot_id,
             spec=self.spec,
             saved=self.disk.saved,
+            protocols=self.protocols,
         )
         daemon = Daemon(incarnation, state, self._engine.now_ms)
         self.daemon = daemon
@@ -443,7 +445,7 @@ class Host:
 
     def _exit(self, daemon: Daemon, status: int, reason: str) -> None:
         self._end_daemon(f"exit {status}: {reason}", says_leave=True)
-        if daemon.shutdown is not Shutdown.STOP:
+        if daemon.shutdown is not Shutdown.STOP and status != EX_CONFIG:
             self._engine.after(RESTART_MS, self._restart)
 
     def _restart(self) -> None:

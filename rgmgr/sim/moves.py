@@ -66,7 +66,7 @@ class Moves:
                 self._explained[cause.body.service] = None
             elif isinstance(cause.body, ConfigProposed):
                 self._explained.update(dict.fromkeys(after.services))
-        detached = any(x.status is NodeStatus.DETACHED for x in after.nodes.values())
+        detached = [n for n, x in after.nodes.items() if x.status is NodeStatus.DETACHED]
         for name, service in after.services.items():
             was = before.services.get(name)
             if was is service:
@@ -77,9 +77,13 @@ class Moves:
             has_failed = bool(service.fault or service.failed_on)
             if has_failed or is_adopted or (detached and service.state is not ServiceState.STARTED):
                 self._explained[name] = None
-        if detached:  # the return of a mere daemon moves nothing, so what waited for it stays
+        if (
+            detached
+        ):  # nothing can be moved from there, and the return of a mere daemon moves nothing
             self._explained.update(
-                (name, None) for name, s in after.services.items() if s.state not in SETTLED
+                (name, None)
+                for name, s in after.services.items()
+                if s.state not in SETTLED or s.owner in detached
             )
 
 

@@ -102,7 +102,7 @@ class Overstay:
         if lack_ms <= heed_max_ms:
             return
         for service in self._spec.services:
-            if not _must_stop(self._spec, service):
+            if not _must_stop(self._spec, service) or _is_orphan(host, service):
                 continue
             units = [host.systemd.unit(service.name, r.name) for r in start_order(service)]
             patient_ms = heed_max_ms + patience_ms(service) + 2 * len(units) * host.slack_ms
@@ -131,6 +131,16 @@ def _reproach(units: list[Unit], *, is_late: bool) -> str | None:
     if any(unit.job is not None for unit in units):
         return None
     return f"is left running ({names})"
+
+
+def _is_orphan(host: Host, service: ServiceSpec) -> bool:
+    """Tell whether neither file nor state on this node has it any more, as when both were spoilt.
+
+    Then nobody there knows how it is stopped.
+    """
+    known = host.daemon.state.cluster.services if host.daemon else {}
+    in_file = any(spec.name == service.name for spec in host.spec.services)
+    return not in_file and service.name not in known
 
 
 def _must_stop(spec: ClusterSpec, service: ServiceSpec) -> bool:

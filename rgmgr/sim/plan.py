@@ -40,8 +40,19 @@ KINDS = {
 }
 """Journal events that are steps of a plan, and what the step is called."""
 
+_WORDS = {
+    FORBIDDEN: "{teller} may run nothing any more: {reason}",
+    "service.start_failed": "{service} does not start on {node}: {reason}",
+    "service.stop_failed": "{service} does not stop on {node}: {reason}",
+    "service.disabled": "{service} is given up and disabled: {reason}",
+    "service.waiting": "{service} has to wait: {reason}",
+    "config.adopted": "version {version} of the configuration is in force",
+    "config.refused": "version {version} of the configuration is refused: {reason}",
+}
+"""What the story has no words for, or other ones than a plan."""
+
 _TURNS = {"starts": "start", "stops": "stop", "dies": "dies"}
-_ENDS = ("is up", "is down", "does not stop")
+_ENDS = ("is up", "is down")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +68,7 @@ class Step:
     node: str
     service: str = ""
     resources: tuple[str, ...] = ()
+    is_done: bool = True  # False: a start or stop that did not succeed
     text: str
 
 
@@ -123,9 +135,10 @@ class Recorder:
         key = (node, unit.service)
         if kind := _TURNS.get(words):
             self._turn(key, kind, unit.resource)
-        elif key in self._open and (words in _ENDS or words.startswith("does not start")):
+        elif key in self._open and unit.job is None:
             index = self._open[key]
-            self._steps[index] = replace(self._steps[index], until_ms=self._now_ms())
+            ended = replace(self._steps[index], until_ms=self._now_ms(), is_done=words in _ENDS)
+            self._steps[index] = ended
 
     def _turn(self, key: tuple[NodeId, ServiceName], kind: str, resource: ResourceName) -> None:
         """Add a resource to the step in progress, or begin another one."""
@@ -145,7 +158,8 @@ class Recorder:
         what = f"{key[1]} ({', '.join(names)})" if len(names) > 1 or not whole else key[1]
         verb = {"start": "starts", "stop": "stops"}.get(kind)
         text = f"{step.node} {verb} {what}" if verb else f"{key[1]}/{resource} dies on {step.node}"
-        self._steps[index] = replace(step, resources=names, text=text)
+        is_done = kind not in ("start", "stop")
+        self._steps[index] = replace(step, resources=names, is_done=is_done, text=text)
 
     def _note_uptime(self, service: ServiceName) -> None:
         since_ms, is_up = self._down_since[service], self.is_up(service)
@@ -172,9 +186,8 @@ class Recorder:
     def _agreed_step(self, line: Line, record: Record, kind: str) -> Step:
         at_ms = line.at_ms - self._began_ms
         teller = self._world.spec.node_name(line.node) if line.node else ""
-        text = line.text()
-        if record.event == FORBIDDEN:
-            text = f"{teller} may run nothing any more: {record.fields['reason']}"
+        words = _WORDS.get(record.event)
+        text = words.format_map({"teller": teller, **record.fields}) if words else line.text()
         return Step(
             at_ms=at_ms,
             until_ms=at_ms,

@@ -56,8 +56,9 @@ def pace_of(spec: ClusterSpec, measured: dict[str, Span], detection_ms: int) -> 
         return ASSUMED_UNIT_MS
 
     def fence_ms(action: FenceNode) -> int:
-        span = measured.get(fence_of(action.node_name))
-        return max(1, span.median_ms) if span else ASSUMED_FENCE_MS + _delay_ms(action)
+        if span := measured.get(fence_of(action.node_name)):
+            return max(1, span.median_ms)
+        return (typical_fence_ms(spec, measured) or ASSUMED_FENCE_MS) + _delay_ms(action)
 
     return Pace(
         detection_ms=detection_ms or assumed_detection_ms(len(spec.nodes)),
@@ -66,29 +67,11 @@ def pace_of(spec: ClusterSpec, measured: dict[str, Span], detection_ms: int) -> 
     )
 
 
-def assumptions(spec: ClusterSpec, around: Surroundings | None) -> tuple[str, ...]:
-    """Say which times are not measured, and what else is taken for granted."""
-    measured = around.measured if around else {}
-    found = []
-    if around is None or not around.detection_ms:
-        seconds = assumed_detection_ms(len(spec.nodes)) / 1000
-        found.append(f"a lost node is noticed after {seconds:.1f} s, as by corosync's defaults")
-    if around is None and len(spec.nodes) == TWO_NODES:
-        found.append("corosync.conf has two_node: 1")
-    unknown = [s.name for s in spec.services if not _is_measured(s.name, measured, spec)]
-    if unknown:
-        names = ", ".join(unknown) if len(unknown) < len(spec.services) else "all services"
-        found.append(
-            f"times of {names} are not measured yet: 1 s for each start or stop of a resource"
-        )
-    untried = [n.name for n in spec.nodes.values() if fence_of(n.name) not in measured]
-    if untried and not spec.fencing.unsafe_disabled:
-        names = ", ".join(untried) if len(untried) < len(spec.nodes) else "every node"
-        found.append(
-            f"fencing of {names} is not measured yet: {ASSUMED_FENCE_MS / 1000:.0f} s"
-            " and the configured delay"
-        )
-    return tuple(found)
+def typical_fence_ms(spec: ClusterSpec, measured: dict[str, Span]) -> int | None:
+    """Return what the fencing of another node took, in the middle; None: nobody was fenced yet."""
+    spans = (measured.get(fence_of(node.name)) for node in spec.nodes.values())
+    found = sorted(span.median_ms for span in spans if span)
+    return max(1, found[len(found) // 2]) if found else None
 
 
 def quiet_start(spec: ClusterSpec) -> World:
@@ -162,7 +145,11 @@ def come_to_rest(world: World) -> bool:
 
 
 def agreed(world: World) -> ClusterState:
-    """Return the agreed state of those that can act: of several parts the most recent one."""
+    """Return the agreed state of those that can act: of several parts the most recent one.
+
+    Raises:
+        ValueError: nobody is left who knows anything.
+    """
     states = [h.daemon.state for h in world.hosts.values() if h.daemon is not None]
     best = max(states, key=lambda s: (s.local.is_installed, s.cluster.epoch, s.cluster.applied))
     return best.cluster
@@ -257,10 +244,3 @@ def _delay_ms(action: FenceNode) -> int:
         parsed = parse_duration(options.get(DELAY, 0))
         delays.append(parsed if isinstance(parsed, int) else 0)
     return max(delays)
-
-
-def _is_measured(name: ServiceName, measured: dict[str, Span], spec: ClusterSpec) -> bool:
-    service = next(s for s in spec.services if s.name == name)
-    if start_of(name) in measured:
-        return True
-    return all(start_of(name, r.name) in measured for r in start_order(service))

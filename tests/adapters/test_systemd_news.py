@@ -86,6 +86,35 @@ def test_a_stop_by_an_administrator_is_told_as_such(tmp_path: Path) -> None:
     stage(tmp_path, play)
 
 
+def test_a_unit_that_somebody_starts_by_hand_is_told(tmp_path: Path) -> None:
+    """It may run on another node, too: only the cluster can judge that."""
+
+    async def play(s: Stage) -> None:
+        s.systemd.probe(cluster(APP))
+        assert await s.event() == ServiceProbed(service=WEB, active=())
+        assert await s.event() == ProbeFinished()
+
+        s.pid1.change(APP_UNIT, "active", "running")
+
+        assert await s.event() == ServiceProbed(service=WEB, active=(APP.name,))
+
+    stage(tmp_path, play)
+
+
+def test_a_service_that_is_new_in_the_configuration_is_looked_at(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.systemd.probe(cluster())
+        assert await s.event() == ProbeFinished()
+        s.pid1.change(APP_UNIT, "active", "running")
+        await s.settled()
+
+        s.systemd.configure(cluster(APP).services)
+
+        assert await s.event() == ServiceProbed(service=WEB, active=(APP.name,))
+
+    stage(tmp_path, play)
+
+
 def test_a_restart_by_an_administrator_is_no_failure(tmp_path: Path) -> None:
     async def play(s: Stage) -> None:
         s.start()

@@ -32,9 +32,7 @@ ALLOWED_BY_PACKAGE = {
     "rgmgr/present.py": PLAIN | OURS | {"msgspec"},
     "rgmgr/links.py": PLAIN | OURS | {"msgspec"},
     "rgmgr/config/schema.py": PLAIN | OURS | {"msgspec"},
-    "rgmgr/sim": PLAIN
-    | OURS
-    | {"heapq", "random", "types"},  # chance of one seed
+    "rgmgr/sim": PLAIN | OURS | {"heapq", "random", "types"},  # chance of one seed
 }
 STAND_ALONE = ("fence_agents", "systemd")
 """Started by root on machines where nothing of ours need be installed."""

@@ -11,13 +11,16 @@ from dataclasses import replace
 from domains.model import NodeId, ServiceName
 from rgmgr.core.messages import Verb
 from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy, ResourceName
+from rgmgr.sim.disk import DiskMood
 from rgmgr.sim.edits import Edit
 from rgmgr.sim.faults import (
     Ask,
     ConfigChange,
+    DaemonCrash,
     DaemonRestart,
     DaemonStop,
     DeviceTrouble,
+    DiskTrouble,
     Fault,
     Partition,
     Script,
@@ -122,3 +125,33 @@ def test_a_service_whose_owner_was_away_when_a_better_node_joined_moves_there_la
     assert story(outcome).rindex("web runs on node1") > story(outcome).index(
         "node2 is back in time"
     )
+
+
+def test_a_node_whose_return_no_majority_has_on_disk_starts_nothing_alone() -> None:
+    """Its goodbye was all that the others' disks knew of it; one was full when it came back. They
+    began without it, took it for gone, and started what it ran.
+    """
+    outcome = run(
+        DaemonStop(at_ms=10_000, node=N3, for_ms=7_000),
+        DaemonStop(at_ms=14_000, node=N2, for_ms=16_000),
+        DiskTrouble(at_ms=17_000, node=N1, trouble=DiskMood.FULL, for_ms=14_000),
+        DaemonStop(at_ms=22_000, node=N1, for_ms=8_000),
+        Partition(at_ms=29_500, sides=((N3,), (N1, N2)), for_ms=15_000),
+        cluster=spec(no_quorum_policy=NoQuorumPolicy.FREEZE),
+    )
+
+    assert outcome.is_good, outcome.violations
+    assert "web is given to node3" in story(outcome)
+
+
+def test_a_service_found_running_is_stopped_with_the_tree_it_was_started_with() -> None:
+    """All daemons died after a resource had been removed: what it had started was forgotten."""
+    outcome = run(
+        ConfigChange(at_ms=10_000, nodes=ALL, version=2, edit=Edit.REMOVE_RESOURCE, service=WEB),
+        *(DaemonCrash(at_ms=12_000, node=node, for_ms=1_000) for node in ALL),
+        Ask(at_ms=20_000, node=N1, verb=Verb.RELOCATE, service=WEB),
+    )
+
+    assert outcome.is_good, outcome.violations
+    assert "node1  web/data is down" in story(outcome)
+    assert "node2  web/data starts" not in story(outcome)

@@ -20,6 +20,7 @@ from rgmgr.core.model import (
 )
 from rgmgr.core.spec import ClusterSpec, FencingSpec, NodeSpec, ServiceSpec
 from rgmgr.links import CorosyncView
+from rgmgr.present import Present
 from rgmgr.view import Standing, Status, snapshot
 from tests.unit.cli_links import sound
 
@@ -147,6 +148,11 @@ class FakeDaemon:
     outcome: Outcome | DaemonError = field(default_factory=lambda: Outcome(0, "done", "node1"))
     asked: list[tuple[str, str, str, float]] = field(default_factory=list)
     seen: CorosyncView = field(default_factory=sound)
+    told: Present | None = None
+
+    def present(self) -> Present:
+        assert self.told is not None
+        return self.told
 
     def status(self) -> Status:
         return self.shown

@@ -104,7 +104,7 @@ class Systemd:
         self._watches: dict[Key, _Watch] = {}
         self._by_unit: dict[str, Key] = {}
         self._spec: ClusterSpec | None = None
-        self._ours: frozenset[str] = frozenset()  # units of all services, wherever they run
+        self._units: frozenset[str] = frozenset()  # of all configured resources
         self._touched: set[ServiceName] = set()  # worked on since the present survey began
         self._has_probed = False
         self._resync = asyncio.Event()
@@ -128,16 +128,18 @@ class Systemd:
 
     def probe(self, spec: ClusterSpec) -> None:
         """Tell what really runs: one ServiceProbed per service, then ProbeFinished."""
-        self._spec = spec
-        self._ours = survey.units_of(spec, self._helpers)
+        self._take_spec(spec)
         self._spawn(self._probe_all(spec), "systemd probe")
 
     def configure(self, services: Sequence[ServiceSpec]) -> None:
         """Say what the services are made of now, for the surveys after the first."""
         if self._spec is not None and self._spec.services != tuple(services):
-            self._spec = replace(self._spec, services=tuple(services))
-            self._ours = survey.units_of(self._spec, self._helpers)
-            self._resync.set()  # what is new may run here already
+            self._take_spec(replace(self._spec, services=tuple(services)))
+            self._resync.set()  # something of a new service may run already
+
+    def _take_spec(self, spec: ClusterSpec) -> None:
+        self._spec = spec
+        self._units = survey.unit_names(spec, self._node, self._helpers)
 
     def start(self, action: StartResource) -> None:
         """Begin to bring a resource up; answered by one event with the action's `op`."""
@@ -323,8 +325,8 @@ class Systemd:
     def _on_news(self, news: UnitNews) -> None:
         key = self._by_unit.get(news.unit)
         if key is None:
-            if news.unit in self._ours and news.active in ("activating", "active"):
-                self._resync.set()  # somebody started it by hand, maybe on the wrong node
+            if news.unit in self._units and news.active in ("activating", "active"):
+                self._resync.set()  # not by us: somebody starts it by hand
             return
         watch = self._watches[key]
         has_exited = watch.sub == "running" and news.sub == "exited"

@@ -8,7 +8,6 @@ or a mount without its unit.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -92,16 +91,6 @@ async def check_units(manager: Manager, spec: ClusterSpec) -> list[str]:
     return problems
 
 
-def units_of(spec: ClusterSpec, helpers: Path) -> frozenset[str]:
-    """Return the units of all resources, as they are named in the configuration."""
-    found = set()
-    for service in spec.services:
-        for resource in flatten(service.resources):
-            with contextlib.suppress(ValueError, KeyError):  # told of by each survey
-                found.add(plan(service.name, resource, helpers).unit)
-    return frozenset(found)
-
-
 async def shutdown_kind(manager: Manager, pid: int | None) -> Shutdown:
     """Tell a restart of our own unit from its end; when in doubt it is the end.
 
@@ -116,6 +105,11 @@ async def shutdown_kind(manager: Manager, pid: int | None) -> Shutdown:
         return Shutdown.STOP
     is_restart = kind in ("restart", "try-restart", "reload-or-start")
     return Shutdown.RESTART if is_restart and corosync.is_up and not corosync.job else Shutdown.STOP
+
+
+def unit_names(spec: ClusterSpec, node: NodeFacts, helpers: Path) -> frozenset[str]:
+    """Return the units of all configured resources."""
+    return frozenset(made.unit for made in _plans(spec, node, helpers))
 
 
 def _plans(spec: ClusterSpec, node: NodeFacts, helpers: Path) -> Iterator[Plan]:

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`rgmgr explain`: reasons, what is waited for, and commands that really change it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner, Result
+
+from domains.model import NodeId
+from rgmgr.cli.explanation import Remedy, explain_node, explain_service
+from rgmgr.cli.main import cli
+from rgmgr.core.messages import Verb
+from rgmgr.core.model import ClusterState, NodeStatus, Proof, ProofKind, ServiceState
+from rgmgr.present import Present
+from rgmgr.sim.faults import Ask
+from rgmgr.sim.stage import agreed, come_to_rest, set_up
+from tests.conftest import Golden
+from tests.simulation.forecast_cluster import DB, ONE, THREE, TWO, WEB
+from tests.unit.cli_status import FakeDaemon, healthy
+from tests.unit.test_cli_whatif import UNREACHABLE, present
+
+
+def _cluster(service: dict[str, object] | None = None, **nodes: object) -> ClusterState:
+    """The cluster of `present` with changed records; nodes by `node1` to `node3`."""
+    cluster = present().cluster
+    records = {**cluster.nodes}
+    for name, changes in nodes.items():
+        node = NodeId(int(name.removeprefix("node")))
+        records[node] = replace(records[node], **changes)  # type: ignore[arg-type]
+    services = {**cluster.services, WEB: replace(cluster.services[WEB], **(service or {}))}  # type: ignore[arg-type]
+    return replace(cluster, nodes=records, services=services)
+
+
+def ask(*arguments: str, cluster: ClusterState | None = None, daemon: object = None) -> Result:
+    runner = CliRunner(env={"COLUMNS": "100", "TERM": "dumb"})
+    told = present() if cluster is None else Present(cluster, present().around)
+    live = FakeDaemon(healthy(), told=told)
+    return runner.invoke(cli, ["explain", *arguments], obj=daemon or live)
+
+
+STOPPED = {"state": ServiceState.STOPPED, "owner": None}
+UNCLEAN = {"status": NodeStatus.UNCLEAN, "victim": 7, "fencer": TWO, "attempt": 3}
+
+
+@pytest.mark.parametrize(
+    ("screen", "name", "cluster"),
+    [
+        ("service", "web", None),
+        ("node", "node1", None),
+        (
+            "failed",
+            "web",
+            _cluster(
+                {**STOPPED, "state": ServiceState.FAILED, "last_owner": ONE, "fault": "app: hangs"}
+            ),
+        ),
+        ("unclean", "node1", _cluster(node1={**UNCLEAN, "last_fault": "pdu: no answer"})),
+    ],
+)
+def test_what_people_read(
+    golden: Golden, screen: str, name: str, cluster: ClusterState | None
+) -> None:
+    result = ask(name, cluster=cluster)
+
+    assert result.exit_code == 0, result.output
+    text = "\n".join(line.rstrip() for line in result.output.splitlines()) + "\n"
+    golden(f"cli/explain-{screen}.txt", text)
+
+
+def test_json_has_the_same() -> None:
+    fields = json.loads(ask("service:web", "--json").output)
+
+    assert fields["schema"] == 1
+    (web,) = fields["explained"]
+    assert (web["name"], web["owner"], web["waits_for"]) == ("web", "node1", None)
+    assert web["against"] == [
+        ["node2", "priority 2 in domain 'prefer', node1 has 1"],
+        ["node3", "priority 3 in domain 'prefer', node1 has 1"],
+    ]
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    result = ask("wbe")
+
+    assert result.exit_code == 3
+    assert "is named 'wbe' (did you mean 'web'?)" in result.stderr
+
+
+def test_without_a_daemon_the_hint_is_a_file() -> None:
+    result = ask("web", daemon=UNREACHABLE)
+
+    assert (result.exit_code, "--config" in result.stderr) == (5, True)
+
+
+@pytest.mark.parametrize(
+    ("service", "nodes", "waits_for"),
+    [
+        ({"state": ServiceState.STARTING}, {}, "its start on node1"),
+        ({"state": ServiceState.STOPPING}, {}, "its stop on node1"),
+        ({"state": ServiceState.DISABLED, "owner": None}, {}, None),
+        ({}, {}, None),
+        ({}, {"node1": UNCLEAN}, "waiting for proof that node1 is down"),
+        (
+            {**STOPPED, "is_held": True},
+            {},
+            "stopped by an administrator until the membership changes",
+        ),
+        (STOPPED, {"node2": UNCLEAN}, "waiting for proof that node2 runs none of it"),
+    ],
+)
+def test_what_a_service_waits_for(
+    service: dict[str, object], nodes: dict[str, object], waits_for: str | None
+) -> None:
+    found = explain_service(_cluster(service, **nodes), WEB)
+
+    assert found.waits_for == waits_for
+
+
+def _run(cluster: ClusterState, command: str) -> ClusterState:
+    """Carry a command out in a simulated cluster like this one."""
+    program, verb, service, *rest = command.split()
+    assert program == "rgmgr"
+    world = set_up(Present(cluster, present().around))
+    ids = {node.name: n for n, node in cluster.spec.nodes.items()}
+    target = ids[rest[1]] if rest else None
+    now_ms = world.engine.now_ms
+    world.ask(Ask(at_ms=now_ms, node=THREE, verb=Verb(verb), service=service, target=target))  # type: ignore[arg-type]
+    come_to_rest(world)
+    return agreed(world)
+
+
+@pytest.mark.parametrize(
+    ("service", "owner"),
+    [
+        ({}, TWO),
+        ({"state": ServiceState.DISABLED, "owner": None}, ONE),
+        ({**STOPPED, "is_held": True}, ONE),
+        ({**STOPPED, "failed_on": (ONE, TWO, THREE), "fault": "vip: failed"}, ONE),
+        ({"state": ServiceState.FAILED, "owner": None, "last_owner": ONE}, ONE),
+    ],
+)
+def test_the_commands_that_are_named_do_change_it(
+    service: dict[str, object], owner: NodeId
+) -> None:
+    cluster = _cluster({**service, "is_new": False})
+    commands = [r.command for r in explain_service(cluster, WEB).remedies]
+
+    assert commands
+    for command in commands:
+        cluster = _run(cluster, command)
+    assert (cluster.services[WEB].state, cluster.services[WEB].owner) == (
+        ServiceState.STARTED,
+        owner,
+    )
+
+
+def test_a_service_nobody_can_run_names_the_nodes_that_could() -> None:
+    away = {"status": NodeStatus.LEFT}
+    found = explain_service(_cluster(STOPPED, node1=away, node2=away, node3=away), WEB)
+
+    assert [remedy.node for remedy in found.remedies] == ["node1", "node2", "node3"]
+    assert {remedy.command for remedy in found.remedies} == {"systemctl start rgmgrd"}
+
+
+def test_a_frozen_service_is_left_alone() -> None:
+    assert explain_service(_cluster({"frozen": True}), WEB).remedies == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "waits_for"),
+    [
+        ({"status": NodeStatus.UNSEEN}, "to be seen within 6 s of the cluster's start"),
+        ({"status": NodeStatus.DETACHED}, "its rgmgrd to come back within 30 s"),
+        (UNCLEAN, "the device's word that it is off; node2 makes attempt 3"),
+        ({**UNCLEAN, "fencer": None}, "the next attempt to fence it; 3 made so far"),
+        ({"status": NodeStatus.LEAVING}, "its services to stop: web, db"),
+    ],
+)
+def test_what_a_node_waits_for(changes: dict[str, object], waits_for: str) -> None:
+    found = explain_node(_cluster(node1=changes), ONE)
+
+    assert found.waits_for is not None
+    assert found.waits_for.startswith(waits_for)
+
+
+def test_a_lost_node_names_the_services_that_wait_for_its_proof() -> None:
+    assert explain_node(_cluster(node1=UNCLEAN), ONE).waiting == (WEB, DB)
+    assert explain_node(_cluster(STOPPED, node2=UNCLEAN), TWO).waiting == (WEB,)
+
+
+def test_a_node_that_is_down_says_by_what_proof_and_what_would_come_back() -> None:
+    proof = Proof(kind=ProofKind.FENCED, at_ms=1, by=TWO, detail="pdu")
+    moved = _cluster({"owner": TWO}, node1={"status": NodeStatus.FENCED, "proof": proof})
+
+    found = explain_node(moved, ONE)
+
+    assert found.proof == "proven, by node2: pdu"
+    assert found.would_come == (WEB,)
+    assert found.remedies == (
+        Remedy("systemctl start rgmgrd", "brings node1 back, once it is booted", "node1"),
+    )
