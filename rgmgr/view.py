@@ -79,6 +79,7 @@ class NodeView:
     fencing: FencingView | None = None
     proof: ProofView | None = None
     paths: tuple[PathView, ...] = ()  # by method, then by who tested
+    is_cut_off: bool = False  # its paths are still to be opened: it gets no services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +198,7 @@ def _node(
         fencing=fencing_of(record, cluster) if record and cluster else None,
         proof=proof_of(record.proof, now_ms, spec) if record else None,
         paths=paths_of(node, cluster, now_ms) if cluster else (),
+        is_cut_off=record.is_cut_off if record else False,
     )
 
 

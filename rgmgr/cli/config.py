@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import click
 
 from rgmgr.cli.exits import Exit
+from rgmgr.core.spec import ClusterSpec
 from rgmgr.errors import ConfigError
 
 DEFAULT_FILE = Path("/etc/rgmgr/cluster.toml")
@@ -23,7 +25,8 @@ def config() -> None:
 def check(file: Path) -> None:
     """Check FILE (default /etc/rgmgr/cluster.toml) and tell all its problems and warnings.
 
-    Works on any machine: neither corosync nor rgmgrd is asked.
+    Works on any machine: neither corosync nor rgmgrd is asked. The options of fence devices are
+    checked against what their agents take, as far as these are installed on this machine.
     """
     from rgmgr.config.advice import warnings  # noqa: PLC0415 - other verbs read no configuration
     from rgmgr.config.load import load  # noqa: PLC0415 - likewise
@@ -31,6 +34,7 @@ def check(file: Path) -> None:
     context = click.get_current_context()
     try:
         spec = load(file, node_ids=None)
+        doubts = _ask_agents(spec, file)
     except ConfigError as error:
         click.echo(str(error), err=True)
         context.exit(Exit.CONFIG)
@@ -39,5 +43,16 @@ def check(file: Path) -> None:
         context.exit(Exit.CONFIG)
     count = f"{len(spec.nodes)} nodes, {len(spec.services)} services"
     click.echo(f"{file}: no problems (cluster {spec.name!r}, version {spec.version}, {count})")
-    for warning in warnings(spec):
+    for warning in (*warnings(spec), *doubts):
         click.echo(f"warning: {warning}", err=True)
+
+
+def _ask_agents(spec: ClusterSpec, file: Path) -> list[str]:
+    """Return what agents could not tell; raise `ConfigError` for what they would not take."""
+    from rgmgr.adapters.fencing.devices import AGENT_PATHS  # noqa: PLC0415 - as above
+    from rgmgr.adapters.fencing.discovery import check_devices  # noqa: PLC0415 - as above
+
+    check = asyncio.run(check_devices(spec, AGENT_PATHS))
+    if check.problems:
+        raise ConfigError(check.problems, str(file))
+    return check.warnings

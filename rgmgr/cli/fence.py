@@ -20,7 +20,10 @@ from rgmgr.fence_view import CaseView, PathView
 from rgmgr.view import Status
 
 _FAILED = (Answer.FAILED.value, Answer.ABORTED.value)
-_ELSEWHERE: dict[str, str] = {}
+_ELSEWHERE = {
+    "agents": "rgmgr.cli.fence_agents",
+    "describe": "rgmgr.cli.fence_agents",
+}
 """Verbs of another module, loaded when they are used."""
 
 

@@ -110,6 +110,8 @@ def _node_status(node: NodeView) -> Text:
         words.append(Text("in the ring"))
     if node.status == "detached":
         words.append(Text("its daemon is gone, services go on"))
+    if node.is_cut_off:
+        words.append(Text("its paths are still cut, it gets no service"))
     if node.fencing:
         words.append(Text(_fencing(node)))
     if node.proof and node.status == "fenced":

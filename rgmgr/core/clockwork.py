@@ -71,7 +71,8 @@ def _own(turn: Turn) -> dict[str, int]:
         if local.quorum_ring != local.view.ring and not local.is_overdue:
             wanted[f"quorum:{ring}"] = QUORUM_WAIT_MS
     me = turn.cluster.nodes.get(local.me)
-    if local.is_installed and me is not None and me.status is NodeStatus.FENCED:
+    is_out = me is not None and me.status is NodeStatus.FENCED and not me.to_unfence
+    if local.is_installed and is_out:
         wanted[f"rejoin:{turn.cluster.epoch}"] = REJOIN_MS
     if test_ms := _next_test_ms(turn):
         wanted["test"] = test_ms

@@ -29,6 +29,7 @@ from rgmgr.core.model import (
     Proof,
     ProofKind,
 )
+from rgmgr.core.placement import offer_to_joiners
 from rgmgr.core.recovery import release
 from rgmgr.core.spec import FenceStep, FenceVerb
 
@@ -160,6 +161,7 @@ def prove(
     of a proof that only lost members heard; so only nodes that were gone before do not matter.
     """
     node = ledger.state.nodes[node_id]
+    power, paths = _parted(ledger, switched_off)
     is_reboot = ledger.state.spec.fencing.verb is FenceVerb.REBOOT and not node.stays_off
     down = replace(
         node,
@@ -168,8 +170,9 @@ def prove(
         is_due=False,
         withheld="",
         proof=proof,
-        to_restore=switched_off if is_reboot else (),
-        restorer=proof.by if is_reboot and switched_off else None,
+        to_restore=power if is_reboot else (),
+        restorer=proof.by if is_reboot and power else None,
+        to_unfence=paths,
     )
     ledger.put_node(node_id, down)
     _note_case(
@@ -205,9 +208,15 @@ def restored(ledger: Ledger, body: PowerRestored) -> None:
     node = ledger.state.nodes.get(body.node)
     if node is None or node.victim != body.victim or not node.to_restore:
         return
-    ledger.put_node(body.node, replace(node, to_restore=(), restorer=None))
     name, by = ledger.name(body.node), ledger.name(node.restorer)
-    if body.fault:
+    if node.is_cut_off and body.fault:
+        ledger.note("fence.unfence_failed", Severity.ERROR, node=name, reason=body.fault)
+        return
+    ledger.put_node(body.node, replace(node, to_restore=(), restorer=None, is_cut_off=False))
+    if node.is_cut_off:
+        ledger.note("fence.unfenced", node=name)
+        offer_to_joiners(ledger, (body.node,))
+    elif body.fault:
         ledger.note("fence.power_on_failed", Severity.WARNING, node=name, by=by, reason=body.fault)
     else:
         ledger.note("fence.power_restored", node=name, by=by)
@@ -291,8 +300,22 @@ def _over_budget(cluster: ClusterState) -> str:
     return f"{begun} nodes were fenced within {minutes:g} min, and max_fences allows no more"
 
 
+def _parted(
+    ledger: Ledger, steps: tuple[FenceStep, ...]
+) -> tuple[tuple[FenceStep, ...], tuple[FenceStep, ...]]:
+    """Part what switched power, which may be on again at once, from what cut paths."""
+    devices = ledger.state.spec.fencing.devices
+    paths = tuple(
+        step
+        for step in steps
+        if (device := devices.get(step.device)) is not None and device.unfence_at_join
+    )
+    return tuple(step for step in steps if step not in paths), paths
+
+
 def _assign_restorer(ledger: Ledger, node_id: NodeId, node: Node) -> None:
-    able = fencers(ledger.state, node_id)
+    """A node opens its own paths, for some agents must run on it; power needs another one."""
+    able = (node_id,) if node.is_cut_off else fencers(ledger.state, node_id)
     if able and node.restorer not in able:
         ledger.put_node(node_id, replace(node, restorer=able[0]))
 

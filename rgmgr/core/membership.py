@@ -94,6 +94,10 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         prove(ledger, node_id, proof)
     elif node.status is NodeStatus.UNCLEAN:
         call_off(ledger, node_id)
+    elif node.to_unfence and node.boot_id == enrolment.boot_id:
+        reason = "its paths were cut, and it was not booted since: boot it"
+        ledger.note("fence.boot_needed", Severity.ERROR, node=ledger.name(node_id), reason=reason)
+        return
     elif node.status is NodeStatus.FENCED and not has_rebooted and _claims_power_off(node):
         ledger.note(
             "fence.disproved",
@@ -111,6 +115,8 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         sequence=node.sequence if is_same else 0,
         proof=ledger.state.nodes[node_id].proof,
     )
+    if cut := node.to_unfence or (node.to_restore if node.is_cut_off else ()):
+        welcome = replace(welcome, victim=node.victim, to_restore=cut, is_cut_off=True)
     ledger.put_node(node_id, welcome)
     if node.status not in TAKING_PART:
         ledger.note("member.joined", node=ledger.name(node_id), was=node.status.value)

@@ -123,6 +123,8 @@ class Node:
     proof: Proof | None = None
     to_restore: tuple[FenceStep, ...] = ()  # switched off, and not yet on again
     restorer: NodeId | None = None  # who switches it on
+    to_unfence: tuple[FenceStep, ...] = ()  # paths that were cut, to be opened once it has rebooted
+    is_cut_off: bool = False  # it has, and they are being opened: it gets no services before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,8 +24,14 @@ RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
 
 
 def online(cluster: ClusterState) -> tuple[NodeId, ...]:
-    """Nodes that may be given services, lowest id first."""
-    return tuple(sorted(n for n, x in cluster.nodes.items() if x.status is NodeStatus.ONLINE))
+    """Nodes that may be given services, lowest id first; none that is still cut off."""
+    return tuple(
+        sorted(
+            n
+            for n, x in cluster.nodes.items()
+            if x.status is NodeStatus.ONLINE and not x.is_cut_off
+        )
+    )
 
 
 def may_run(cluster: ClusterState, service: Service, node: NodeId) -> bool:

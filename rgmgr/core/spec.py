@@ -85,6 +85,7 @@ class FenceDevice:
     name: str
     agent: str
     options: dict[str, str] = field(default_factory=dict)
+    unfence_at_join: bool = False  # it cuts paths, not power: open them only after a reboot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ from rgmgr import __version__
 from rgmgr.adapters import corosync, ping
 from rgmgr.adapters.corosync import Corosync
 from rgmgr.adapters.fencing import FenceRunner
+from rgmgr.adapters.fencing.devices import AGENT_PATHS
+from rgmgr.adapters.fencing.discovery import check_devices
 from rgmgr.adapters.journal import Journal
 from rgmgr.adapters.notify import Notifier
 from rgmgr.adapters.store import Store, StoreError, hold_lock
@@ -47,7 +49,13 @@ from rgmgr.errors import ConfigError, CorosyncError, WireError, WireFault
 from rgmgr.runtime.dispatch import Desk, Dispatcher
 from rgmgr.runtime.office import Office
 from rgmgr.runtime.pump import Pump
-from rgmgr.runtime.reporting import log_problems, log_warnings, status_line, status_of
+from rgmgr.runtime.reporting import (
+    log_device_check,
+    log_problems,
+    log_warnings,
+    status_line,
+    status_of,
+)
 from rgmgr.runtime.translate import to_core
 from rgmgr.view import Status
 
@@ -118,6 +126,7 @@ class Daemon:
                 tasks.create_task(self._office.run(), name="bus")
                 tasks.create_task(self._group.run(), name="corosync")
                 tasks.create_task(self._feed_watchdog(), name="watchdog")
+                tasks.create_task(self._check_agents(self._spec), name="agents")
                 self._tasks = tasks
                 self._notifier.ready()
                 self._say(self._note)
@@ -331,7 +340,12 @@ class Daemon:
         log_warnings(spec, self._options.config)
         if self._pump is None:
             self._spec = spec  # the core is given the file of that moment when it begins
+        self._tasks.create_task(self._check_agents(spec), name="agents")
         self._emit(ConfigLoaded(spec))
+
+    async def _check_agents(self, spec: ClusterSpec) -> None:
+        """Tell what the fence agents of this node would not take."""
+        log_device_check(await check_devices(spec, AGENT_PATHS), self._options.config)
 
     async def _feed_watchdog(self) -> None:
         """Prove to systemd that the loop turns."""

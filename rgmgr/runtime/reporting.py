@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from rgmgr.adapters.fencing.discovery import DeviceCheck
 from rgmgr.config.advice import warnings
 from rgmgr.core.local import State
 from rgmgr.core.model import NodeStatus
@@ -37,6 +38,23 @@ def log_problems(error: ConfigError) -> None:
 def log_warnings(spec: ClusterSpec, source: Path) -> None:
     """Write a line for each thing in a configuration that deserves a second look."""
     for warning in warnings(spec):
+        log.warning("config.warned", source=str(source), reason=warning)
+
+
+def log_device_check(check: DeviceCheck, source: Path) -> None:
+    """Write a line for each option of a fence device that its agent would not take.
+
+    None of them ends the daemon: an agent may change while services run.
+    """
+    for found in check.problems:
+        log.error(
+            "fence.misconfigured",
+            source=str(source),
+            key=found.path,
+            problem=found.problem,
+            hint=found.hint,
+        )
+    for warning in check.warnings:
         log.warning("config.warned", source=str(source), reason=warning)
 
 

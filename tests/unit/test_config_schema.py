@@ -85,6 +85,25 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "cuts_paths"),
+    [
+        ('agent = "fence_pdu"', False),
+        ('agent = "fence_scsi"', True),
+        ('agent = "fence_pdu"\nunfence_at_join = true', True),
+        ('agent = "fence_scsi"\nunfence_at_join = false', False),
+    ],
+)
+def test_a_device_that_cuts_paths_is_known_by_its_agent_or_by_word(
+    line: str,
+    cuts_paths: bool,  # noqa: FBT001
+) -> None:
+    device = read(VALID.replace('agent = "fence_pdu"', line)).fencing.devices["pdu"]
+
+    assert device.unfence_at_join is cuts_paths
+    assert "unfence_at_join" not in device.options
+
+
 def test_a_head_start_and_a_weight_arrive() -> None:
     spec = read(
         VALID.replace('name = "node1"', 'name = "node1"\nfence_delay = "3s"').replace(
