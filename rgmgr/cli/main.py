@@ -21,6 +21,7 @@ _VERBS = {
     "disable": "rgmgr.cli.services:disable",
     "enable": "rgmgr.cli.services:enable",
     "fence": "rgmgr.cli.fence:fence",
+    "incident": "rgmgr.cli.incident:incident",
     "lab": "rgmgr.lab.cli:lab",
     "relocate": "rgmgr.cli.services:relocate",
     "restart": "rgmgr.cli.services:restart",

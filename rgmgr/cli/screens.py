@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rgmgr.cli.times import duration
 from rgmgr.fence_view import PathView, ProofView
 from rgmgr.view import NODE_UNKNOWN, NodeView, ServiceView, Status
 
@@ -23,8 +24,6 @@ _PROOFS = {
     "human": "declared down by a human on",
     "none": "assumed down without proof by",
 }
-_SECOND_MS = 1_000
-_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def print_overview(status: Status, console: Console | None = None) -> None:
@@ -49,17 +48,6 @@ def print_details(status: Status, console: Console | None = None) -> None:
         if number:
             screen.print()
         screen.print(_fact_table(facts))
-
-
-def duration(milliseconds: int) -> str:
-    """Return a time span in its two largest units, such as '3 min 20 s'."""
-    rest = milliseconds // _SECOND_MS
-    parts = []
-    for unit, seconds in _UNITS:
-        count, rest = divmod(rest, seconds)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "0 s"
 
 
 def _heading(status: Status) -> Text:

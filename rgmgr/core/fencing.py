@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.model import NodeId
+from rgmgr.core import incidents
 from rgmgr.core.actions import Severity
 from rgmgr.core.fence_paths import fencers
 from rgmgr.core.fence_races import first_delay_ms, may_race
@@ -21,9 +22,7 @@ from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import FenceDue, FenceFailed, GraceExpired, NodeFenced, PowerRestored
 from rgmgr.core.model import (
     CALLED_OFF,
-    CASES_MAX,
     ClusterState,
-    FenceCase,
     Node,
     NodeStatus,
     Proof,
@@ -60,9 +59,7 @@ def open_case(
         delay_ms=delay_ms,
     )
     ledger.put_node(node_id, unclean)
-    case = FenceCase(number=number, node=node_id, cause=cause, opened_ms=ledger.state.now_ms)
-    cases = (*ledger.state.cases, case)[-CASES_MAX:]
-    ledger.state = replace(ledger.state, cases=cases)
+    incidents.opened(ledger, number, node_id, cause)
     ledger.note(
         "node.unclean",
         Severity.ERROR,
@@ -97,7 +94,7 @@ def order(ledger: Ledger, node_id: NodeId, *, stays_off: bool) -> None:
         node, is_weighed=True, is_due=True, is_ordered=True, stays_off=stays_off, withheld=""
     )
     ledger.put_node(node_id, ordered)
-    _note_case(ledger, node.victim, is_ordered=True)
+    incidents.noted(ledger, node.victim, is_ordered=True, members=ledger.state.members())
 
 
 def withhold(ledger: Ledger, node_id: NodeId, reason: str) -> None:
@@ -135,6 +132,7 @@ def attempt_failed(ledger: Ledger, body: FenceFailed) -> None:
         return
     waiting = replace(node, is_due=False, fencer=None, last_fault=body.reason)
     ledger.put_node(body.node, waiting)
+    incidents.trial_ended(ledger, body.victim, body.reason)
     ledger.note(
         "fence.failed",
         Severity.WARNING if body.attempt == 1 else Severity.ERROR,
@@ -175,7 +173,9 @@ def prove(
         to_unfence=paths,
     )
     ledger.put_node(node_id, down)
-    _note_case(
+    incidents.trial_ended(ledger, node.victim, proof.detail)
+    incidents.services_lost(ledger, node.victim, ledger.state.owned_by(node_id))
+    incidents.noted(
         ledger,
         node.victim,
         by=proof.by,
@@ -200,7 +200,7 @@ def call_off(ledger: Ledger, node_id: NodeId) -> None:
     """The node is back before any attempt was made; whoever calls gives it its new record."""
     ledger.note("fence.called_off", node=ledger.name(node_id))
     number = ledger.state.nodes[node_id].victim
-    _note_case(ledger, number, outcome=CALLED_OFF, ended_ms=ledger.state.now_ms)
+    incidents.noted(ledger, number, outcome=CALLED_OFF, ended_ms=ledger.state.now_ms)
 
 
 def restored(ledger: Ledger, body: PowerRestored) -> None:
@@ -237,21 +237,8 @@ def join_delay_over(ledger: Ledger) -> None:
             open_case(ledger, node_id, node.lost_epoch, cause=cause)
 
 
-def case_of(cluster: ClusterState, number: int) -> FenceCase | None:
-    """Return the history of a case; None when it is too old to be kept."""
-    return next((case for case in reversed(cluster.cases) if case.number == number), None)
-
-
 def _is_case(node: Node, victim: int) -> bool:
     return node.status is NodeStatus.UNCLEAN and node.victim == victim
-
-
-def _note_case(ledger: Ledger, number: int, **changes: object) -> None:
-    cases = tuple(
-        replace(case, **changes) if case.number == number else case  # type: ignore[arg-type]  # names are checked at run time
-        for case in ledger.state.cases
-    )
-    ledger.state = replace(ledger.state, cases=cases)
 
 
 def _weigh(ledger: Ledger, node_id: NodeId, node: Node) -> Node:
@@ -259,6 +246,7 @@ def _weigh(ledger: Ledger, node_id: NodeId, node: Node) -> Node:
     fencing = ledger.state.spec.fencing
     delay_ms = node.delay_ms + first_delay_ms(ledger.state, node_id)
     is_timed = bool(delay_ms) or (may_race(ledger.state) and fencing.delay_random_ms > 0)
+    incidents.noted(ledger, node.victim, members=ledger.state.members())
     weighed = replace(node, is_weighed=True, delay_ms=delay_ms, is_due=not is_timed)
     ledger.put_node(node_id, weighed)
     return weighed
@@ -274,9 +262,7 @@ def _assign(ledger: Ledger, node_id: NodeId, node: Node) -> None:
     fencer = able[node.attempt % len(able)]
     attempt = node.attempt + 1
     ledger.put_node(node_id, replace(node, fencer=fencer, attempt=attempt))
-    known = case_of(ledger.state, node.victim)
-    begun_ms = (known.begun_ms if known else 0) or ledger.state.now_ms
-    _note_case(ledger, node.victim, by=fencer, attempts=attempt, begun_ms=begun_ms)
+    incidents.trial_begun(ledger, node.victim, fencer, attempt)
     ledger.note(
         "fence.requested",
         Severity.WARNING,

@@ -14,6 +14,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Severity
 from rgmgr.core.fence_paths import forget_lost_testers
 from rgmgr.core.fencing import call_off, open_case, prove
+from rgmgr.core.incidents import service_back
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import EMERGENCY_OP, Claim, Enrolment, Health, Install
 from rgmgr.core.model import (
@@ -212,7 +213,9 @@ def _judge_owner(ledger: Ledger, service: Service, claim: Claim | None) -> None:
     is_up = claim is not None and health is Health.RUNNING and not claim.is_busy
     match service.state:
         case ServiceState.STARTING if is_up:
-            ledger.move(replace(service, failed_on=(), fault=""), ServiceState.STARTED)
+            running = ledger.move(replace(service, failed_on=(), fault=""), ServiceState.STARTED)
+            if running.owner is not None:
+                service_back(ledger, running.spec.name, running.owner)
         case ServiceState.STARTING if claim and (claim.is_busy or claim.op == service.op):
             begin_stop(ledger, _faulty(service, "its start was interrupted"), After.SETTLE)
         case ServiceState.STARTED if not is_up and claim and claim.op == EMERGENCY_OP:

@@ -184,6 +184,7 @@ _LEAVES |= {
     ServiceSpec: service_specs,
     FailoverDomain: failover_domains,
     FencingSpec: fencing_specs,
+    tuple[FenceStep, ...]: st.lists(build(FenceStep), max_size=1).map(tuple),
     ClusterSpec: cluster_specs,
     ClusterState: cluster_states,
 }
