@@ -136,6 +136,11 @@ def _check_device(device: FenceDevice, path: str, agent: AgentMetadata, check: D
     if "off" not in agent.actions:
         text = f"{agent.name} cannot switch off, it does {', '.join(agent.actions)}"
         check.problems.append(Problem(below(path, "agent"), text, "use an agent that can"))
+    on = agent.actions.get("on")
+    if on is not None and on.is_automatic and not device.unfence_at_join:
+        text = f"{agent.name} cuts paths, which must stay cut until the node has booted again"
+        hint = "set unfence_at_join = true"
+        check.problems.append(Problem(below(path, "unfence_at_join"), text, hint))
 
 
 def _check_steps(spec: ClusterSpec, by_agent: Mapping[str, FoundAgent], check: DeviceCheck) -> None:
