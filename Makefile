@@ -17,10 +17,10 @@ FIRST_SEED ?= 1000
 SEEDS ?= 1000
 CHECKED := rgmgr domains tests tools benchmarks fence_agents systemd
 
-.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench clean
+.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-race clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: packages .venv/.extension ## install what is missing: Debian packages (as root), virtual environment, C extension
 
@@ -78,6 +78,9 @@ lab: setup ## boot three real nodes on this machine and leave them up (root)
 
 bench: setup ## measure each part of a failover on real nodes (root)
 	@$(BIN)/python benchmarks/failover.py --dir $(LAB_DIR)
+
+bench-race: setup ## fifty fence races of two real nodes (root)
+	@PYTHONPATH=. $(BIN)/python benchmarks/fence_race.py --dir $(LAB_DIR)
 
 clean: ## take the lab down and remove everything that was made here
 	@if [ -d $(LAB_DIR) ] && [ -x $(BIN)/rgmgr ]; then $(BIN)/rgmgr lab --dir $(LAB_DIR) down; fi

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from domains.model import NodeId
 from rgmgr.core import outbox
-from rgmgr.core.actions import Multicast
+from rgmgr.core.actions import Multicast, Severity
 from rgmgr.core.durable import is_committed
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Tick
@@ -63,5 +63,21 @@ def heard_tick(turn: Turn, sender: NodeId, tick: Tick) -> None:
         if turn.now_ms - local.tick_sent_ms > SLOW_MS:
             send_tick(turn)  # it was held up by a broken ring; how is the ring now?
     if local.is_installed and tick.epoch == turn.cluster.epoch:
+        _note_lateness(turn, sender)
         turn.update(applied_by={**local.applied_by, sender: tick.applied})
         outbox.prune(turn)
+
+
+def _note_lateness(turn: Turn, sender: NodeId) -> None:
+    """Tell of a member that was silent for long, before corosync takes it for lost."""
+    warn_ms = turn.cluster.spec.warntime_ms
+    known_ms = turn.local.heard_ms.get(sender)
+    turn.update(heard_ms={**turn.local.heard_ms, sender: turn.now_ms})
+    silent_ms = 0 if known_ms is None else turn.now_ms - known_ms
+    if warn_ms and silent_ms > warn_ms:
+        turn.note(
+            "member.late",
+            Severity.WARNING,
+            node=turn.cluster.spec.node_name(sender),
+            silent_ms=silent_ms,
+        )

@@ -14,7 +14,7 @@ from rgmgr.lab.layout import plan
 from rgmgr.lab.observe import Observer
 from tests.lab.overlap import Span, overlaps
 
-ROUNDS = 3
+ROUNDS = 2
 DEAD_ADDRESS = "10.78.0.250"  # nobody has it
 
 

@@ -58,7 +58,7 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
     spec = read(
         VALID.replace(
             "version = 1",
-            'version = 7\nno_quorum_policy = "freeze"\nrejoin_grace = 0\nsync_timeout = "2s"',
+            'version = 7\nno_quorum_policy = "freeze"\nrejoin_grace = 0\nsync_timeout = "2s"\nwarntime = "700ms"',
         )
         + '[fencing]\npost_fail_delay = "1s"\npost_join_delay = 2\ntimeout = "3s"\n'
         + 'action = "off"\nclean_start = true\nunsafe_disabled = "yes"\n'
@@ -69,6 +69,7 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
     assert spec.version == 7
     assert spec.no_quorum_policy is NoQuorumPolicy.FREEZE
     assert (spec.rejoin_grace_ms, spec.sync_timeout_ms) == (0, 2_000)
+    assert spec.warntime_ms == 700
     assert replace(spec.fencing, devices={}) == FencingSpec(
         verb=FenceVerb.OFF,
         post_fail_delay_ms=1_000,
