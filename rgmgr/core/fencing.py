@@ -122,6 +122,7 @@ def fenced(ledger: Ledger, body: NodeFenced) -> None:
     """A device confirmed that the node is off."""
     node = ledger.state.nodes.get(body.node)
     if node and _is_case(node, body.victim):
+        incidents.trial_ended(ledger, body.victim, body.proof.detail)
         prove(ledger, body.node, body.proof, switched_off=body.switched_off, wall_s=body.wall_s)
 
 
@@ -173,7 +174,6 @@ def prove(
         to_unfence=paths,
     )
     ledger.put_node(node_id, down)
-    incidents.trial_ended(ledger, node.victim, proof.detail)
     incidents.services_lost(ledger, node.victim, ledger.state.owned_by(node_id))
     incidents.noted(
         ledger,

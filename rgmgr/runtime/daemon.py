@@ -51,6 +51,7 @@ from rgmgr.runtime.office import Office
 from rgmgr.runtime.pump import Pump
 from rgmgr.runtime.reporting import (
     log_device_check,
+    log_methods_removed,
     log_problems,
     log_warnings,
     status_line,
@@ -214,12 +215,15 @@ class Daemon:
         if spec.digest != self._spec.digest:  # else they were told at the start
             log_warnings(spec, self._options.config)
         self._spec = spec
+        saved = self._store.load()
+        if saved is not None and spec.version > saved.spec.version:
+            log_methods_removed(saved.spec, spec)
         state = begin(
             me=me,
             incarnation=secrets.randbits(62) + 1,
             boot_id=BOOT_ID.read_text(encoding="ascii").strip(),
             spec=spec,
-            saved=self._store.load(),
+            saved=saved,
         )
         dispatcher = Dispatcher(
             group=self._group,

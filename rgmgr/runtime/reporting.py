@@ -9,6 +9,7 @@ import structlog
 
 from rgmgr.adapters.fencing.discovery import DeviceCheck
 from rgmgr.config.advice import warnings
+from rgmgr.core.fence_paths import methods_removed
 from rgmgr.core.local import State
 from rgmgr.core.model import NodeStatus
 from rgmgr.core.spec import ClusterSpec
@@ -39,6 +40,12 @@ def log_warnings(spec: ClusterSpec, source: Path) -> None:
     """Write a line for each thing in a configuration that deserves a second look."""
     for warning in warnings(spec):
         log.warning("config.warned", source=str(source), reason=warning)
+
+
+def log_methods_removed(old: ClusterSpec, new: ClusterSpec) -> None:
+    """Write a line for each node that the file leaves fewer fence methods than it had."""
+    for name, methods in methods_removed(old, new).items():
+        log.warning("fence.methods_removed", node=name, methods=methods)
 
 
 def log_device_check(check: DeviceCheck, source: Path) -> None:

@@ -76,3 +76,12 @@ def test_only_the_latest_are_kept() -> None:
         cluster.view(N1, N2, N3)
         lose_node1(cluster)
     assert len(cluster.cases()) == CASES_MAX
+
+
+def test_a_humans_word_is_not_the_result_of_an_attempt_under_way() -> None:
+    cluster = formed(auto_fence=False)
+    lose_node1(cluster)
+    cluster.ask_fence(N2, FenceOrder.ACK, N1)
+
+    (trial,) = cluster.cases()[-1].trials
+    assert (trial.ended_ms, trial.result) == (0, "")
