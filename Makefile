@@ -16,7 +16,7 @@ FIRST_SEED ?= 1000
 SEEDS ?= 1000
 CHECKED := rgmgr domains tests tools benchmarks fence_agents systemd
 
-.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-detection bench-sim clean
+.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-detection bench-race bench-sim clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench: setup ## measure each part of a failover on real nodes (root)
 
 bench-detection: setup ## measure how soon corosync sees a power cut, at 2 to 16 nodes (root)
 	@$(BIN)/python -m benchmarks.detection
+
+bench-race: setup ## fifty fence races of two real nodes (root)
+	@PYTHONPATH=. $(BIN)/python benchmarks/fence_race.py --dir $(LAB_DIR)
 
 clean: ## take the lab down and remove everything that was made here
 	@if [ -d $(LAB_DIR) ] && [ -x $(BIN)/rgmgr ]; then $(BIN)/rgmgr lab --dir $(LAB_DIR) down; fi

@@ -10,8 +10,10 @@ from rgmgr.core.model import (
     ClusterState,
     FenceCase,
     FencePath,
+    FenceTrial,
     Node,
     NodeStatus,
+    Outage,
     PathState,
     Proof,
 )
@@ -53,6 +55,25 @@ class PathView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrialView:
+    """One attempt at fencing. Spans count from the opening of its case."""
+
+    by: str
+    begun_after_ms: int
+    ended_after_ms: int | None  # None: it goes on, or nobody heard how it ended
+    result: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutageView:
+    """A service of a lost node. The span counts from the opening of the case."""
+
+    service: str
+    back_after_ms: int | None  # None: it is not back
+    back_on: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseView:
     """One loss of a node and what was done about it. Spans count from `opened`."""
 
@@ -67,6 +88,10 @@ class CaseView:
     begun_after_ms: int | None  # the first attempt; None: there was none
     ended_after_ms: int | None
     wall_s: int  # wall clock at its end where the proof was brought; 0: not known
+    epoch: int = 0
+    members: tuple[str, ...] = ()  # who was there to see it
+    trials: tuple[TrialView, ...] = ()  # the latest
+    outages: tuple[OutageView, ...] = ()
 
 
 def paths_of(node: NodeId, cluster: ClusterState, now_ms: int) -> tuple[PathView, ...]:
@@ -110,6 +135,27 @@ def _case(case: FenceCase, spec: ClusterSpec, now_ms: int) -> CaseView:
         begun_after_ms=case.begun_ms - case.opened_ms if case.attempts else None,
         ended_after_ms=case.ended_ms - case.opened_ms if case.outcome else None,
         wall_s=case.wall_s,
+        epoch=case.epoch,
+        members=tuple(map(spec.node_name, case.members)),
+        trials=tuple(_trial(trial, case, spec) for trial in case.trials),
+        outages=tuple(_outage(outage, case, spec) for outage in case.outages),
+    )
+
+
+def _trial(trial: FenceTrial, case: FenceCase, spec: ClusterSpec) -> TrialView:
+    return TrialView(
+        by=spec.node_name(trial.by),
+        begun_after_ms=trial.begun_ms - case.opened_ms,
+        ended_after_ms=trial.ended_ms - case.opened_ms if trial.ended_ms else None,
+        result=trial.result,
+    )
+
+
+def _outage(outage: Outage, case: FenceCase, spec: ClusterSpec) -> OutageView:
+    return OutageView(
+        service=outage.service,
+        back_after_ms=outage.back_ms - case.opened_ms if outage.back_ms else None,
+        back_on=_name(outage.back_on, spec),
     )
 
 

@@ -92,6 +92,7 @@ class NodeView:
     file: ConfigFile | None = None  # None: it has not told
     skew_ms: int | None = None  # its wall clock is ahead of this node's by so much; None: not told
     paths: tuple[PathView, ...] = ()  # by method, then by who tested
+    is_cut_off: bool = False  # its paths are still to be opened: it gets no services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +213,7 @@ def _node(
         paths=paths_of(node, cluster, now_ms) if cluster else (),
         file=standing.files.get(node) if node in members else None,
         skew_ms=standing.skews_ms.get(node) if node in members else None,
+        is_cut_off=record.is_cut_off if record else False,
     )
 
 

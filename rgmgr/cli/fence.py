@@ -14,13 +14,16 @@ import msgspec
 from rgmgr.cli.client import TIMEOUT, WAIT_FOREVER_S, DaemonError, Outcome, connector
 from rgmgr.cli.completion import node_names
 from rgmgr.cli.exits import Exit
+from rgmgr.cli.times import ago, seconds
 from rgmgr.core.actions import Answer
 from rgmgr.core.messages import FenceOrder
 from rgmgr.fence_view import CaseView, PathView
-from rgmgr.view import Status
 
 _FAILED = (Answer.FAILED.value, Answer.ABORTED.value)
-_ELSEWHERE: dict[str, str] = {}
+_ELSEWHERE = {
+    "agents": "rgmgr.cli.fence_agents",
+    "describe": "rgmgr.cli.fence_agents",
+}
 """Verbs of another module, loaded when they are used."""
 
 
@@ -121,9 +124,9 @@ def test(node: str, timeout: float | None, *, as_json: bool) -> None:
     Exits with 1 when one does not answer, or calls a running node off.
     """
     context = click.get_current_context()
-    seconds = WAIT_FOREVER_S if timeout is None else timeout
+    patience_s = WAIT_FOREVER_S if timeout is None else timeout
     with connector(context.obj)() as daemon:
-        outcome = daemon.fence(FenceOrder.TEST.value, node, user_name(), seconds)
+        outcome = daemon.fence(FenceOrder.TEST.value, node, user_name(), patience_s)
         status = daemon.status()
     if outcome.code not in (Answer.DONE.value, *_FAILED):
         context.exit(report("test the fence paths", outcome))
@@ -147,7 +150,7 @@ def history(*, as_json: bool) -> None:
     elif not status.cases:
         click.echo("no node was lost since this cluster began")
     else:
-        _print_cases(status)
+        click.echo("\n".join(map(_case_line, status.cases)))
 
 
 def user_name() -> str:
@@ -170,11 +173,11 @@ def report(what: str, outcome: Outcome) -> Exit:
 def _ask(order: FenceOrder, node: str, timeout: float | None) -> None:
     """Carry the request to the daemon, say how it ended, and exit."""
     context = click.get_current_context()
-    seconds = WAIT_FOREVER_S if timeout is None else timeout
+    patience_s = WAIT_FOREVER_S if timeout is None else timeout
     what = f"fence {node}" if order in (FenceOrder.FENCE, FenceOrder.OFF) else f"{order.value} it"
     try:
         with connector(context.obj)() as daemon:
-            outcome = daemon.fence(order.value, node, user_name(), seconds)
+            outcome = daemon.fence(order.value, node, user_name(), patience_s)
     except DaemonError as error:
         if error.name == TIMEOUT:
             hint = f"rgmgrd goes on; 'rgmgr status {node}' tells how far it is"
@@ -225,24 +228,9 @@ def _print_paths(paths: dict[str, tuple[PathView, ...]]) -> None:
             screen.print(f"{name}: ", path_line(path), sep="")
 
 
-def _print_cases(status: Status) -> None:
-    from rich.console import Console  # noqa: PLC0415 - JSON needs no rich
-
-    screen = Console(highlight=False, soft_wrap=True)
-    for case in status.cases:
-        screen.print(_case_line(case), markup=False)
-
-
 def _case_line(case: CaseView) -> str:
-    from datetime import UTC, datetime  # noqa: PLC0415 - used here only
-
-    from rgmgr.cli.screens import duration  # noqa: PLC0415 - JSON needs no rich
-
-    when = f"{duration(case.age_ms)} ago"
-    if case.wall_s:
-        when = datetime.fromtimestamp(case.wall_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    took = "" if case.ended_after_ms is None else f" after {case.ended_after_ms / 1000:.1f} s"
+    took = "" if case.ended_after_ms is None else f" after {seconds(case.ended_after_ms)}"
     by = f" by {case.by}" if case.by else ""
     attempts = f", {case.attempts} attempts" if case.attempts > 1 else ""
     detail = f" ({case.detail})" if case.detail else ""
-    return f"{when}  {case.node}: {case.cause}; {case.outcome}{by}{took}{attempts}{detail}"
+    return f"{ago(case)}  {case.node}: {case.cause}; {case.outcome}{by}{took}{attempts}{detail}"

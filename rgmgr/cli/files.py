@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -21,7 +22,13 @@ def read_file(file: Path) -> ClusterSpec:
     try:
         return load(file, node_ids=None)
     except ConfigError as error:
-        click.echo(str(error), err=True)
+        refuse(error)
     except OSError as error:
         click.echo(f"rgmgr: cannot read {str(file)!r}: {error.strerror}", err=True)
     return click.get_current_context().exit(Exit.CONFIG)
+
+
+def refuse(error: ConfigError) -> NoReturn:
+    """Tell all problems of a configuration, and end the command."""
+    click.echo(str(error), err=True)
+    click.get_current_context().exit(Exit.CONFIG)

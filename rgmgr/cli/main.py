@@ -25,6 +25,7 @@ _VERBS = {
     "enable": "rgmgr.cli.services:enable",
     "explain": "rgmgr.cli.explain:explain",
     "fence": "rgmgr.cli.fence:fence",
+    "incident": "rgmgr.cli.incident:incident",
     "lab": "rgmgr.lab.cli:lab",
     "relocate": "rgmgr.cli.services:relocate",
     "resource": "rgmgr.cli.resource:resource",

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rgmgr.cli.times import duration
 from rgmgr.fence_view import PathView, ProofView
 from rgmgr.view import NODE_UNKNOWN, NodeView, ServiceView, Status
 
@@ -25,8 +26,6 @@ _PROOFS = {
     "human": "declared down by a human on",
     "none": "assumed down without proof by",
 }
-_SECOND_MS = 1_000
-_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def print_overview(status: Status, console: Console | None = None) -> None:
@@ -51,17 +50,6 @@ def print_details(status: Status, console: Console | None = None) -> None:
         if number:
             screen.print()
         screen.print(fact_table(facts))
-
-
-def duration(milliseconds: int) -> str:
-    """Return a time span in its two largest units, such as '3 min 20 s'."""
-    rest = milliseconds // _SECOND_MS
-    parts = []
-    for unit, seconds in _UNITS:
-        count, rest = divmod(rest, seconds)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "0 s"
 
 
 def _heading(status: Status) -> Text:
@@ -118,6 +106,8 @@ def _node_status(node: NodeView) -> Text:
         words.append(Text("in the ring"))
     if node.status == "detached":
         words.append(Text("its daemon is gone, services go on"))
+    if node.is_cut_off:
+        words.append(Text("its paths are still cut, it gets no service"))
     if node.fencing:
         words.append(Text(_fencing(node)))
     if node.proof and node.status == "fenced":

@@ -59,12 +59,13 @@ def _options(spec: ClusterSpec) -> Iterator[tuple[str, str, str]]:
         for key, value in device.options.items():
             yield below(below("fencing.device", name), key), key, value
     for node in spec.nodes.values():
-        for path, step in _steps(node):
+        for path, step in steps_of(node):
             for key, value in step.options.items():
                 yield below(path, key), key, value
 
 
-def _steps(node: NodeSpec) -> Iterator[tuple[str, FenceStep]]:
+def steps_of(node: NodeSpec) -> Iterator[tuple[str, FenceStep]]:
+    """Yield every fence step of a node with its key path."""
     fence = below(below("node", node.name), "fence")
     for method_index, method in enumerate(node.fence):
         for step_index, step in enumerate(method):
@@ -107,7 +108,7 @@ def _two_nodes(spec: ClusterSpec) -> Iterator[str]:
 def _onboard(spec: ClusterSpec) -> Iterator[str]:
     """Name nodes that only a controller inside of them can switch off."""
     for node in spec.nodes.values():
-        agents = {spec.fencing.devices[step.device].agent for _, step in _steps(node)}
+        agents = {spec.fencing.devices[step.device].agent for _, step in steps_of(node)}
         if len(node.fence) == 1 and agents and agents <= _ONBOARD:
             yield (
                 f"{below(below('node', node.name), 'fence')}: its only method is a controller that "
@@ -142,7 +143,7 @@ def _domains(spec: ClusterSpec) -> Iterator[str]:
 
 
 def _unused(spec: ClusterSpec) -> Iterator[str]:
-    used = {step.device for node in spec.nodes.values() for _, step in _steps(node)}
+    used = {step.device for node in spec.nodes.values() for _, step in steps_of(node)}
     for name in spec.fencing.devices:
         if name not in used:
             yield f"{below('fencing.device', name)}: no node uses this fence device"

@@ -44,6 +44,19 @@ FENCING_KEYS = (
 _AGENT = re.compile(r"fence_[A-Za-z0-9_.-]+")
 _OPTION = re.compile(r"[A-Za-z0-9_.-]+")
 _SECRET_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+_CUTS_PATHS = frozenset(
+    {
+        "fence_brocade",
+        "fence_cisco_mds",
+        "fence_compute",
+        "fence_ifmib",
+        "fence_mpath",
+        "fence_sanbox2",
+        "fence_scsi",
+    }
+)
+"""Agents that cut a node off its storage or network instead of its power. Source: their metadata,
+`automatic="1"` of the action `on`."""
 _SENT_BY_RGMGR = ("action", "option", "nodename")
 _DEFAULTS = FencingSpec()
 _METHODS_HINT = 'methods are lists of steps: fence = [[{ device = "..." }]]'
@@ -94,15 +107,19 @@ def _read_device(name: str, devices: Table) -> FenceDevice | None:
     if agent is not None and not _AGENT.fullmatch(agent):
         hint = "its name only; it is searched in PATH and /usr/sbin"
         table.wrong("agent", "the name of a fence agent, fence_...", hint)
-    options = read_options(table, reserved="agent")
-    return FenceDevice(name=name, agent=agent or "", options=options)
+    return FenceDevice(
+        name=name,
+        agent=agent or "",
+        options=read_options(table, reserved=("agent", "unfence_at_join")),
+        unfence_at_join=table.boolean("unfence_at_join", agent in _CUTS_PATHS),
+    )
 
 
-def read_options(table: Table, *, reserved: str) -> dict[str, str]:
+def read_options(table: Table, *, reserved: tuple[str, ...]) -> dict[str, str]:
     """Return all keys but `reserved` as options of an agent; false booleans are left out."""
     options = {}
     for key in table.raw:
-        value = None if key == reserved else _read_option(table, key)
+        value = None if key in reserved else _read_option(table, key)
         if value is not None:
             options[key] = value
     return options
@@ -179,7 +196,7 @@ def _read_step(table: Table, fencing: FencingSpec, names: frozenset[str]) -> Fen
     if device is not None and device not in names:
         hint = did_you_mean(device, names) or f"defined: {listed(sorted(names))}"
         table.problems.add(table.at("device"), f"unknown fence device {shown(device)}", hint)
-    options = read_options(table, reserved="device")
+    options = read_options(table, reserved=("device",))
     shared = fencing.devices.get(device or "")
     for key, value in table.raw.items():
         if value is False and shared is not None and key in shared.options:

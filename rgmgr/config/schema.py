@@ -23,7 +23,7 @@ from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy
 from rgmgr.errors import ConfigError
 
 SECTIONS = ("cluster", "node", "fencing", "domain", "resource", "service")
-CLUSTER_KEYS = ("name", "version", "no_quorum_policy", "rejoin_grace", "sync_timeout")
+CLUSTER_KEYS = ("name", "version", "no_quorum_policy", "rejoin_grace", "sync_timeout", "warntime")
 _DEFAULTS = ClusterSpec(name="", version=1, digest="", nodes={}, services=())
 _DIGEST_CHARACTERS = 16
 
@@ -78,6 +78,7 @@ def _read_cluster(root: Table) -> ClusterSpec:
         no_quorum_policy=table.word("no_quorum_policy", NoQuorumPolicy, _DEFAULTS.no_quorum_policy),
         rejoin_grace_ms=table.duration("rejoin_grace", _DEFAULTS.rejoin_grace_ms),
         sync_timeout_ms=table.timeout("sync_timeout", _DEFAULTS.sync_timeout_ms),
+        warntime_ms=table.duration("warntime", _DEFAULTS.warntime_ms),
     )
 
 

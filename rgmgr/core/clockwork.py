@@ -86,7 +86,8 @@ def _own(turn: Turn) -> dict[str, int]:
 def _is_miscounted(local: LocalState, me: Node) -> bool:
     """Tell whether this node counts as down and lives, or as gone without having gone."""
     has_gone = me.status is NodeStatus.LEFT and me.incarnation == local.incarnation
-    return me.status in (NodeStatus.FENCED, NodeStatus.LEFT) and not has_gone
+    is_out = me.status in (NodeStatus.FENCED, NodeStatus.LEFT)
+    return is_out and not has_gone and not me.to_unfence
 
 
 def _next_test_ms(turn: Turn) -> int:

@@ -111,13 +111,15 @@ def _disks_with(turn: Turn, applied: int) -> int:
 
 
 def _node(node: Node) -> Node:
+    cut = node.to_unfence or (node.to_restore if node.is_cut_off else ())
     if node.status not in KEPT_NODES:
-        return Node(boot_id=node.boot_id)
+        return Node(boot_id=node.boot_id, to_unfence=cut)
     return Node(
         status=node.status,
         incarnation=node.incarnation,
         boot_id=node.boot_id,
         proof=node.proof,
+        to_unfence=cut,
     )
 
 

@@ -16,7 +16,7 @@ from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import PathsTested
 from rgmgr.core.model import ClusterState, FencePath, NodeStatus, PathState, PathTest
 from rgmgr.core.placement import online
-from rgmgr.core.spec import FenceStep
+from rgmgr.core.spec import ClusterSpec, FenceStep
 
 DOUBT_MS = 30_000
 """A member that is called off may just have died: it must be called so for longer than that."""
@@ -80,6 +80,15 @@ def forget_lost_testers(ledger: Ledger) -> None:
             kept[tester] = replace(test, paths=liars)
     if kept != ledger.state.tests:
         ledger.state = replace(ledger.state, tests=kept)
+
+
+def methods_removed(old: ClusterSpec, new: ClusterSpec) -> dict[str, str]:
+    """Return, by name, the nodes that a configuration leaves fewer methods, and how many."""
+    return {
+        spec.name: f"{len(old.nodes[node].fence)} before, {len(spec.fence)} now"
+        for node, spec in sorted(new.nodes.items())
+        if node in old.nodes and len(spec.fence) < len(old.nodes[node].fence)
+    }
 
 
 def _distance(cluster: ClusterState, fencer: NodeId, victim: NodeId) -> int:

@@ -15,7 +15,8 @@ from dataclasses import replace
 from domains.model import NodeId
 from rgmgr.core.actions import Answer
 from rgmgr.core.fence_paths import fencers
-from rgmgr.core.fencing import case_of, open_case, order, prove, withhold
+from rgmgr.core.fencing import open_case, order, prove, withhold
+from rgmgr.core.incidents import case_of
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import FenceOrder, FenceRequest

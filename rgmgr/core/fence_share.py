@@ -75,7 +75,10 @@ def fence_ended(turn: Turn, event: FenceEnded) -> None:
 
 
 def switch_on_ended(turn: Turn, event: SwitchOnEnded) -> None:
-    """Whether it is on again or not, we are done."""
+    """Whether it is on again or not, we are done; our own paths we try to open again."""
+    if event.fault and event.node == turn.local.me:
+        restoring = {n: victim for n, victim in turn.local.restoring.items() if n != event.node}
+        turn.update(restoring=restoring)
     outbox.send(turn, PowerRestored(node=event.node, victim=event.victim, fault=event.fault))
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.model import NodeId
+from rgmgr.core import incidents
 from rgmgr.core.actions import Severity
 from rgmgr.core.fence_paths import fencers
 from rgmgr.core.fence_races import first_delay_ms, may_race
@@ -21,14 +22,13 @@ from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import FenceDue, FenceFailed, GraceExpired, NodeFenced, PowerRestored
 from rgmgr.core.model import (
     CALLED_OFF,
-    CASES_MAX,
     ClusterState,
-    FenceCase,
     Node,
     NodeStatus,
     Proof,
     ProofKind,
 )
+from rgmgr.core.placement import offer_to_joiners
 from rgmgr.core.recovery import release
 from rgmgr.core.spec import FenceStep, FenceVerb
 
@@ -59,9 +59,7 @@ def open_case(
         delay_ms=delay_ms,
     )
     ledger.put_node(node_id, unclean)
-    case = FenceCase(number=number, node=node_id, cause=cause, opened_ms=ledger.state.now_ms)
-    cases = (*ledger.state.cases, case)[-CASES_MAX:]
-    ledger.state = replace(ledger.state, cases=cases)
+    incidents.opened(ledger, number, node_id, cause)
     ledger.note(
         "node.unclean",
         Severity.ERROR,
@@ -96,7 +94,7 @@ def order(ledger: Ledger, node_id: NodeId, *, stays_off: bool) -> None:
         node, is_weighed=True, is_due=True, is_ordered=True, stays_off=stays_off, withheld=""
     )
     ledger.put_node(node_id, ordered)
-    _note_case(ledger, node.victim, is_ordered=True)
+    incidents.noted(ledger, node.victim, is_ordered=True, members=ledger.state.members())
 
 
 def withhold(ledger: Ledger, node_id: NodeId, reason: str) -> None:
@@ -124,6 +122,7 @@ def fenced(ledger: Ledger, body: NodeFenced) -> None:
     """A device confirmed that the node is off."""
     node = ledger.state.nodes.get(body.node)
     if node and _is_case(node, body.victim):
+        incidents.trial_ended(ledger, body.victim, body.proof.detail)
         prove(ledger, body.node, body.proof, switched_off=body.switched_off, wall_s=body.wall_s)
 
 
@@ -134,6 +133,7 @@ def attempt_failed(ledger: Ledger, body: FenceFailed) -> None:
         return
     waiting = replace(node, is_due=False, fencer=None, last_fault=body.reason)
     ledger.put_node(body.node, waiting)
+    incidents.trial_ended(ledger, body.victim, body.reason)
     ledger.note(
         "fence.failed",
         Severity.WARNING if body.attempt == 1 else Severity.ERROR,
@@ -160,6 +160,7 @@ def prove(
     of a proof that only lost members heard; so only nodes that were gone before do not matter.
     """
     node = ledger.state.nodes[node_id]
+    power, paths = _parted(ledger, switched_off)
     is_reboot = ledger.state.spec.fencing.verb is FenceVerb.REBOOT and not node.stays_off
     down = replace(
         node,
@@ -168,11 +169,13 @@ def prove(
         is_due=False,
         withheld="",
         proof=proof,
-        to_restore=switched_off if is_reboot else (),
-        restorer=proof.by if is_reboot and switched_off else None,
+        to_restore=power if is_reboot else (),
+        restorer=proof.by if is_reboot and power else None,
+        to_unfence=paths,
     )
     ledger.put_node(node_id, down)
-    _note_case(
+    incidents.services_lost(ledger, node.victim, ledger.state.owned_by(node_id))
+    incidents.noted(
         ledger,
         node.victim,
         by=proof.by,
@@ -197,7 +200,7 @@ def call_off(ledger: Ledger, node_id: NodeId) -> None:
     """The node is back before any attempt was made; whoever calls gives it its new record."""
     ledger.note("fence.called_off", node=ledger.name(node_id))
     number = ledger.state.nodes[node_id].victim
-    _note_case(ledger, number, outcome=CALLED_OFF, ended_ms=ledger.state.now_ms)
+    incidents.noted(ledger, number, outcome=CALLED_OFF, ended_ms=ledger.state.now_ms)
 
 
 def restored(ledger: Ledger, body: PowerRestored) -> None:
@@ -205,8 +208,17 @@ def restored(ledger: Ledger, body: PowerRestored) -> None:
     node = ledger.state.nodes.get(body.node)
     if node is None or node.victim != body.victim or not node.to_restore:
         return
-    ledger.put_node(body.node, replace(node, to_restore=(), restorer=None))
     name, by = ledger.name(body.node), ledger.name(node.restorer)
+    if node.is_cut_off and body.fault:
+        ledger.note("fence.unfence_failed", Severity.ERROR, node=name, reason=body.fault)
+        return
+    restored_node = replace(node, to_restore=(), restorer=None, is_cut_off=False)
+    if node.is_cut_off:  # only now it can be given anything, as if it had joined now
+        ledger.put_node(body.node, replace(restored_node, joined_epoch=ledger.state.epoch))
+        ledger.note("fence.unfenced", node=name)
+        offer_to_joiners(ledger, {}, among=(body.node,))
+        return
+    ledger.put_node(body.node, restored_node)
     if body.fault:
         ledger.note("fence.power_on_failed", Severity.WARNING, node=name, by=by, reason=body.fault)
     else:
@@ -228,21 +240,8 @@ def join_delay_over(ledger: Ledger) -> None:
             open_case(ledger, node_id, node.lost_epoch, cause=cause)
 
 
-def case_of(cluster: ClusterState, number: int) -> FenceCase | None:
-    """Return the history of a case; None when it is too old to be kept."""
-    return next((case for case in reversed(cluster.cases) if case.number == number), None)
-
-
 def _is_case(node: Node, victim: int) -> bool:
     return node.status is NodeStatus.UNCLEAN and node.victim == victim
-
-
-def _note_case(ledger: Ledger, number: int, **changes: object) -> None:
-    cases = tuple(
-        replace(case, **changes) if case.number == number else case  # type: ignore[arg-type]  # names are checked at run time
-        for case in ledger.state.cases
-    )
-    ledger.state = replace(ledger.state, cases=cases)
 
 
 def _weigh(ledger: Ledger, node_id: NodeId, node: Node) -> Node:
@@ -250,6 +249,7 @@ def _weigh(ledger: Ledger, node_id: NodeId, node: Node) -> Node:
     fencing = ledger.state.spec.fencing
     delay_ms = node.delay_ms + first_delay_ms(ledger.state, node_id)
     is_timed = bool(delay_ms) or (may_race(ledger.state) and fencing.delay_random_ms > 0)
+    incidents.noted(ledger, node.victim, members=ledger.state.members())
     weighed = replace(node, is_weighed=True, delay_ms=delay_ms, is_due=not is_timed)
     ledger.put_node(node_id, weighed)
     return weighed
@@ -265,9 +265,7 @@ def _assign(ledger: Ledger, node_id: NodeId, node: Node) -> None:
     fencer = able[node.attempt % len(able)]
     attempt = node.attempt + 1
     ledger.put_node(node_id, replace(node, fencer=fencer, attempt=attempt))
-    known = case_of(ledger.state, node.victim)
-    begun_ms = (known.begun_ms if known else 0) or ledger.state.now_ms
-    _note_case(ledger, node.victim, by=fencer, attempts=attempt, begun_ms=begun_ms)
+    incidents.trial_begun(ledger, node.victim, fencer, attempt)
     ledger.note(
         "fence.requested",
         Severity.WARNING,
@@ -291,8 +289,22 @@ def _over_budget(cluster: ClusterState) -> str:
     return f"{begun} nodes were fenced within {minutes:g} min, and max_fences allows no more"
 
 
+def _parted(
+    ledger: Ledger, steps: tuple[FenceStep, ...]
+) -> tuple[tuple[FenceStep, ...], tuple[FenceStep, ...]]:
+    """Part what switched power, which may be on again at once, from what cut paths."""
+    devices = ledger.state.spec.fencing.devices
+    paths = tuple(
+        step
+        for step in steps
+        if (device := devices.get(step.device)) is not None and device.unfence_at_join
+    )
+    return tuple(step for step in steps if step not in paths), paths
+
+
 def _assign_restorer(ledger: Ledger, node_id: NodeId, node: Node) -> None:
-    able = fencers(ledger.state, node_id)
+    """A node opens its own paths, for some agents must run on it; power needs another one."""
+    able = (node_id,) if node.is_cut_off else fencers(ledger.state, node_id)
     if able and node.restorer not in able:
         ledger.put_node(node_id, replace(node, restorer=able[0]))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from domains.model import NodeId
 from rgmgr.core import outbox
-from rgmgr.core.actions import Multicast
+from rgmgr.core.actions import Multicast, Severity
 from rgmgr.core.durable import is_agreed_safely
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Tick
@@ -64,7 +64,26 @@ def heard_tick(turn: Turn, sender: NodeId, tick: Tick) -> None:
         turn.update(tick_seen_ms=local.tick_sent_ms, tick_sent_ms=0)
         if turn.now_ms - local.tick_sent_ms > SLOW_MS:
             send_tick(turn)  # it was held up by a broken ring; how is the ring now?
-    is_present = local.is_installed and tick.epoch == turn.cluster.epoch
-    if is_present and local.applied_by.get(sender) != tick.applied:
+    if not local.is_installed or tick.epoch != turn.cluster.epoch:
+        return
+    _note_lateness(turn, sender)
+    if local.applied_by.get(sender) != tick.applied:
         turn.update(applied_by={**local.applied_by, sender: tick.applied})
         outbox.prune(turn)
+
+
+def _note_lateness(turn: Turn, sender: NodeId) -> None:
+    """Tell of a member that was silent for long, before corosync takes it for lost."""
+    warn_ms = turn.cluster.spec.warntime_ms
+    if not warn_ms:
+        return
+    known_ms = turn.local.heard_ms.get(sender)
+    turn.update(heard_ms={**turn.local.heard_ms, sender: turn.now_ms})
+    silent_ms = 0 if known_ms is None else turn.now_ms - known_ms
+    if silent_ms > warn_ms:
+        turn.note(
+            "member.late",
+            Severity.WARNING,
+            node=turn.cluster.spec.node_name(sender),
+            silent_ms=silent_ms,
+        )

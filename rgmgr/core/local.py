@@ -96,6 +96,8 @@ class LocalState:
     tick_sent_ms: int = 0
     tick_seen_ms: int | None = None  # when the latest tick that came back was sent
 
+    heard_ms: dict[NodeId, int] = field(default_factory=dict)  # this epoch's latest tick of each
+
     jobs: dict[ServiceName, Job] = field(default_factory=dict)
     active: dict[ServiceName, tuple[ResourceName, ...]] = field(default_factory=dict)
     doubtful: dict[ServiceName, tuple[ResourceName, ...]] = field(default_factory=dict)

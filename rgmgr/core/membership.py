@@ -14,6 +14,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Severity
 from rgmgr.core.fence_paths import forget_lost_testers
 from rgmgr.core.fencing import call_off, open_case, prove
+from rgmgr.core.incidents import service_back
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import EMERGENCY_OP, Claim, Enrolment, Health, Install
 from rgmgr.core.model import (
@@ -101,6 +102,10 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         prove(ledger, node_id, proof)
     elif node.status is NodeStatus.UNCLEAN:
         call_off(ledger, node_id)
+    elif node.to_unfence and node.boot_id == enrolment.boot_id:
+        reason = "its paths were cut, and it was not booted since: boot it"
+        ledger.note("fence.boot_needed", Severity.ERROR, node=ledger.name(node_id), reason=reason)
+        return
     elif node.status is NodeStatus.FENCED and not has_rebooted and _claims_power_off(node):
         ledger.note(
             "fence.disproved",
@@ -120,6 +125,8 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         joined_epoch=node.joined_epoch if is_return else ledger.state.epoch,
         proof=ledger.state.nodes[node_id].proof,
     )
+    if cut := node.to_unfence or (node.to_restore if node.is_cut_off else ()):
+        welcome = replace(welcome, victim=node.victim, to_restore=cut, is_cut_off=True)
     ledger.put_node(node_id, welcome)
     if node.status not in TAKING_PART:
         ledger.note("member.joined", node=ledger.name(node_id), was=node.status.value)
@@ -214,7 +221,9 @@ def _judge_owner(ledger: Ledger, service: Service, claim: Claim | None) -> None:
     is_up = claim is not None and health is Health.RUNNING and not claim.is_busy
     match service.state:
         case ServiceState.STARTING if is_up:
-            ledger.move(replace(service, failed_on=(), fault=""), ServiceState.STARTED)
+            running = ledger.move(replace(service, failed_on=(), fault=""), ServiceState.STARTED)
+            if running.owner is not None:
+                service_back(ledger, running.spec.name, running.owner)
         case ServiceState.STARTING if claim and (claim.is_busy or claim.op == service.op):
             begin_stop(ledger, _faulty(service, "its start was interrupted"), After.SETTLE)
         case ServiceState.STARTED if not is_up and claim and claim.op == EMERGENCY_OP:

@@ -124,6 +124,27 @@ class Node:
     proof: Proof | None = None
     to_restore: tuple[FenceStep, ...] = ()  # switched off, and not yet on again
     restorer: NodeId | None = None  # who switches it on
+    to_unfence: tuple[FenceStep, ...] = ()  # paths that were cut, to be opened once it has rebooted
+    is_cut_off: bool = False  # it has, and they are being opened: it gets no services before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceTrial:
+    """One attempt at fencing, in the history of its case."""
+
+    by: NodeId
+    begun_ms: int  # cluster time, like the next
+    ended_ms: int = 0  # 0: it goes on, or nobody heard how it ended
+    result: str = ""  # what confirmed, or why nothing did
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """A service that a lost node had, in the history of its case."""
+
+    service: ServiceName
+    back_ms: int = 0  # cluster time; 0: it is not back
+    back_on: NodeId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +163,15 @@ class FenceCase:
     outcome: str = ""  # a word of `ProofKind`, or CALLED_OFF; empty: open
     detail: str = ""
     wall_s: int = 0  # wall clock of whoever brought the proof, for display; 0: not told
+    epoch: int = 0  # in which it was opened
+    members: tuple[NodeId, ...] = ()  # who was there to see it
+    trials: tuple[FenceTrial, ...] = ()  # the latest TRIALS_MAX
+    outages: tuple[Outage, ...] = ()  # known once it is proven down
 
 
 CALLED_OFF = "called off"
 CASES_MAX = 50
+TRIALS_MAX = 5
 
 
 class PathState(Enum):

@@ -154,6 +154,8 @@ def _propose(ledger: Ledger, sender: NodeId, spec: ClusterSpec) -> None:
             reason=refusal(ledger.state, held),
         )
         return
+    for name, methods in fence_paths.methods_removed(ledger.state.spec, spec).items():
+        ledger.note("fence.methods_removed", Severity.WARNING, node=name, methods=methods)
     ledger.state = with_spec(ledger.state, spec)
     ledger.note("config.adopted", version=spec.version, by=ledger.name(sender))
 

@@ -24,8 +24,14 @@ RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
 
 
 def online(cluster: ClusterState) -> tuple[NodeId, ...]:
-    """Nodes that may be given services, lowest id first."""
-    return tuple(sorted(n for n, x in cluster.nodes.items() if x.status is NodeStatus.ONLINE))
+    """Nodes that may be given services, lowest id first; none that is still cut off."""
+    return tuple(
+        sorted(
+            n
+            for n, x in cluster.nodes.items()
+            if x.status is NodeStatus.ONLINE and not x.is_cut_off
+        )
+    )
 
 
 def may_run(cluster: ClusterState, service: Service, node: NodeId) -> bool:
@@ -69,13 +75,16 @@ def settle(ledger: Ledger) -> None:
             _consider(ledger, service, spec)
 
 
-def offer_to_joiners(ledger: Ledger, away_since: dict[NodeId, int]) -> None:
+def offer_to_joiners(
+    ledger: Ledger, away_since: dict[NodeId, int], among: tuple[NodeId, ...] | None = None
+) -> None:
     """Move running services to a node that has just joined and suits them better.
 
     `away_since`: for each owner the epoch from which on joiners count; an owner that was away when
-    one joined makes up for it.
+    one joined makes up for it. `among`: the joiners to look at; None: all.
     """
     there = online(ledger.state)
+    candidates = there if among is None else tuple(n for n in there if n in among)
     nodes = ledger.state.nodes
     for service in tuple(ledger.state.services.values()):
         owner = service.owner
@@ -83,7 +92,7 @@ def offer_to_joiners(ledger: Ledger, away_since: dict[NodeId, int]) -> None:
             continue
         domain = ledger.state.spec.domain_of(service.spec)
         since = away_since.get(owner, ledger.state.epoch)
-        joined = [n for n in there if nodes[n].joined_epoch >= since]
+        joined = [n for n in candidates if nodes[n].joined_epoch >= since]
         better = [n for n in joined if should_move(domain, owner, n, there)]
         ranked = rank_nodes(domain, better, load_by_node(ledger.state))
         if ranked:

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from domains.model import NodeId
 from rgmgr.core.actions import Severity
+from rgmgr.core.incidents import service_back
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import (
     ServiceFailed,
@@ -44,6 +45,7 @@ def started(ledger: Ledger, sender: NodeId, body: ServiceStarted) -> None:
     if service is None or service.state is not ServiceState.STARTING:
         return
     ledger.move(replace(service, failed_on=(), fault="", target=None), ServiceState.STARTED)
+    service_back(ledger, service.spec.name, sender)
     ledger.note("service.started", service=service.spec.name, owner=ledger.name(sender))
 
 

@@ -116,6 +116,7 @@ class FenceDevice:
     name: str
     agent: str
     options: dict[str, str] = field(default_factory=dict)
+    unfence_at_join: bool = False  # it cuts paths, not power: open them only after a reboot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +161,7 @@ class ClusterSpec:
     no_quorum_policy: NoQuorumPolicy = NoQuorumPolicy.STOP
     rejoin_grace_ms: int = 30_000
     sync_timeout_ms: int = 10_000
+    warntime_ms: int = 2_000  # a member that is silent for longer is told of; 0: none is
 
     def node_name(self, node: NodeId) -> str:
         """Return the name of a node, or `node ID` for one that is not configured."""

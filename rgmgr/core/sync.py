@@ -321,6 +321,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
         has_sent_install=False,
         acks={},
         applied_by={},
+        heard_ms={},
         clock_offset_ms=message.at_ms - turn.now_ms,
         emergency="",
         reported={n: r for n, r in turn.local.reported.items() if r[0] > 0},

@@ -26,6 +26,8 @@ from rgmgr import __version__
 from rgmgr.adapters import corosync, ping
 from rgmgr.adapters.corosync import Corosync
 from rgmgr.adapters.fencing import FenceRunner
+from rgmgr.adapters.fencing.devices import AGENT_PATHS
+from rgmgr.adapters.fencing.discovery import check_devices
 from rgmgr.adapters.journal import Journal
 from rgmgr.adapters.notify import Notifier
 from rgmgr.adapters.store import Store, StoreError, hold_lock
@@ -50,6 +52,8 @@ from rgmgr.runtime.links import LinkWatch
 from rgmgr.runtime.office import Office
 from rgmgr.runtime.pump import Pump, monotonic_ms
 from rgmgr.runtime.reporting import (
+    log_device_check,
+    log_methods_removed,
     log_problems,
     log_warnings,
     present_of,
@@ -139,6 +143,7 @@ class Daemon:
                 tasks.create_task(self._group.run(), name="corosync")
                 tasks.create_task(self._links.run(self._office.publish), name="links")
                 tasks.create_task(self._feed_watchdog(), name="watchdog")
+                tasks.create_task(self._check_agents(self._spec), name="agents")
                 self._tasks = tasks
                 self._notifier.ready()
                 self._say(self._note)
@@ -239,12 +244,15 @@ class Daemon:
         if spec.digest != self._spec.digest:  # else they were told at the start
             log_warnings(spec, self._options.config)
         self._spec = spec
+        saved = self._store.load()
+        if saved is not None and spec.version > saved.spec.version:
+            log_methods_removed(saved.spec, spec)
         state = begin(
             me=me,
             incarnation=secrets.randbits(62) + 1,
             boot_id=BOOT_ID.read_text(encoding="ascii").strip(),
             spec=spec,
-            saved=self._store.load(),
+            saved=saved,
         )
         dispatcher = Dispatcher(
             send=self._send,
@@ -381,7 +389,12 @@ class Daemon:
         log_warnings(spec, self._options.config)
         if self._pump is None:
             self._spec = spec  # the core is given the file of that moment when it begins
+        self._tasks.create_task(self._check_agents(spec), name="agents")
         self._emit(ConfigLoaded(spec))
+
+    async def _check_agents(self, spec: ClusterSpec) -> None:
+        """Tell what the fence agents of this node would not take."""
+        log_device_check(await check_devices(spec, AGENT_PATHS), self._options.config)
 
     async def _feed_watchdog(self) -> None:
         """Prove to systemd that the loop turns."""

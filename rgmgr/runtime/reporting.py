@@ -7,7 +7,9 @@ from pathlib import Path
 
 import structlog
 
+from rgmgr.adapters.fencing.discovery import DeviceCheck
 from rgmgr.config.advice import warnings
+from rgmgr.core.fence_paths import methods_removed
 from rgmgr.core.local import State
 from rgmgr.core.model import NodeStatus
 from rgmgr.core.spec import ClusterSpec
@@ -40,6 +42,29 @@ def log_problems(error: ConfigError) -> None:
 def log_warnings(spec: ClusterSpec, source: Path) -> None:
     """Write a line for each thing in a configuration that deserves a second look."""
     for warning in warnings(spec):
+        log.warning("config.warned", source=str(source), reason=warning)
+
+
+def log_methods_removed(old: ClusterSpec, new: ClusterSpec) -> None:
+    """Write a line for each node that the file leaves fewer fence methods than it had."""
+    for name, methods in methods_removed(old, new).items():
+        log.warning("fence.methods_removed", node=name, methods=methods)
+
+
+def log_device_check(check: DeviceCheck, source: Path) -> None:
+    """Write a line for each option of a fence device that its agent would not take.
+
+    None of them ends the daemon: an agent may change while services run.
+    """
+    for found in check.problems:
+        log.error(
+            "fence.misconfigured",
+            source=str(source),
+            key=found.path,
+            problem=found.problem,
+            hint=found.hint,
+        )
+    for warning in check.warnings:
         log.warning("config.warned", source=str(source), reason=warning)
 
 

@@ -93,7 +93,9 @@ def draw_spec(rolls: Dice, nodes: int) -> ClusterSpec:
         services=tuple(_draw_service(rolls, ServiceName(name), tuple(domains)) for name in names),
         domains=domains,
         fencing=FencingSpec(
-            devices={PDU: FenceDevice(name=PDU, agent="fence_sim")},
+            devices={
+                PDU: FenceDevice(name=PDU, agent="fence_sim", unfence_at_join=chance(rolls, 0.15))
+            },
             verb=rolls.choice((FenceVerb.REBOOT, FenceVerb.REBOOT, FenceVerb.OFF)),
             post_fail_delay_ms=rolls.choice((0, 0, 1_000, 4_000)),
             post_join_delay_ms=rolls.choice((1_000, 4_000, 6_000)),

@@ -142,6 +142,11 @@ def test_a_plug_of_a_member_that_reads_off_is_a_lie_and_of_a_dead_node_is_not(la
     assert found(lab, probe(single(), is_member=False)) == [(PathState.WORKS, "")]
 
 
+def test_a_human_has_no_plug_to_be_asked_for(lab: Lab) -> None:
+    lab.recorder("fence_meatware", "[ $action = monitor ]")
+    assert found(lab, probe(single("fence_meatware"))) == [(PathState.WORKS, "")]
+
+
 @pytest.mark.parametrize(
     ("body", "word"),
     [("echo refused >&2; exit 1", "refused"), ("exec sleep 60", "no answer in time")],

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from domains.model import PRIORITY_BEST, PRIORITY_WORST, FailoverDomain, NodeId, ServiceName
 from rgmgr.core.messages import Body, Message
-from rgmgr.core.model import ClusterState, Node, Service
+from rgmgr.core.model import ClusterState, FenceCase, FencePath, Node, PathTest, Service
 from rgmgr.core.spec import (
     ClusterSpec,
     FenceDevice,
@@ -163,10 +163,18 @@ def _of_its_spec(state: ClusterState, nodes: list[Node], services: list[Service]
     )
 
 
+_path_tests = build(PathTest, paths=st.lists(build(FencePath), max_size=1).map(tuple))
 _leaf_service = ServiceSpec(name=ServiceName("any"), resources=())
 cluster_states: st.SearchStrategy[ClusterState] = st.builds(
     _of_its_spec,
-    build(ClusterState, spec=cluster_specs, nodes=st.just({}), services=st.just({})),
+    build(
+        ClusterState,
+        spec=cluster_specs,
+        nodes=st.just({}),
+        services=st.just({}),
+        cases=st.lists(build(FenceCase), max_size=1).map(tuple),
+        tests=st.dictionaries(node_ids, _path_tests, max_size=1),
+    ),
     st.lists(build(Node), min_size=1, max_size=3),
     st.lists(build(Service, spec=st.just(_leaf_service)), min_size=1, max_size=3),
 )
@@ -176,6 +184,7 @@ _LEAVES |= {
     ServiceSpec: service_specs,
     FailoverDomain: failover_domains,
     FencingSpec: fencing_specs,
+    tuple[FenceStep, ...]: st.lists(build(FenceStep), max_size=1).map(tuple),
     ClusterSpec: cluster_specs,
     ClusterState: cluster_states,
 }

@@ -12,7 +12,7 @@ from rgmgr.cli.fence_classic import fence_ack_manual, fence_node
 from rgmgr.cli.main import cli
 from rgmgr.core.actions import Answer
 from rgmgr.core.model import FencePath, NodeStatus, PathState, PathTest
-from rgmgr.fence_view import CaseView, PathView
+from rgmgr.fence_view import CaseView, OutageView, PathView, TrialView
 from rgmgr.view import Status, snapshot
 from tests.unit.cli_status import (
     CLUSTER,
@@ -114,24 +114,69 @@ def test_a_test_shows_every_path_and_fails_with_one() -> None:
     assert [path["state"] for path in found["paths"]["node1"]] == ["fails", "works"]
 
 
+CASE = CaseView(
+    number=7,
+    node="node1",
+    cause="it left the ring without goodbye",
+    by="node2",
+    attempts=2,
+    outcome="proven",
+    detail="method 1: ipmi1: off",
+    age_ms=90_000,
+    begun_after_ms=0,
+    ended_after_ms=1_200,
+    wall_s=1_700_000_000,
+    epoch=8,
+    members=("node2", "node3"),
+    trials=(
+        TrialView(by="node3", begun_after_ms=0, ended_after_ms=300, result="ipmi1: no answer"),
+        TrialView(by="node2", begun_after_ms=800, ended_after_ms=1_200, result="ipmi1: off"),
+    ),
+    outages=(
+        OutageView(service="web", back_after_ms=1_900, back_on="node2"),
+        OutageView(service="db", back_after_ms=None, back_on=None),
+    ),
+)
+
+
+def tell(which: str, *cases: CaseView) -> Result:
+    daemon = FakeDaemon(replace(healthy(), cases=cases))
+    return CliRunner(env={"TZ": "UTC"}).invoke(cli, ["incident", *which.split()], obj=daemon)
+
+
+def test_an_incident_is_told_as_a_story() -> None:
+    lines = tell("", CASE).output.splitlines()
+
+    assert lines[0].startswith("incident 7: node1 was lost 2023-11-1")
+    assert lines[1:] == [
+        "  evidence   it left the ring without goodbye, in epoch 8; seen by node2, node3",
+        "  attempt 1  node3 began at 0.0 s, took 0.3 s: ipmi1: no answer",
+        "  attempt 2  node2 began at 0.8 s, took 0.4 s: ipmi1: off",
+        "  outcome    proven by node2 after 1.2 s",
+        "  service    web: back on node2 after 1.9 s",
+        "  service    db: is NOT BACK",
+    ]
+
+
+def test_the_incident_that_is_wanted_is_found() -> None:
+    other = replace(CASE, number=9, node="node2", outages=(), ended_after_ms=None, wall_s=0)
+    first = replace(CASE, number=3, trials=CASE.trials[1:])
+
+    assert tell("last", CASE, other).output.startswith("incident 9: node2")
+    assert tell("node1", first, CASE, other).output.startswith("incident 7: node1")
+    assert "(1 earlier attempts are not kept)\n  attempt 2 " in tell("3", first, CASE).output
+    assert "open: nothing proves" in tell("9", CASE, other).output
+    assert "none were on it" in tell("9", CASE, other).output
+    assert json.loads(tell("7 --json", CASE).output)["incident"]["number"] == 7
+    missing = tell("node9", CASE)
+    assert (missing.exit_code, "no incident 'node9'" in missing.stderr) == (3, True)
+
+
 def test_the_history_tells_what_became_of_each_node() -> None:
-    case = CaseView(
-        number=7,
-        node="node1",
-        cause="it left the ring without goodbye",
-        by="node2",
-        attempts=2,
-        outcome="proven",
-        detail="method 1: ipmi1: off",
-        age_ms=90_000,
-        begun_after_ms=0,
-        ended_after_ms=1_200,
-        wall_s=1_700_000_000,
-    )
     still_open = replace(
-        case, outcome="open", detail="", ended_after_ms=None, wall_s=0, attempts=1, by=None
+        CASE, outcome="open", detail="", ended_after_ms=None, wall_s=0, attempts=1, by=None
     )
-    daemon = FakeDaemon(replace(healthy(), cases=(case, still_open)))
+    daemon = FakeDaemon(replace(healthy(), cases=(CASE, still_open)))
 
     first, second = run("history", daemon=daemon).output.splitlines()
     assert first.endswith(

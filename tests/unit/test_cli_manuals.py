@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -61,6 +62,18 @@ def test_every_verb_and_option_of_ours_is_in_the_manual() -> None:
         assert verb in text
         options = [name for param in command.params for name in param.opts if name[0] == "-"]
         assert [option for option in options if option not in text] == []
+
+
+def test_the_manuals_of_fence_agents_say_what_the_agents_say(tmp_path: Path) -> None:
+    program = MAN.parents[1] / "tools" / "agent_manuals.py"
+    subprocess.run([sys.executable, str(program), str(tmp_path)], check=True)
+
+    written = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+
+    kept = {path.name: path.read_text(encoding="utf-8") for path in MAN.glob("fence_*.8")}
+    ours = {name: text for name, text in kept.items() if "agent_manuals" in text}
+    assert written == ours, "run tools/agent_manuals.py"
+    assert written
 
 
 def test_the_example_of_cluster_toml_is_free_of_problems() -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from rgmgr.cli.client import WAIT_FOREVER_S, DaemonError, Fault, Outcome, explain
 from rgmgr.cli.completion import completion
 from rgmgr.cli.main import cli
-from rgmgr.cli.screens import duration
+from rgmgr.cli.times import duration
 from rgmgr.errors import BusError
 from rgmgr.view import Status, decode_status
 from tests.conftest import Golden

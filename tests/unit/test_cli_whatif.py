@@ -180,8 +180,8 @@ def test_only_what_plays_a_part_is_said_to_be_assumed() -> None:
 
     assert fenced["assumptions"] == [
         (
-            "fencing of node3 was not measured yet: 2.0 s, as that of other nodes, and the configured"
-            " delay"
+            "fencing of node3 was not measured yet: 2.0 s, as that of other nodes,"
+            " and the configured delay"
         )
     ]
     assert stopped["assumptions"] == [

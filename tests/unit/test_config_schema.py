@@ -58,7 +58,7 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
     spec = read(
         VALID.replace(
             "version = 1",
-            'version = 7\nno_quorum_policy = "freeze"\nrejoin_grace = 0\nsync_timeout = "2s"',
+            'version = 7\nno_quorum_policy = "freeze"\nrejoin_grace = 0\nsync_timeout = "2s"\nwarntime = "700ms"',
         )
         + '[fencing]\npost_fail_delay = "1s"\npost_join_delay = 2\ntimeout = "3s"\n'
         + 'action = "off"\nclean_start = true\nunsafe_disabled = "yes"\n'
@@ -69,6 +69,7 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
     assert spec.version == 7
     assert spec.no_quorum_policy is NoQuorumPolicy.FREEZE
     assert (spec.rejoin_grace_ms, spec.sync_timeout_ms) == (0, 2_000)
+    assert spec.warntime_ms == 700
     assert replace(spec.fencing, devices={}) == FencingSpec(
         verb=FenceVerb.OFF,
         post_fail_delay_ms=1_000,
@@ -83,6 +84,25 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
         test_interval_ms=0,
         tie_breaker=("ping:10.0.0.1", "ping:fe80::1"),
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "cuts_paths"),
+    [
+        ('agent = "fence_pdu"', False),
+        ('agent = "fence_scsi"', True),
+        ('agent = "fence_pdu"\nunfence_at_join = true', True),
+        ('agent = "fence_scsi"\nunfence_at_join = false', False),
+    ],
+)
+def test_a_device_that_cuts_paths_is_known_by_its_agent_or_by_word(
+    line: str,
+    cuts_paths: bool,  # noqa: FBT001
+) -> None:
+    device = read(VALID.replace('agent = "fence_pdu"', line)).fencing.devices["pdu"]
+
+    assert device.unfence_at_join is cuts_paths
+    assert "unfence_at_join" not in device.options
 
 
 def test_a_head_start_and_a_weight_arrive() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rgmgr.core.actions import FenceNode, StartResource, TestPaths
+from rgmgr.core.actions import FenceNode, Record, StartResource, TestPaths
 from rgmgr.core.clockwork import FIRST_TEST_MS
-from rgmgr.core.events import TestEnded
+from rgmgr.core.events import ConfigLoaded, TestEnded
 from rgmgr.core.fence_paths import DOUBT_MS
 from rgmgr.core.messages import FenceOrder
 from rgmgr.core.model import PathState
@@ -126,3 +126,18 @@ def test_paths_are_not_kept_on_disk() -> None:
 
     assert len(cluster.disks) == saves
     assert cluster.disks[N2].tests == {}
+
+
+def test_a_configuration_that_takes_methods_away_is_told_of() -> None:
+    cluster = formed()
+    fewer = {**cluster.spec.nodes, N1: replace(cluster.spec.nodes[N1], fence=())}
+    cluster.feed(N2, ConfigLoaded(replace(cluster.spec, version=2, digest="d2", nodes=fewer)))
+    cluster.settle()
+
+    assert cluster.states[N3].cluster.spec.version == 2
+    told = [
+        a.fields
+        for n, a in cluster.actions
+        if n == N3 and isinstance(a, Record) and a.event == "fence.methods_removed"
+    ]
+    assert told == [{"node": "node1", "methods": "1 before, 0 now"}]

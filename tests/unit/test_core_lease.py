@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate: a member that hears no tick of its own starts and fences nothing."""
 
-from rgmgr.core.actions import FenceNode, Multicast, StartResource
-from rgmgr.core.events import CorosyncLost
-from rgmgr.core.lease import LEASE_MS, gate_is_open
+from dataclasses import replace
+
+import pytest
+
+from rgmgr.core.actions import FenceNode, Multicast, Record, StartResource
+from rgmgr.core.events import CorosyncLost, Delivered
+from rgmgr.core.lease import LEASE_MS, TICK_MS, gate_is_open
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Tick
-from tests.unit.core_cluster import N1, N2, N3, Cluster, formed
+from tests.unit.core_cluster import N1, N2, N3, Cluster, formed, spec
 
 
 def _is_open(cluster: Cluster, after_ms: int = 0) -> bool:
@@ -53,3 +57,32 @@ def test_only_one_tick_is_under_way() -> None:
     ticks = [a for n, a in cluster.took(Multicast) if n == N1 and isinstance(a.message, Tick)]
 
     assert len(ticks) == 10
+
+
+@pytest.mark.parametrize(("warntime_ms", "told"), [(2_000, [2_100]), (2_100, []), (0, [])])
+def test_a_member_that_was_silent_for_long_is_told_of_when_it_speaks_again(
+    warntime_ms: int, told: list[int]
+) -> None:
+    cluster = formed(spec=replace(spec(), warntime_ms=warntime_ms))
+    cluster.run(2 * TICK_MS)
+    tick = Tick(incarnation=1, count=99, epoch=cluster.states[N2].cluster.epoch, applied=0)
+    cluster.feed(N2, Delivered(N1, tick))
+    cluster.now_ms += 2_100
+    cluster.feed(N2, Delivered(N1, tick))
+
+    late = [
+        a.fields["silent_ms"]
+        for n, a in cluster.actions
+        if n == N2 and isinstance(a, Record) and a.event == "member.late"
+    ]
+    assert late == told
+
+
+def test_a_new_epoch_makes_nobody_late() -> None:
+    cluster = formed()
+    cluster.run(2 * TICK_MS)
+    cluster.now_ms += 60_000
+    cluster.view(N1, N2, N3)
+    cluster.run(2 * TICK_MS)
+
+    assert "member.late" not in cluster.records()

@@ -41,11 +41,12 @@ class Output:
     """The end of what an agent printed."""
 
     tail: bytearray = field(default_factory=bytearray)
+    bytes_max: int = OUTPUT_BYTES_MAX
 
     def add(self, data: bytes) -> None:
-        """Keep at most `OUTPUT_BYTES_MAX` bytes."""
+        """Keep at most `bytes_max` bytes."""
         self.tail += data
-        del self.tail[:-OUTPUT_BYTES_MAX]
+        del self.tail[: -self.bytes_max]
 
 
 class AgentRun:
@@ -54,8 +55,10 @@ class AgentRun:
     asyncio's own subprocesses would wait for the output's end, which a forgotten helper holds.
     """
 
-    def __init__(self, agent: Path, lines: bytes) -> None:
-        self.output = Output()
+    def __init__(
+        self, agent: Path, lines: bytes, *, output_bytes_max: int = OUTPUT_BYTES_MAX
+    ) -> None:
+        self.output = Output(bytes_max=output_bytes_max)
         self._loop = asyncio.get_running_loop()
         self._mark = f"{_MARK}={secrets.token_hex(16)}"
         self._reader, writer = os.pipe2(os.O_CLOEXEC)

@@ -294,7 +294,9 @@ class FenceRunner:
 
         async def ask() -> tuple[PathState, str]:
             try:
-                ran = await self._devices.run(order, step, "status")
+                # a human or a watchdog has no plug whose state could be asked for
+                is_indirect = order.device_of(step).agent in PROOF_BY_AGENT
+                ran = await self._devices.run(order, step, "monitor" if is_indirect else "status")
             except StepError as failure:
                 return PathState.FAILS, str(failure)
             if ran.status == STATUS_OFF and target.is_member:

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When something happened, in words for a terminal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rgmgr.fence_view import CaseView
+
+_SECOND_MS = 1_000
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def duration(milliseconds: int) -> str:
+    """Return a time span in its two largest units, such as '3 min 20 s'."""
+    rest = milliseconds // _SECOND_MS
+    parts = []
+    for unit, count_s in _UNITS:
+        count, rest = divmod(rest, count_s)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def seconds(milliseconds: int) -> str:
+    """Return a short time span with a tenth of a second, such as '1.2 s'."""
+    return f"{milliseconds / _SECOND_MS:.1f} s"
+
+
+def ago(case: CaseView) -> str:
+    """Return when a case was: the wall clock of its end where it is known, else how long ago."""
+    if not case.wall_s:
+        return f"{duration(case.age_ms)} ago"
+    opened_s = case.wall_s - (case.ended_after_ms or 0) // _SECOND_MS
+    return datetime.fromtimestamp(opened_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

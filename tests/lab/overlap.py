@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log of all starts and stops of a unit on all nodes: did it ever run on two at once?
+
+A node that lost its power logs no stop; its unit counts as running until a survivor proved it off.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from rgmgr.lab.observe import Observer
+
+UNIT = "nginx.service"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A unit was up on a node; wall-clock microseconds."""
+
+    node: str
+    from_us: int
+    to_us: int
+
+
+def overlaps(observer: Observer, since_us: int) -> list[tuple[Span, Span]]:
+    """Return every pair of spans on two nodes that overlap since then."""
+    now_us = observer.now_us()
+    proofs = _proofs(observer, since_us)
+    spans = [
+        span
+        for node in observer.nodes
+        if observer.lab.is_on(node)
+        for span in _spans(observer, node, proofs, now_us)
+        if span.to_us >= since_us
+    ]
+    assert spans, "the unit ran nowhere: nothing was looked at"
+    return [
+        (one, other)
+        for one in spans
+        for other in spans
+        if one.node < other.node and one.from_us < other.to_us and other.from_us < one.to_us
+    ]
+
+
+def _proofs(observer: Observer, since_us: int) -> list[tuple[str, int]]:
+    """Return when which node was proven off, as any survivor has logged it."""
+    return sorted(
+        {
+            (word.removeprefix("node="), line.at_us)
+            for node in observer.nodes
+            if observer.lab.is_on(node)
+            for line in observer.lines(node, since_us)
+            if line.text.startswith("fence.succeeded ")
+            for word in line.text.split()
+            if word.startswith("node=")
+        }
+    )
+
+
+def _spans(observer: Observer, node: str, proofs: list[tuple[str, int]], now_us: int) -> list[Span]:
+    argv = ["journalctl", "-o", "json", "--no-pager", "_PID=1", f"UNIT={UNIT}"]
+    entries = [json.loads(raw) for raw in observer.lab.run(node, argv).stdout.splitlines()]
+    spans: list[Span] = []
+    begun: tuple[str, int] | None = None  # boot, when
+    for entry in entries:
+        at_us, boot, text = int(entry["__REALTIME_TIMESTAMP"]), entry["_BOOT_ID"], entry["MESSAGE"]
+        if begun is not None and begun[0] != boot:
+            spans.append(Span(node, begun[1], _off_us(node, begun[1], proofs, at_us)))
+            begun = None
+        if text.startswith("Starting ") and begun is None:
+            begun = (boot, at_us)
+        elif begun is not None and text.startswith(("Stopped ", "Failed to start ")):
+            spans.append(Span(node, begun[1], at_us))
+            begun = None
+    if begun is not None:
+        boots = observer.lab.run(node, ["cat", "/proc/sys/kernel/random/boot_id"]).stdout.strip()
+        is_present = begun[0] == boots.replace("-", "")
+        end_us = now_us if is_present else _off_us(node, begun[1], proofs, now_us)
+        spans.append(Span(node, begun[1], end_us))
+    return spans
+
+
+def _off_us(node: str, begun_us: int, proofs: list[tuple[str, int]], latest_us: int) -> int:
+    """Return when a node without a logged stop was proven off: the first proof after the start."""
+    return min((at for name, at in proofs if name == node and at > begun_us), default=latest_us)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One fence race of two real nodes: the cable between them is cut, the way to the devices is not.
+
+Used by the lab's test for a few rounds and by `benchmarks/fence_race.py` for fifty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rgmgr.lab import defaultconfig
+from rgmgr.lab.lab import Lab
+from rgmgr.lab.layout import plan
+from rgmgr.lab.observe import Observer
+from tests.lab.overlap import Span, overlaps
+
+ROUNDS = 2
+DEAD_ADDRESS = "10.78.0.250"  # nobody has it
+
+
+@dataclass(frozen=True, slots=True)
+class RaceConfig:
+    """The cluster of a race: the first method of each node is a device that does not answer."""
+
+    delay_by_weight_s: int
+
+    def text(self) -> str:
+        """Return its cluster.toml."""
+        nodes = plan(2)
+        text = defaultconfig.render(nodes)
+        for node in nodes:
+            single = f'fence = [[{{ device = "{node.bmc_name}" }}]]'
+            assert single in text
+            text = text.replace(
+                single, f'fence = [[{{ device = "dead" }}], [{{ device = "{node.bmc_name}" }}]]'
+            )
+        settings = f'delay_by_weight = "{self.delay_by_weight_s}s"\ntimeout = "10s"\n'
+        settings += 'test_interval = "10min"\n'
+        dead = '[fencing.device.dead]\nagent = "fence_ipmi"\nusername = "x"\npassword = "x"\n'
+        return text.replace("[fencing]\n", f"[fencing]\n{settings}") + (
+            f'\n{dead}ip = "{DEAD_ADDRESS}"\n'
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a race ended."""
+
+    owner: str  # who ran the service when it began
+    survivors: tuple[str, ...]
+    proof: str  # the survivor's line about it
+    overlaps: list[tuple[Span, Span]]
+
+
+def run_race(lab: Lab) -> Result:
+    """Cut the cable, wait until one node is proven off, mend it, wait until all is well."""
+    observer = Observer(lab)
+    observer.await_that(observer.is_settled, "both nodes online")
+    owner = observer.answering()
+    before = {node: _boot_id(observer, node) for node in observer.nodes}
+    since = observer.now_us()
+    lab.cut("node1", "node2")
+    observer.await_that(lambda: _proof(observer, since) != "", "one node to be proven off")
+    lab.heal()
+    observer.await_that(observer.is_settled, "both nodes back")
+    observer.await_that(lambda: observer.answering() != "", "the page")
+    after = {node: _boot_id(observer, node) for node in observer.nodes}
+    return Result(
+        owner=owner,
+        survivors=tuple(node for node in observer.nodes if before[node] == after[node]),
+        proof=_proof(observer, since),
+        overlaps=overlaps(observer, since),
+    )
+
+
+def _boot_id(observer: Observer, node: str) -> str:
+    argv = ["cat", "/proc/sys/kernel/random/boot_id"]
+    return observer.lab.run(node, argv).stdout.strip()
+
+
+def _proof(observer: Observer, since_us: int) -> str:
+    """Return the line that says that a node was proven off; empty: none yet."""
+    found = [
+        line.text
+        for node in observer.nodes
+        if observer.lab.is_on(node)
+        for line in observer.lines(node, since_us)
+        if line.text.startswith("fence.succeeded ")
+    ]
+    return found[0] if found else ""
