@@ -82,7 +82,7 @@ static void play_flood(size_t room)
 int main(int argc, char **argv)
 {
     size_t room = argc > 1 ? (size_t)atoi(argv[1]) : 65536;
-    struct rgmgr_batch batch = {malloc(room), room, 0, 0};
+    struct rgmgr_batch batch = {malloc(room), room, room / 2, 0, 0};
 
     rgmgr_cpg_deliver(7, NULL, 2, 200, "outside of a dispatch", 21);
     rgmgr_filling = &batch;
