@@ -18,7 +18,6 @@ from rgmgr.adapters.corosync.handle import Handle
 if TYPE_CHECKING:
     from rgmgr._corosync import CData
 
-GROUP_BYTES_MAX: Final = 128
 _RESERVE_BYTES: Final = 1024 * 1024 + 4096  # for the longest message, 1 MiB
 _ENTRIES_MAX: Final = 384  # the library copies what the server has, up to this
 
@@ -116,11 +115,10 @@ class CpgHandle(Handle):
 
     def _named(self, group: str) -> "CData":
         name, encoded = self._ffi.new("struct cpg_name *"), group.encode()
-        if len(encoded) > GROUP_BYTES_MAX:
+        limit = self._lib.CPG_MAX_NAME_LENGTH
+        if len(encoded) > limit:
             size = len(encoded)
-            raise ValueError(
-                f"group name {group!r} has {size} bytes, the limit is {GROUP_BYTES_MAX}"
-            )
+            raise ValueError(f"group name {group!r} has {size} bytes, the limit is {limit}")
         name.length = len(encoded)
         self._ffi.buffer(name.value)[0 : len(encoded)] = encoded
         return name
