@@ -16,7 +16,7 @@ FIRST_SEED ?= 1000
 SEEDS ?= 1000
 CHECKED := rgmgr domains tests tools benchmarks fence_agents systemd
 
-.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-detection bench-race bench-sim clean
+.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-corosync bench-detection bench-race bench-sim clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ bench-sim: setup ## measure the simulator: seeds per second, and long histories 
 
 bench: setup ## measure each part of a failover on real nodes (root)
 	@$(BIN)/python benchmarks/failover.py --dir $(LAB_DIR)
+
+bench-corosync: setup ## measure the binding of corosync against the same loop in C (root)
+	@$(BIN)/python -m benchmarks.corosync
 
 bench-detection: setup ## measure how soon corosync sees a power cut, at 2 to 16 nodes (root)
 	@$(BIN)/python -m benchmarks.detection

@@ -610,7 +610,8 @@ enum rgmgr_kind {
 
 struct rgmgr_batch {
     char *data;
-    size_t room;        /* bytes in data; half of it is kept for the next event */
+    size_t room;        /* bytes in data */
+    size_t reserve;     /* of them, for the next event: a dispatch that has less left ends */
     size_t used;
     uint32_t is_short;  /* an event did not fit: it was lost */
 };
@@ -659,7 +660,7 @@ static void rgmgr_cpg_deliver(cpg_handle_t handle, const struct cpg_name *group,
 
     (void)handle;
     (void)group;
-    if (rgmgr_filling != NULL && size > rgmgr_filling->room / 2 - sizeof(head)) {
+    if (rgmgr_filling != NULL && size > rgmgr_filling->reserve - sizeof(head)) {
         head.kind = RGMGR_TOO_LONG;  /* libcpg puts together what others send in pieces */
         head.size = 0;
     }
@@ -715,21 +716,21 @@ static cs_error_t rgmgr_cpg_open(uint64_t *handle)
     return cpg_model_initialize(handle, CPG_MODEL_V1, (cpg_model_data_t *)&model, NULL);
 }
 
-/* Send `count` messages that lie one after the other in data; tell how many were taken.
- * Many at a time, since corosync is woken for each that comes when it has nothing to do. */
-static cs_error_t rgmgr_cpg_multicast(uint64_t handle, const char *data, const uint32_t *sizes,
-                                      unsigned int count, unsigned int *taken)
+/* Send `count` messages; tell how many were taken. Many in one call, since corosync is woken for
+ * each that comes when it has nothing to do. */
+static cs_error_t rgmgr_cpg_multicast(uint64_t handle, char *const *messages,
+                                      const uint32_t *sizes, unsigned int count,
+                                      unsigned int *taken)
 {
     cs_error_t code = CS_OK;
 
     for (*taken = 0; *taken < count; (*taken)++) {
-        struct iovec whole = {(void *)(uintptr_t)data, sizes[*taken]};
+        struct iovec whole = {messages[*taken], sizes[*taken]};
 
         code = cpg_mcast_joined(handle, CPG_TYPE_AGREED, &whole, 1);
         if (code != CS_OK) {
             break;
         }
-        data += sizes[*taken];
     }
     return code;
 }
@@ -880,7 +881,7 @@ static cs_error_t rgmgr_dispatch(int library, uint64_t handle, struct rgmgr_batc
     batch->is_short = 0;
     rgmgr_filling = batch;
     for (unsigned int n = 0; n < events_max && code == CS_OK && !batch->is_short
-                             && batch->used <= batch->room / 2; n++) {
+                             && batch->room - batch->used >= batch->reserve; n++) {
         code = rgmgr_dispatch_one(library, handle);
     }
     rgmgr_filling = NULL;
@@ -962,38 +963,38 @@ static void *_cffi_types[] = {
 /* 32 */ _CFFI_OP(_CFFI_OP_NOOP, 31),
 /* 33 */ _CFFI_OP(_CFFI_OP_POINTER, 13), // unsigned int *
 /* 34 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 35 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char const *)
+/* 35 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char * const *, uint32_t const *, unsigned int, unsigned int *)
 /* 36 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 37 */ _CFFI_OP(_CFFI_OP_POINTER, 158), // char const *
-/* 38 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 39 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char const *, int32_t, uint64_t *)
-/* 40 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 41 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
-/* 42 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 21), // int32_t
-/* 43 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
-/* 44 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
-/* 45 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char const *, uint32_t const *, unsigned int, unsigned int *)
-/* 46 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 47 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
-/* 48 */ _CFFI_OP(_CFFI_OP_POINTER, 181), // uint32_t const *
-/* 49 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
-/* 50 */ _CFFI_OP(_CFFI_OP_NOOP, 33),
+/* 37 */ _CFFI_OP(_CFFI_OP_POINTER, 110), // char * const *
+/* 38 */ _CFFI_OP(_CFFI_OP_POINTER, 181), // uint32_t const *
+/* 39 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 8),
+/* 40 */ _CFFI_OP(_CFFI_OP_NOOP, 33),
+/* 41 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 42 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char const *)
+/* 43 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 44 */ _CFFI_OP(_CFFI_OP_POINTER, 158), // char const *
+/* 45 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
+/* 46 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char const *, int32_t, uint64_t *)
+/* 47 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
+/* 48 */ _CFFI_OP(_CFFI_OP_NOOP, 44),
+/* 49 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 21), // int32_t
+/* 50 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
 /* 51 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
 /* 52 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char const *, uint64_t *)
 /* 53 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 54 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
+/* 54 */ _CFFI_OP(_CFFI_OP_NOOP, 44),
 /* 55 */ _CFFI_OP(_CFFI_OP_NOOP, 16),
 /* 56 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
 /* 57 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char const *, void *, size_t *, cmap_value_types_t *)
 /* 58 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 59 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
+/* 59 */ _CFFI_OP(_CFFI_OP_NOOP, 44),
 /* 60 */ _CFFI_OP(_CFFI_OP_POINTER, 182), // void *
 /* 61 */ _CFFI_OP(_CFFI_OP_POINTER, 68), // size_t *
 /* 62 */ _CFFI_OP(_CFFI_OP_POINTER, 69), // cmap_value_types_t *
 /* 63 */ _CFFI_OP(_CFFI_OP_FUNCTION_END, 0),
 /* 64 */ _CFFI_OP(_CFFI_OP_FUNCTION, 170), // cs_error_t()(uint64_t, char const *, void const *, size_t, cmap_value_types_t)
 /* 65 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 24),
-/* 66 */ _CFFI_OP(_CFFI_OP_NOOP, 37),
+/* 66 */ _CFFI_OP(_CFFI_OP_NOOP, 44),
 /* 67 */ _CFFI_OP(_CFFI_OP_POINTER, 182), // void const *
 /* 68 */ _CFFI_OP(_CFFI_OP_PRIMITIVE, 28), // size_t
 /* 69 */ _CFFI_OP(_CFFI_OP_ENUM, 1), // cmap_value_types_t
@@ -1517,10 +1518,10 @@ _cffi_f_cmap_delete(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(37), arg1, (char **)&x1);
+      _cffi_type(44), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (char const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(37), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(44), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -1571,10 +1572,10 @@ _cffi_f_cmap_get(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(37), arg1, (char **)&x1);
+      _cffi_type(44), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (char const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(37), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(44), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -1735,10 +1736,10 @@ _cffi_f_cmap_iter_init(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(37), arg1, (char **)&x1);
+      _cffi_type(44), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (char const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(37), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(44), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -1874,10 +1875,10 @@ _cffi_f_cmap_set(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(37), arg1, (char **)&x1);
+      _cffi_type(44), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (char const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(37), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(44), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -2935,10 +2936,10 @@ _cffi_f_rgmgr_cmap_track(PyObject *self, PyObject *args)
     return NULL;
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(37), arg1, (char **)&x1);
+      _cffi_type(44), arg1, (char **)&x1);
   if (datasize != 0) {
     x1 = ((size_t)datasize) <= 640 ? (char const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(37), arg1, (char **)&x1,
+    if (_cffi_convert_array_argument(_cffi_type(44), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -2971,7 +2972,7 @@ _cffi_f_rgmgr_cmap_track(PyObject *self, PyObject *args)
 #  define _cffi_f_rgmgr_cmap_track _cffi_d_rgmgr_cmap_track
 #endif
 
-static cs_error_t _cffi_d_rgmgr_cpg_multicast(uint64_t x0, char const * x1, uint32_t const * x2, unsigned int x3, unsigned int * x4)
+static cs_error_t _cffi_d_rgmgr_cpg_multicast(uint64_t x0, char * const * x1, uint32_t const * x2, unsigned int x3, unsigned int * x4)
 {
   return rgmgr_cpg_multicast(x0, x1, x2, x3, x4);
 }
@@ -2980,7 +2981,7 @@ static PyObject *
 _cffi_f_rgmgr_cpg_multicast(PyObject *self, PyObject *args)
 {
   uint64_t x0;
-  char const * x1;
+  char * const * x1;
   uint32_t const * x2;
   unsigned int x3;
   unsigned int * x4;
@@ -3004,17 +3005,17 @@ _cffi_f_rgmgr_cpg_multicast(PyObject *self, PyObject *args)
   datasize = _cffi_prepare_pointer_call_argument(
       _cffi_type(37), arg1, (char **)&x1);
   if (datasize != 0) {
-    x1 = ((size_t)datasize) <= 640 ? (char const *)alloca((size_t)datasize) : NULL;
+    x1 = ((size_t)datasize) <= 640 ? (char * const *)alloca((size_t)datasize) : NULL;
     if (_cffi_convert_array_argument(_cffi_type(37), arg1, (char **)&x1,
             datasize, &large_args_free) < 0)
       return NULL;
   }
 
   datasize = _cffi_prepare_pointer_call_argument(
-      _cffi_type(48), arg2, (char **)&x2);
+      _cffi_type(38), arg2, (char **)&x2);
   if (datasize != 0) {
     x2 = ((size_t)datasize) <= 640 ? (uint32_t const *)alloca((size_t)datasize) : NULL;
-    if (_cffi_convert_array_argument(_cffi_type(48), arg2, (char **)&x2,
+    if (_cffi_convert_array_argument(_cffi_type(38), arg2, (char **)&x2,
             datasize, &large_args_free) < 0)
       return NULL;
   }
@@ -3742,6 +3743,7 @@ static void _cffi_checkfld_struct_rgmgr_batch(struct rgmgr_batch *p)
   (void)p;
   { char * *tmp = &p->data; (void)tmp; }
   (void)((p->room) | 0);  /* check that 'struct rgmgr_batch.room' is an integer */
+  (void)((p->reserve) | 0);  /* check that 'struct rgmgr_batch.reserve' is an integer */
   (void)((p->used) | 0);  /* check that 'struct rgmgr_batch.used' is an integer */
   (void)((p->is_short) | 0);  /* check that 'struct rgmgr_batch.is_short' is an integer */
 }
@@ -3838,7 +3840,7 @@ static const struct _cffi_global_s _cffi_globals[] = {
   { "VOTEQUORUM_INFO_QUORATE", (void *)_cffi_const_VOTEQUORUM_INFO_QUORATE, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
   { "VOTEQUORUM_INFO_TWONODE", (void *)_cffi_const_VOTEQUORUM_INFO_TWONODE, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
   { "VOTEQUORUM_INFO_WAIT_FOR_ALL", (void *)_cffi_const_VOTEQUORUM_INFO_WAIT_FOR_ALL, _CFFI_OP(_CFFI_OP_CONSTANT_INT, -1), (void *)0 },
-  { "cmap_delete", (void *)_cffi_f_cmap_delete, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 35), (void *)_cffi_d_cmap_delete },
+  { "cmap_delete", (void *)_cffi_f_cmap_delete, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 42), (void *)_cffi_d_cmap_delete },
   { "cmap_get", (void *)_cffi_f_cmap_get, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 57), (void *)_cffi_d_cmap_get },
   { "cmap_initialize_map", (void *)_cffi_f_cmap_initialize_map, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 18), (void *)_cffi_d_cmap_initialize_map },
   { "cmap_iter_finalize", (void *)_cffi_f_cmap_iter_finalize, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 103), (void *)_cffi_d_cmap_iter_finalize },
@@ -3866,8 +3868,8 @@ static const struct _cffi_global_s _cffi_globals[] = {
   { "quorum_trackstart", (void *)_cffi_f_quorum_trackstart, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 127), (void *)_cffi_d_quorum_trackstart },
   { "quorum_trackstop", (void *)_cffi_f_quorum_trackstop, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 26), (void *)_cffi_d_quorum_trackstop },
   { "rgmgr_cfg_open", (void *)_cffi_f_rgmgr_cfg_open, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 15), (void *)_cffi_d_rgmgr_cfg_open },
-  { "rgmgr_cmap_track", (void *)_cffi_f_rgmgr_cmap_track, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 39), (void *)_cffi_d_rgmgr_cmap_track },
-  { "rgmgr_cpg_multicast", (void *)_cffi_f_rgmgr_cpg_multicast, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 45), (void *)_cffi_d_rgmgr_cpg_multicast },
+  { "rgmgr_cmap_track", (void *)_cffi_f_rgmgr_cmap_track, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 46), (void *)_cffi_d_rgmgr_cmap_track },
+  { "rgmgr_cpg_multicast", (void *)_cffi_f_rgmgr_cpg_multicast, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 35), (void *)_cffi_d_rgmgr_cpg_multicast },
   { "rgmgr_cpg_open", (void *)_cffi_f_rgmgr_cpg_open, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_O, 15), (void *)_cffi_d_rgmgr_cpg_open },
   { "rgmgr_dispatch", (void *)_cffi_f_rgmgr_dispatch, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 9), (void *)_cffi_d_rgmgr_dispatch },
   { "rgmgr_fd", (void *)_cffi_f_rgmgr_fd, _CFFI_OP(_CFFI_OP_CPYTHON_BLTN_V, 4), (void *)_cffi_d_rgmgr_fd },
@@ -3939,6 +3941,9 @@ static const struct _cffi_field_s _cffi_fields[] = {
   { "room", offsetof(struct rgmgr_batch, room),
             sizeof(((struct rgmgr_batch *)0)->room),
             _CFFI_OP(_CFFI_OP_NOOP, 68) },
+  { "reserve", offsetof(struct rgmgr_batch, reserve),
+               sizeof(((struct rgmgr_batch *)0)->reserve),
+               _CFFI_OP(_CFFI_OP_NOOP, 68) },
   { "used", offsetof(struct rgmgr_batch, used),
             sizeof(((struct rgmgr_batch *)0)->used),
             _CFFI_OP(_CFFI_OP_NOOP, 68) },
@@ -3991,9 +3996,9 @@ static const struct _cffi_struct_union_s _cffi_struct_unions[] = {
   { "cpg_name", 178, 0,
     sizeof(struct cpg_name), offsetof(struct _cffi_align_struct_cpg_name, y), 15, 2 },
   { "rgmgr_batch", 179, 0,
-    sizeof(struct rgmgr_batch), offsetof(struct _cffi_align_struct_rgmgr_batch, y), 17, 4 },
+    sizeof(struct rgmgr_batch), offsetof(struct _cffi_align_struct_rgmgr_batch, y), 17, 5 },
   { "votequorum_info", 180, 0,
-    sizeof(struct votequorum_info), offsetof(struct _cffi_align_struct_votequorum_info, y), 21, 10 },
+    sizeof(struct votequorum_info), offsetof(struct _cffi_align_struct_votequorum_info, y), 22, 10 },
 };
 
 static const struct _cffi_enum_s _cffi_enums[] = {

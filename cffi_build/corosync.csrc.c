@@ -30,7 +30,8 @@ enum rgmgr_kind {
 
 struct rgmgr_batch {
     char *data;
-    size_t room;        /* bytes in data; half of it is kept for the next event */
+    size_t room;        /* bytes in data */
+    size_t reserve;     /* of them, for the next event: a dispatch that has less left ends */
     size_t used;
     uint32_t is_short;  /* an event did not fit: it was lost */
 };
@@ -79,7 +80,7 @@ static void rgmgr_cpg_deliver(cpg_handle_t handle, const struct cpg_name *group,
 
     (void)handle;
     (void)group;
-    if (rgmgr_filling != NULL && size > rgmgr_filling->room / 2 - sizeof(head)) {
+    if (rgmgr_filling != NULL && size > rgmgr_filling->reserve - sizeof(head)) {
         head.kind = RGMGR_TOO_LONG;  /* libcpg puts together what others send in pieces */
         head.size = 0;
     }
@@ -135,21 +136,21 @@ static cs_error_t rgmgr_cpg_open(uint64_t *handle)
     return cpg_model_initialize(handle, CPG_MODEL_V1, (cpg_model_data_t *)&model, NULL);
 }
 
-/* Send `count` messages that lie one after the other in data; tell how many were taken.
- * Many at a time, since corosync is woken for each that comes when it has nothing to do. */
-static cs_error_t rgmgr_cpg_multicast(uint64_t handle, const char *data, const uint32_t *sizes,
-                                      unsigned int count, unsigned int *taken)
+/* Send `count` messages; tell how many were taken. Many in one call, since corosync is woken for
+ * each that comes when it has nothing to do. */
+static cs_error_t rgmgr_cpg_multicast(uint64_t handle, char *const *messages,
+                                      const uint32_t *sizes, unsigned int count,
+                                      unsigned int *taken)
 {
     cs_error_t code = CS_OK;
 
     for (*taken = 0; *taken < count; (*taken)++) {
-        struct iovec whole = {(void *)(uintptr_t)data, sizes[*taken]};
+        struct iovec whole = {messages[*taken], sizes[*taken]};
 
         code = cpg_mcast_joined(handle, CPG_TYPE_AGREED, &whole, 1);
         if (code != CS_OK) {
             break;
         }
-        data += sizes[*taken];
     }
     return code;
 }
@@ -300,7 +301,7 @@ static cs_error_t rgmgr_dispatch(int library, uint64_t handle, struct rgmgr_batc
     batch->is_short = 0;
     rgmgr_filling = batch;
     for (unsigned int n = 0; n < events_max && code == CS_OK && !batch->is_short
-                             && batch->used <= batch->room / 2; n++) {
+                             && batch->room - batch->used >= batch->reserve; n++) {
         code = rgmgr_dispatch_one(library, handle);
     }
     rgmgr_filling = NULL;

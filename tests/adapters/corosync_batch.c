@@ -17,8 +17,8 @@ static void *lent(const void *data, size_t size)
 static void play_cpg(void)
 {
     struct cpg_address members[] = {{1, 10, 0}, {2, 20, 0}};
-    struct cpg_address left[] = {{3, 3, 3}, {4, 4, 5}, {5, 5, 77}};
-    struct cpg_address joined[] = {{2, 20, 4}};
+    struct cpg_address left[] = {{3, 3, CPG_REASON_NODEDOWN}, {4, 4, CPG_REASON_PROCDOWN}, {5, 5, 77}};
+    struct cpg_address joined[] = {{2, 20, CPG_REASON_NODEUP}, {6, 6, CPG_REASON_JOIN}, {7, 7, CPG_REASON_LEAVE}};
     uint32_t nodes[] = {3, 1};
     struct cpg_ring_id ring = {1, 1ULL << 40};
     void *message = lent("a\0b", 3), *m = lent(members, sizeof(members));
@@ -27,7 +27,7 @@ static void play_cpg(void)
 
     rgmgr_cpg_deliver(7, NULL, 2, 200, message, 3);
     rgmgr_cpg_deliver(7, NULL, 2, 200, NULL, 0);
-    rgmgr_cpg_confchg(7, NULL, m, 2, l, 3, j, 1);
+    rgmgr_cpg_confchg(7, NULL, m, 2, l, 3, j, 3);
     rgmgr_cpg_totem(7, ring, 2, n);
     free(message);
     free(m);
@@ -39,14 +39,15 @@ static void play_cpg(void)
 static void play_quorum(void)
 {
     uint32_t nodes[] = {3, 1}, one[] = {1};
-    votequorum_node_t voters[] = {{2, 1}, {1, 2}, {0, 9}};
+    votequorum_node_t voters[] = {{3, VOTEQUORUM_NODESTATE_LEAVING}, {0, 9},
+                                  {2, VOTEQUORUM_NODESTATE_MEMBER}, {1, VOTEQUORUM_NODESTATE_DEAD}};
     struct quorum_ring_id ring = {1, 1ULL << 40};
     void *n = lent(nodes, sizeof(nodes)), *o = lent(one, sizeof(one));
     void *v = lent(voters, sizeof(voters));
 
     rgmgr_quorum_nodes(7, ring, 2, n, 1, o, 0, NULL);
     rgmgr_quorum_verdict(7, 1, ring, 2, n);
-    rgmgr_votes(7, 0, 1, 3, v);
+    rgmgr_votes(7, 0, 1, 4, v);
     rgmgr_expected(7, 0, 5);
     free(n);
     free(o);
@@ -82,7 +83,7 @@ static void play_flood(size_t room)
 int main(int argc, char **argv)
 {
     size_t room = argc > 1 ? (size_t)atoi(argv[1]) : 65536;
-    struct rgmgr_batch batch = {malloc(room), room, 0, 0};
+    struct rgmgr_batch batch = {malloc(room), room, room / 2, 0, 0};
 
     rgmgr_cpg_deliver(7, NULL, 2, 200, "outside of a dispatch", 21);
     rgmgr_filling = &batch;

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import zlib
+from pathlib import Path
 
 from rgmgr.adapters.corosync import (
     Corosync,
@@ -32,6 +33,7 @@ from rgmgr.errors import CorosyncError
 
 LONG_BYTES = 200
 TURN_MS = 5
+SCHEDULED = Path("/proc/self/schedstat")  # of the thread that runs the loop
 CHATTER_QUEUED = 50
 CHATTER_BYTES = 100
 CHATTER_LONG_EACH = 400
@@ -72,17 +74,23 @@ def report(event: CorosyncEvent) -> None:
 
 
 class Latency:
-    """Measures how late the loop is."""
+    """Measures how long something kept the loop; waiting for a processor is not counted."""
 
     def __init__(self) -> None:
         self.worst_ms = 0.0
 
     async def run(self) -> None:
         while True:
-            before = time.monotonic()
+            before, waited = time.monotonic(), waited_for_processor_ms()
             await asyncio.sleep(TURN_MS / 1000)
             late_ms = (time.monotonic() - before) * 1000 - TURN_MS
+            late_ms -= waited_for_processor_ms() - waited
             self.worst_ms = max(self.worst_ms, late_ms)
+
+
+def waited_for_processor_ms() -> float:
+    """Return how long this thread was ready to run and did not, so far. Source: proc(5)."""
+    return int(SCHEDULED.read_text().split()[1]) / 1_000_000
 
 
 class Digests:

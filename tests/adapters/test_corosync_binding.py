@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from rgmgr.adapters.corosync import CmapHandle
+from rgmgr.adapters.corosync import CmapHandle, NumberType
 from rgmgr.adapters.corosync import binding as door
+from rgmgr.adapters.corosync.batch import NUMBERS, STRING
 from rgmgr.errors import CorosyncError
 
 
@@ -56,6 +57,16 @@ def test_a_handle_that_was_never_opened_is_refused_by_the_library(compiled: door
     assert [door.code_name(code) for code in codes] == ["CS_ERR_BAD_HANDLE"] * 5
     no_library = compiled.lib.rgmgr_dispatch(99, 4711, batch, 1)
     assert door.code_name(no_library) == "CS_ERR_INVALID_PARAM"
+
+
+def test_the_types_of_cmap_are_those_of_the_headers(compiled: door.Binding) -> None:
+    by_name = {kind.name: kind.value for kind in NumberType} | {"STRING": STRING}
+
+    in_headers = {name: getattr(compiled.lib, f"CMAP_VALUETYPE_{name}") for name in by_name}
+
+    assert in_headers == by_name
+    assert set(NUMBERS) == {kind.value for kind in NumberType}
+    assert compiled.lib.CMAP_TRACK_DELETE == 1
 
 
 @pytest.mark.usefixtures("compiled")

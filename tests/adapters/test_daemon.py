@@ -398,6 +398,23 @@ def test_a_saved_state_that_the_disk_does_not_give_ends_it_without_a_traceback(
     assert f"cannot read the saved state {stage.folder / 'state' / 'state'}: Is a directory" in line
 
 
+def test_a_node_that_corosync_learns_of_by_a_reload_is_known_at_once(stage: Stage) -> None:
+    """Not only when the daemon connects anew: else cluster.toml could not name it before."""
+
+    def act(group: Group) -> None:
+        group.hear(connected("node1", "node2"))
+        group.hear(corosync.NodeListChanged({1: "node1", 2: "node2", 3: "node3"}))
+        loop = asyncio.get_running_loop()
+        loop.call_soon(os.kill, os.getpid(), signal.SIGHUP)
+        loop.call_later(0.2, os.kill, os.getpid(), signal.SIGTERM)
+
+    stage.play(act)
+
+    (line,) = stage.lines("corosync.reloaded")
+    assert "nodes=\"['node1', 'node2', 'node3']\"" in line
+    assert "corosync's nodelist has 'node3'" in stage.lines("config.refused")[0]
+
+
 def test_garbage_in_the_group_is_dropped_and_named(stage: Stage) -> None:
     stranger = GroupMember(2, 4711)
     tick = encode(Tick(incarnation=1, count=1, epoch=1, applied=0))

@@ -18,8 +18,7 @@ from rgmgr.adapters.corosync.handle import Handle
 if TYPE_CHECKING:
     from rgmgr._corosync import CData
 
-GROUP_BYTES_MAX: Final = 128
-_BATCH_BYTES: Final = 2 * (1024 * 1024 + 4096)  # half is for the longest message: 1 MiB
+_RESERVE_BYTES: Final = 1024 * 1024 + 4096  # for the longest message, 1 MiB
 _ENTRIES_MAX: Final = 384  # the library copies what the server has, up to this
 
 
@@ -31,7 +30,7 @@ class CpgHandle(Handle):
 
     def __init__(self) -> None:
         """Connect. Source: cpg_model_initialize(3)."""
-        super().__init__(load().lib.RGMGR_CPG, "cpg", _BATCH_BYTES)
+        super().__init__(load().lib.RGMGR_CPG, "cpg", _RESERVE_BYTES)
         self._group: CData | None = None
         self._taken = self._ffi.new("unsigned int *")
         self._opened(self._lib.rgmgr_cpg_open(self._handle), "cpg_model_initialize")
@@ -62,8 +61,10 @@ class CpgHandle(Handle):
         Only the delivery to ourselves proves that a message was sent: before the join or after the
         leave it vanishes without an error.
         """
-        sizes = self._ffi.new("uint32_t[]", [len(frame) for frame in frames])
-        data, count = b"".join(frames), len(frames)
+        ffi, count = self._ffi, len(frames)
+        lent = [ffi.from_buffer(frame) for frame in frames]
+        data = ffi.new("char *[]", lent)
+        sizes = ffi.new("uint32_t[]", [len(frame) for frame in frames])
         code = self._lib.rgmgr_cpg_multicast(self._number, data, sizes, count, self._taken)
         if code not in (self._lib.CS_ERR_TRY_AGAIN, self._lib.CS_ERR_INTERRUPT):
             check(code, "cpg_mcast_joined")
@@ -114,11 +115,10 @@ class CpgHandle(Handle):
 
     def _named(self, group: str) -> "CData":
         name, encoded = self._ffi.new("struct cpg_name *"), group.encode()
-        if len(encoded) > GROUP_BYTES_MAX:
+        limit = self._lib.CPG_MAX_NAME_LENGTH
+        if len(encoded) > limit:
             size = len(encoded)
-            raise ValueError(
-                f"group name {group!r} has {size} bytes, the limit is {GROUP_BYTES_MAX}"
-            )
+            raise ValueError(f"group name {group!r} has {size} bytes, the limit is {limit}")
         name.length = len(encoded)
         self._ffi.buffer(name.value)[0 : len(encoded)] = encoded
         return name

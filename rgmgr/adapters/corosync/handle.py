@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from rgmgr._corosync import CData
 
 EVENTS_MAX: Final = 64  # of one dispatch: a flood must not starve the loop
-_ROOM_BYTES: Final = 64 * 1024  # half is for the next event; none but a message needs 32 KiB
+_BATCH_BYTES: Final = 256 * 1024  # a dispatch ends when it has as many
+_RESERVE_BYTES: Final = 32 * 1024  # for the next event; none but a message needs more
 
 
 class Handle:
     """One open handle; closed at the end of a `with`."""
 
-    def __init__(self, library: int, name: str, room_bytes: int = _ROOM_BYTES) -> None:
+    def __init__(self, library: int, name: str, reserve_bytes: int = _RESERVE_BYTES) -> None:
         binding = load()
         self._ffi, self._lib = binding.ffi, binding.lib
         self._library = library
@@ -40,9 +41,10 @@ class Handle:
         self._handle: CData = self._ffi.new("uint64_t *")
         self._is_open = False
         self._asking = threading.Lock()  # answers to one handle share one channel
+        room_bytes = _BATCH_BYTES + reserve_bytes
         self._data = self._ffi.new_allocator(should_clear_after_alloc=False)("char[]", room_bytes)
         self._batch = self._ffi.new("struct rgmgr_batch *", {"data": self._data})
-        self._batch.room = room_bytes
+        self._batch.room, self._batch.reserve = room_bytes, reserve_bytes
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +64,7 @@ class Handle:
         return int(fd[0])
 
     def dispatch(self, events_max: int = EVENTS_MAX) -> list[RawEvent]:
-        """Return the events that are due, `events_max` of them or about 1 MiB at most; never waits.
+        """Return the events that are due, `events_max` or 256 KiB of them at most; never waits.
 
         Raises:
             CorosyncError: the connection is gone; what came before was returned by earlier calls.
