@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rgmgr.sim.draw import QUIET_START_MS, draw_script, is_calm
-from rgmgr.sim.run import Outcome, simulate
+from rgmgr.sim.run import SETTLE_MAX_MS, Outcome, settle_max_ms, simulate
 
 SEEDS = 300
 CHUNK = 10
@@ -71,3 +73,14 @@ def test_what_is_given_is_not_drawn() -> None:
 
     assert script.spec is spec
     assert len(script.faults) >= 4
+
+
+def test_a_cluster_of_slow_services_is_given_the_time_that_they_take() -> None:
+    """An administrator's own timeouts are minutes; the drawn ones are seconds."""
+    drawn = draw_script(5).spec
+    service = drawn.services[0]
+    slow = replace(service.resources[0], start_timeout_ms=600_000)
+    spec = replace(drawn, services=(replace(service, resources=(slow,)),))
+
+    assert settle_max_ms(drawn) == SETTLE_MAX_MS
+    assert settle_max_ms(spec) > 3 * 600_000
