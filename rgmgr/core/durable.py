@@ -6,8 +6,10 @@ What runs where is not kept: systemd knows it, and HELLO asks it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields, replace
 
+from domains.model import NodeId
 from rgmgr.core.actions import Multicast, SaveState
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Ack
@@ -78,8 +80,8 @@ def is_committed(turn: Turn, applied: int) -> bool:
 
     With fewer members than a majority all of them must have it.
     """
-    needed = min(len(turn.cluster.members()), _majority(turn))
-    return _disks_with(turn, applied) >= needed
+    members = turn.cluster.members()
+    return _disks_with(turn, applied, members) >= min(len(members), _majority(turn))
 
 
 def is_kept(turn: Turn, applied: int) -> bool:
@@ -87,10 +89,12 @@ def is_kept(turn: Turn, applied: int) -> bool:
 
     Two nodes are one cluster only after they have met (`wait_for_all`), so there one that is
     alone may answer. Where more daemons are away than that, a majority could begin without us.
+    The disk of a node that is here and waits to be fenced is as good as a member's.
     """
-    if len(turn.cluster.spec.nodes) <= PAIR:
+    nodes = turn.cluster.spec.nodes
+    if len(nodes) <= PAIR:
         return is_committed(turn, applied)
-    return _disks_with(turn, applied) >= _majority(turn)
+    return _disks_with(turn, applied, nodes) >= _majority(turn)
 
 
 def is_agreed_safely(turn: Turn) -> bool:
@@ -106,8 +110,8 @@ def _majority(turn: Turn) -> int:
     return len(turn.cluster.spec.nodes) // 2 + 1
 
 
-def _disks_with(turn: Turn, applied: int) -> int:
-    return sum(turn.local.acks.get(n, -1) >= applied for n in turn.cluster.members())
+def _disks_with(turn: Turn, applied: int, nodes: Iterable[NodeId]) -> int:
+    return sum(turn.local.acks.get(n, -1) >= applied for n in nodes)
 
 
 def _node(node: Node) -> Node:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from domains.model import ServiceName
-from rgmgr.core.model import ClusterState
+from rgmgr.core.model import ClusterState, NodeStatus, ServiceState
+from rgmgr.core.placement import UNPROVEN
+from rgmgr.core.recovery import STOPPING_STATES
 from rgmgr.core.spec import ResourceName
 from rgmgr.present import Present, Span, fence_of, start_of, stop_of
 from rgmgr.sim.forecast import Forecast
@@ -31,6 +33,8 @@ def assumptions(present: Present, found: Forecast, *, is_live: bool) -> tuple[st
     measured = present.around.measured if is_live else {}
     detection_ms = present.around.detection_ms if is_live else 0
     notes = []
+    if under_way := _under_way(cluster):
+        notes.append(f"what is under way now has come to its end before: {', '.join(under_way)}")
     if any(step.kind in ("lost", "forbidden") for step in found.steps) and not detection_ms:
         after_ms = assumed_detection_ms(len(cluster.spec.nodes))
         notes.append(
@@ -52,6 +56,21 @@ def assumptions(present: Present, found: Forecast, *, is_live: bool) -> tuple[st
             each = f"{ASSUMED_UNIT_MS / 1000:.0f} s for each resource"
             notes.append(f"{words} of {', '.join(unknown)} were not measured yet: {each}")
     return tuple(notes)
+
+
+def _under_way(cluster: ClusterState) -> list[str]:
+    nodes = [
+        f"{cluster.spec.node_name(n)} is {node.status.value}"
+        for n, node in sorted(cluster.nodes.items())
+        if node.status in (*UNPROVEN, NodeStatus.LEAVING)
+    ]
+    moving = (*STOPPING_STATES, ServiceState.STARTING, ServiceState.RECOVERING)
+    services = [
+        f"{name} is {record.state.value}"
+        for name, record in cluster.services.items()
+        if record.state in moving
+    ]
+    return nodes + services
 
 
 def _unmeasured(

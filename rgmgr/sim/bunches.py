@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from domains.model import ServiceName
 from rgmgr.core.messages import Verb
-from rgmgr.core.spec import ClusterSpec, ResourceName
+from rgmgr.core.spec import ClusterSpec, RecoveryPolicy, ResourceName
+from rgmgr.core.tree import start_order
 from rgmgr.sim.disk import Damage
 from rgmgr.sim.edits import Edit
 from rgmgr.sim.engine import Dice, chance
 from rgmgr.sim.faults import (
-    Ambush,
     Ask,
     ConfigChange,
     CorosyncRestart,
@@ -22,11 +22,11 @@ from rgmgr.sim.faults import (
     DaemonStop,
     DeviceTrouble,
     Fault,
-    Moment,
     NodePause,
     NodeShutdown,
     Partition,
     PowerLoss,
+    SlowNetwork,
     StateDamaged,
     UnitDeath,
     UnitTrouble,
@@ -189,19 +189,20 @@ def _asked_twice(rolls: Dice, spec: ClusterSpec, at_ms: int) -> tuple[Fault, ...
 
 
 def _asked_amid_repair(rolls: Dice, spec: ClusterSpec, at_ms: int) -> tuple[Fault, ...]:
-    """A unit dies, and somebody asks for its service just when a result is on its way.
+    """A unit dies, and somebody asks for its service while the news of that is slow.
 
-    The result then belongs to a number that is not the present one any more.
+    The owner then tells a result of a number that is, by then, not the present one any more.
     """
-    service, resource = draw_unit(rolls, spec)
-    moment = rolls.choice((Moment.STOPPED, Moment.STOPPED, Moment.STARTED, Moment.STOP))
-    verb = rolls.choice((Verb.DISABLE, Verb.DISABLE, Verb.RELOCATE, Verb.STOP))
-    ask = Ask(at_ms=at_ms, node=draw_node(rolls, spec), verb=verb, service=service)
-    ambushes = tuple(
-        Ambush(at_ms=at_ms, node=node, moment=moment, strike=ask, for_ms=2_000)
-        for node in sorted(spec.nodes)
+    restarts = (RecoveryPolicy.RESTART, RecoveryPolicy.RESTART_DISABLE)
+    apt = [s for s in spec.services if len(start_order(s)) > 1 and s.recovery in restarts]
+    service = rolls.choice(apt or spec.services)
+    verb = rolls.choice((Verb.DISABLE, Verb.DISABLE, Verb.STOP))
+    ask_ms = at_ms + rolls.randint(10, 500)
+    return (
+        SlowNetwork(at_ms=at_ms, delay_ms=rolls.choice((150, 600, 600)), for_ms=3_000),
+        UnitDeath(at_ms=at_ms, service=service.name, resource=start_order(service)[-1].name),
+        Ask(at_ms=ask_ms, node=draw_node(rolls, spec), verb=verb, service=service.name),
     )
-    return (UnitDeath(at_ms=at_ms, service=service, resource=resource), *ambushes)
 
 
 def _systemd_away(rolls: Dice, spec: ClusterSpec, at_ms: int) -> tuple[Fault, ...]:

@@ -14,6 +14,7 @@ from rgmgr.core.events import Event
 from rgmgr.core.local import State
 from rgmgr.core.messages import Install, Operation
 from rgmgr.core.model import ClusterState
+from rgmgr.errors import InvariantViolation
 from rgmgr.sim.bounds import check_agreed, check_local
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
@@ -21,6 +22,9 @@ from rgmgr.sim.host import Host
 from rgmgr.sim.leftovers import Active, Leftovers
 from rgmgr.sim.moves import Moves
 from rgmgr.sim.windows import Windows, installed
+
+CALLS_PER_SECOND_MAX = 5_000
+"""Ten times what the busiest second of a drawn cluster has."""
 
 
 class Jury:
@@ -36,11 +40,25 @@ class Jury:
         self.moves = Moves(violate)
         self._windows = Windows(violate)
         self._leftovers = Leftovers(engine, active, excuses, violate)
+        self._engine = engine
+        self._calls_made = 0
         self._violate = violate
 
     def begin(self, hosts: Mapping[NodeId, Host]) -> None:
         """The world is built: look at these nodes from now on."""
         self._leftovers.begin(hosts)
+        self._count_later()
+
+    def _count_later(self) -> None:
+        self._engine.after(1_000, self._count)
+
+    def _count(self) -> None:
+        """End a world whose members keep each other busy without end (I13)."""
+        calls = self._engine.calls_made - self._calls_made
+        self._calls_made = self._engine.calls_made
+        if calls > CALLS_PER_SECOND_MAX:
+            raise InvariantViolation(f"I13: a storm of {calls} events in one second")
+        self._count_later()
 
     def began(self, node: NodeId) -> None:
         """A daemon starts."""

@@ -121,7 +121,7 @@ def settle(world: World) -> bool:
     next_operator_ms = began_ms + OPERATOR_FIRST_MS
     next_start_ms = began_ms + START_ALL_EVERY_MS
     rests_since_ms: int | None = None
-    while world.engine.now_ms - began_ms < SETTLE_MAX_MS:
+    while world.engine.now_ms - began_ms < settle_max_ms(world.spec):
         world.engine.run_until(world.engine.now_ms + SETTLE_STEP_MS)
         now_ms = world.engine.now_ms
         if world.watch.violations:
@@ -142,6 +142,18 @@ def settle(world: World) -> bool:
     for problem in unrest(world)[:3]:
         world.watch.violate("I10", problem)
     return False
+
+
+def settle_max_ms(spec: ClusterSpec) -> int:
+    """Return how long a cluster may take to come to rest once all works again.
+
+    What hangs when the last fault ends may still use up its time: a service that is on its way, and
+    the agent of a fence device; then both have to be done once more.
+    """
+    ways = [
+        sum(r.start_timeout_ms + r.stop_timeout_ms for r in start_order(s)) for s in spec.services
+    ]
+    return max(SETTLE_MAX_MS, 3 * (max(ways, default=0) + spec.fencing.timeout_ms))
 
 
 def unrest(world: World) -> list[str]:

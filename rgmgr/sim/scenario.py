@@ -50,6 +50,7 @@ from rgmgr.sim.trace import place_and_text, without_repeats
 
 CLUSTER_FILE = "cluster.toml"
 END = "end"
+CONFIG_CHANGE = "config-change"
 SETTINGS = ("seed", "cluster", "until", "two-node", "calm")
 NOISE = ("sees ", "rgmgrd starts", "epoch ")
 NOISE_ENDS = (" is up", " is down")
@@ -120,23 +121,20 @@ def parse(text: str, spec: ClusterSpec, source: str) -> Scenario:
         ConfigError: with every line that says nothing.
     """
     problems: list[Problem] = []
-    lines = list(_lines(text, problems))
-    is_late = [words[1:2] == [EXPECT] for _, words in lines]
     reader = _Reader(spec)
-    for late in (False, True):  # what is expected may name a service that a fault adds
-        for (number, words), is_expected in zip(lines, is_late, strict=True):
-            if is_expected is late:
-                _note_mistake(reader, words, number, problems)
+    for number, words in sorted(_lines(text, problems), key=lambda line: _turn(line[1])):
+        try:
+            reader.take(words, number)
+        except LineError as error:
+            problems.append(Problem(f"line {number}", error.text, error.hint))
     if problems:
         raise ConfigError(sorted(problems, key=lambda p: int(p.path.split()[1])), source)
     return reader.scenario()
 
 
-def _note_mistake(reader: _Reader, words: list[str], number: int, problems: list[Problem]) -> None:
-    try:
-        reader.take(words)
-    except LineError as error:
-        problems.append(Problem(f"line {number}", error.text, error.hint))
+def _turn(words: list[str]) -> int:
+    """Return when a line is read: what adds services first, what is expected last."""
+    return 2 if words[1:2] == [EXPECT] else int(words[1:2] != [CONFIG_CHANGE])
 
 
 def _lines(text: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
@@ -157,12 +155,12 @@ class _Reader:
     def __init__(self, spec: ClusterSpec) -> None:
         self._spec = spec
         self._nodes = Nodes.of(spec)
-        self._faults: list[Fault] = []
+        self._faults: dict[int, Fault] = {}  # by line
         self._expectations: list[Expectation] = []
         self._settings: dict[str, str] = {}
 
-    def take(self, words: list[str]) -> None:
-        """Take one line.
+    def take(self, words: list[str], number: int) -> None:
+        """Take one line, of this number.
 
         Raises:
             LineError: it says nothing.
@@ -186,11 +184,13 @@ class _Reader:
             raise LineError("nothing can happen after the end", "give it a time, such as 10s")
         fault = read_fault(words[1:], at_ms, self._nodes)
         self._check_unit(fault.strike if isinstance(fault, Ambush) else fault)
-        self._faults.append(fault)
+        self._faults[number] = fault
 
     def _services(self) -> dict[ServiceName, None]:
         """Return every service there is or will be."""
-        added = [f.service for f in self._faults if isinstance(f, ConfigChange) and f.service]
+        added = [
+            f.service for f in self._faults.values() if isinstance(f, ConfigChange) and f.service
+        ]
         return dict.fromkeys((*(s.name for s in self._spec.services), *added))
 
     def _check_unit(self, fault: Fault) -> None:
@@ -204,7 +204,7 @@ class _Reader:
             check_known(known, fault.resource, f"resource of {fault.service}")
 
     def _changed_services(self) -> list[ServiceName | None]:
-        return [f.service for f in self._faults if isinstance(f, ConfigChange)]
+        return [f.service for f in self._faults.values() if isinstance(f, ConfigChange)]
 
     def _set(self, words: list[str]) -> None:
         name, *values = words
@@ -222,10 +222,11 @@ class _Reader:
     def scenario(self) -> Scenario:
         """Return all that was said."""
         said = self._settings
+        in_order = [fault for _, fault in sorted(self._faults.items())]
         script = Script(
             seed=int(said["seed"]) if "seed" in said else None,
             spec=self._spec,
-            faults=tuple(sorted(self._faults, key=lambda f: f.at_ms)),
+            faults=tuple(sorted(in_order, key=lambda fault: fault.at_ms)),
             is_two_node="two-node" in said,
         )
         return Scenario(

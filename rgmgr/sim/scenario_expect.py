@@ -33,6 +33,7 @@ from rgmgr.sim.world import World
 
 EXPECT = "expect"
 LOST = "lost"
+OPEN = "open"
 _COUNTS = {"never": 0, "once": 1, "twice": 2}
 _STATES = {state.value: state for state in ServiceState}
 _STATUSES = {status.value: status for status in NodeStatus}
@@ -135,7 +136,7 @@ def _check_word(capital: str, word: str, nodes: Nodes, services: Collection[str]
         case "STATUS":
             check_known(_STATUSES, word, "state of a node")
         case "ANSWER":
-            check_known((*_ANSWERS, LOST), word, "answer")
+            check_known((*_ANSWERS, LOST, OPEN), word, "answer")
         case "TIME":
             read_time(word)
         case "COUNT":
@@ -326,7 +327,7 @@ def _answered(history: History, facts: Facts) -> str | None:
     if not wishes:
         return "nobody heard it"
     wish = wishes[0]
-    found = LOST if wish.is_lost else word_of(wish.answer) if wish.answer else "open"
+    found = LOST if wish.is_lost else word_of(wish.answer) if wish.answer else OPEN
     return None if found == facts.words[1] else f"it is {found}"
 
 

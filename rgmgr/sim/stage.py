@@ -14,23 +14,20 @@ from domains.model import NodeId, ServiceName
 from rgmgr.config.durations import parse_duration
 from rgmgr.core.actions import FenceNode
 from rgmgr.core.events import Shutdown
-from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
+from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.tree import start_order
 from rgmgr.present import DELAY, Present, Span, Surroundings, fence_of, start_of, stop_of
 from rgmgr.sim.faults import Script
 from rgmgr.sim.host import Host
 from rgmgr.sim.pace import Pace
+from rgmgr.sim.rest import come_to_rest
 from rgmgr.sim.systemd import Phase
 from rgmgr.sim.world import World
 
 ASSUMED_UNIT_MS = 1_000
 ASSUMED_FENCE_MS = 5_000
 
-REST_EVERY_MS = 250
-REST_LOOKS = 4
-"""So many looks in a row must find nothing going on: messages on their way show at the next."""
-REST_MAX_MS = 900_000
 
 FULL = (ServiceState.STARTED, ServiceState.STOPPING, ServiceState.RECOVERABLE)
 ALIVE = (NodeStatus.ONLINE, NodeStatus.LEAVING, NodeStatus.DETACHED)
@@ -131,19 +128,6 @@ def set_up(present: Present) -> World:
     return world
 
 
-def come_to_rest(world: World) -> bool:
-    """Run until nothing goes on any more but ticks, and fencing that is bound to fail again.
-
-    False: something still goes on after `REST_MAX_MS`.
-    """
-    until_ms = world.engine.now_ms + REST_MAX_MS
-    looks = 0
-    while looks < REST_LOOKS and world.engine.now_ms < until_ms:
-        world.engine.run_until(world.engine.now_ms + REST_EVERY_MS)
-        looks = 0 if _is_busy(world) else looks + 1
-    return looks == REST_LOOKS
-
-
 def agreed(world: World) -> ClusterState:
     """Return the agreed state of those that can act: of several parts the most recent one.
 
@@ -159,48 +143,6 @@ def is_quorate(world: World) -> bool:
     """Tell whether anybody can act."""
     daemons = [host.daemon for host in world.hosts.values()]
     return any(daemon and daemon.state.local.is_installed for daemon in daemons)
-
-
-def _is_busy(world: World) -> bool:
-    for host in world.hosts.values():
-        if any(unit.job is not None for unit in host.systemd.units.values()):
-            return True
-        ring = world.bus.stations[host.node].ring
-        if ring is not None and (
-            ring.broken_ms is not None or ring.nodes != world.bus.reach(host.node)
-        ):
-            return True
-        if host.daemon is not None and not host.daemon.timers.keys() <= _idle_timers(
-            host.daemon.state.cluster
-        ):
-            return True
-        if host.daemon is not None and _is_fencing(host.daemon.state.cluster):
-            return True
-    return False
-
-
-def _idle_timers(cluster: ClusterState) -> set[str]:
-    """Timers that run although nothing will come of them."""
-    hopeless = {
-        f"fence:{n}:{node.victim}:{node.attempt}"
-        for n, node in cluster.nodes.items()
-        if _is_hopeless(cluster, node)
-    }
-    return {"tick", *hopeless}
-
-
-def _is_fencing(cluster: ClusterState) -> bool:
-    return any(
-        node.status is NodeStatus.UNCLEAN
-        and node.fencer is not None
-        and not _is_hopeless(cluster, node)
-        for node in cluster.nodes.values()
-    )
-
-
-def _is_hopeless(cluster: ClusterState, node: Node) -> bool:
-    """Tell whether every member has tried to fence it in vain."""
-    return node.attempt > len(cluster.members())
 
 
 def _as_found(cluster: ClusterState, now_ms: int) -> ClusterState:

@@ -14,6 +14,8 @@ from rgmgr.core.spec import ClusterSpec
 REPEAT_MS = 1_500
 
 PHRASES = {
+    "config.adopted": "cluster.toml of version {version} counts now; {by} had it",
+    "config.refused": "cluster.toml of version {version} on {by} is refused: {reason}",
     "epoch.installed": "the members agree: epoch {epoch} with {members}",
     "fence.called_off": "{node} is back in time: it is not fenced",
     "fence.failed": "fencing {node} brought no proof: {reason}",
@@ -25,11 +27,17 @@ PHRASES = {
     "member.left": "{node} is lost",
     "member.left_cleanly": "{node} says goodbye: it runs nothing",
     "node.unclean": "{node} may still run its services: nothing starts elsewhere without proof",
+    "request.accepted": "the members accept: {request} {service}",
     "service.adopted": "{service} is found running on {owner} and stays there",
     "service.failed": "{service} failed on {node}: {reason}",
     "service.starting": "{service} is given to {owner}",
     "service.started": "{service} runs on {owner}",
+    "service.start_failed": "{service} does not start on {node}: {reason}",
+    "service.stop_failed": "{service} does not stop on {node}: {reason}",
     "service.stopped": "{service} has stopped on {last_owner}",
+    "service.waiting": "{service} waits: {reason}",
+    "services.forbidden": "services are forbidden there: {reason}",
+    "shutdown.begun": "rgmgrd is told to end ({kind})",
 }
 """Journal events in the words of the story; others are told as they stand in the journal."""
 

@@ -66,6 +66,8 @@ def in_words(fault: Fault, spec: ClusterSpec) -> str:
             words = _edit_in_words(fault, spec)
         case Ambush(moment=moment, strike=strike):
             words = f"when {name(fault.node)} next {moment.value}: {in_words(strike, spec)}"
+        case DaemonCrash(amid=int(amid)):
+            words = f"{name(fault.node)} loses its rgmgrd after {amid} actions more"
         case NetworkHeals() | SlowNetwork() | SlowQuorum() | UnitDeath():
             words = _WORDS[type(fault)].format(fault)
         case _:
@@ -92,7 +94,7 @@ _WORDS: dict[type, str] = {
     SlowQuorum: "verdicts of quorum are late by up to {0.delay_ms} ms",
     UnitDeath: "{0.service}/{0.resource} dies",
     PowerLoss: "loses power",
-    DaemonCrash: "loses its rgmgrd (after so many actions more: {0.amid})",
+    DaemonCrash: "loses its rgmgrd",
     DaemonPause: "has its rgmgrd stand still",
     DaemonStop: "is told to stop rgmgrd",
     DaemonRestart: "is told to restart rgmgrd",

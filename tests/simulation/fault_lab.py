@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from domains.model import NodeId, ServiceName
+from rgmgr.core.actions import Record
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.sim.faults import (
     Fault,
@@ -42,6 +43,11 @@ class Lab:
         """What was told since the world came to rest."""
         lines = tuple(told(self.world.trace, self.world.spec))
         return "\n".join(line for line in lines if float(line.split()[0]) * 1_000 >= FIRST_MS - 1)
+
+    def journal(self) -> set[str]:
+        """Return the names of all events that were written to the journals so far."""
+        lines = self.world.trace.lines
+        return {fact.event for line in lines for fact in line.facts if isinstance(fact, Record)}
 
     def members(self, node: NodeId) -> tuple[NodeId, ...]:
         """Return the ring that corosync of a node is in."""

@@ -9,14 +9,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from rgmgr.sim.run import simulate
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
+from pathlib import Path
+from rgmgr.scenarios import load_scenario
 from rgmgr.sim.run import simulate
+from rgmgr.sim.scenario import play_scenario, story
+
 print(*(simulate(seed=seed).trace.digest() for seed in range(20, 28)))
+for script in sorted(Path("tests/simulation/scenarios").glob("*/script"))[::12]:
+    played = play_scenario(load_scenario(script.parent))
+    print(script.parent.name, played.outcome.trace.digest(), story(played))
 """
 
 
@@ -24,6 +33,7 @@ def digests(hash_seed: str) -> str:
     """Run some seeds in a process of its own."""
     return subprocess.run(
         [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
         check=True,
         capture_output=True,

@@ -110,12 +110,12 @@ def test_a_node_that_cannot_send_says_it_all_at_once_later() -> None:
         Ask(at_ms=FIRST_MS + 100, node=N2, verb=Verb.RELOCATE, service=WEB),
     )
     lab.until(FIRST_MS + 4_900)
-    early = lab.story()
+    early = lab.journal()
     lab.until(FIRST_MS + 9_000)
 
     assert "request.accepted" not in early
     assert lab.members(N2) == ALL
-    assert "request.accepted" in lab.story()
+    assert "request.accepted" in lab.journal()
 
 
 @pytest.mark.parametrize("seed", range(5))

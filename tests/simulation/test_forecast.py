@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from domains.model import NodeId
 from rgmgr.core.model import ServiceState
 from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy
+from rgmgr.core.sync import has_quorum_of
 from rgmgr.core.tree import start_order
-from rgmgr.present import Present, Span, fence_of, start_of
-from rgmgr.sim.draw import draw_spec
+from rgmgr.present import Present, Span, Surroundings, fence_of, start_of
+from rgmgr.sim.draw import draw_script, draw_spec
 from rgmgr.sim.engine import dice
 from rgmgr.sim.faults import Script
 from rgmgr.sim.forecast import (
@@ -31,7 +33,8 @@ from rgmgr.sim.forecast import (
     suppose,
 )
 from rgmgr.sim.plan import Recorder, Step
-from rgmgr.sim.stage import agreed, come_to_rest, pace_of, present_of, quiet_start, set_up
+from rgmgr.sim.rest import come_to_rest
+from rgmgr.sim.stage import agreed, pace_of, present_of, quiet_start, set_up
 from rgmgr.sim.world import World
 from tests.simulation.forecast_cluster import DB, ONE, THREE, TWO, WEB, cluster, service
 
@@ -192,6 +195,39 @@ def test_what_was_forecast_is_what_then_happens(seed: int, kind: str) -> None:
 
     assert {f.service: (f.after.state, f.after.owner) for f in found.fates} == _places(world)
     assert _turns(found.steps) == _turns(recorder.steps())
+
+
+@pytest.mark.parametrize("seed", [3, 10, 17, 24, 31, 39])
+def test_a_present_full_of_troubles_can_be_asked_about_too(seed: int) -> None:
+    """Nodes are detached, unclean or gone, services on their way: it comes to an end first."""
+    script = draw_script(seed)
+    world = World(script)
+    for fault in script.faults:
+        world.plan(fault)
+    asked = 0
+    for at_ms in range(10_000, script.end_ms, 3_700):
+        world.engine.run_until(at_ms)
+        for present in list(_presents(world))[:1]:
+            found = forecast(present, NodeDies(present.around.me))
+            assert (found.is_at_rest, found.broken) == (True, ())
+            asked += 1
+    assert asked
+
+
+def _presents(world: World) -> Iterator[Present]:
+    """What every member that knows the present would tell."""
+    for host in world.hosts.values():
+        state = host.daemon.state if host.daemon else None
+        if state and state.local.is_installed and state.local.view and has_quorum_of(state.local):
+            around = Surroundings(
+                me=host.node,
+                is_installed=True,
+                is_quorate=True,
+                ring_nodes=state.local.view.ring_nodes,
+                now_ms=state.cluster.now_ms,
+                is_two_node=world.bus.is_two_node,
+            )
+            yield Present(state.cluster, around)
 
 
 def _ordinary_world(seed: int, spec: ClusterSpec) -> World:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.model import NodeId, ServiceName
+from rgmgr.core.actions import Record
 from rgmgr.core.messages import Verb
 from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy, ResourceName
 from rgmgr.sim.disk import DiskMood
@@ -47,6 +48,12 @@ def run(*faults: Fault, cluster: ClusterSpec | None = None) -> Outcome:
 
 def story(outcome: Outcome) -> str:
     return "\n".join(told(outcome.trace, outcome.script.spec))
+
+
+def journal(outcome: Outcome) -> set[str]:
+    """Return the names of all events that were written to the journals."""
+    facts = [fact for line in outcome.trace.lines for fact in line.facts]
+    return {fact.event for fact in facts if isinstance(fact, Record)}
 
 
 def test_a_node_that_is_configured_while_its_daemon_runs_becomes_a_member() -> None:
@@ -103,7 +110,7 @@ def test_a_file_that_drops_a_lost_node_does_not_make_it_forgotten_at_the_next_st
     )
 
     assert outcome.is_good, outcome.violations
-    assert "config.refused" in story(outcome)
+    assert "config.refused" in journal(outcome)
 
 
 def test_a_service_whose_owner_was_away_when_a_better_node_joined_moves_there_later() -> None:
@@ -155,3 +162,14 @@ def test_a_service_found_running_is_stopped_with_the_tree_it_was_started_with() 
     assert outcome.is_good, outcome.violations
     assert "node1  web/data is down" in story(outcome)
     assert "node2  web/data starts" not in story(outcome)
+
+
+def test_nodes_that_wait_to_be_fenced_lend_their_disks_to_the_one_that_has_to_do_it() -> None:
+    """It had begun alone, decided to fence them, and then waited for ever for members."""
+    outcome = run(
+        *(DaemonCrash(at_ms=3_000, node=node, for_ms=14_000) for node in (N2, N3)),
+        cluster=spec(rejoin_grace_ms=3_000),
+    )
+
+    assert outcome.is_good, outcome.violations
+    assert "node1 is to fence node3, attempt 1" in story(outcome)

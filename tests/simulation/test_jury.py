@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from domains.model import FailoverDomain, NodeId
-from rgmgr.core import membership, recovery
+from rgmgr.core import lease, membership, recovery
 from rgmgr.core.actions import Multicast, StartResource
 from rgmgr.core.messages import (
     ConfigProposed,
@@ -19,6 +19,7 @@ from rgmgr.core.messages import (
     Operation,
     Request,
     ServiceStopped,
+    Tick,
     Verb,
 )
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
@@ -178,6 +179,20 @@ def test_an_agreed_state_that_grows_is_told() -> None:
         {"fault": "x" * 10_000},
     ):
         assert len(list(check_agreed(with_web(cluster, **changes)))) == 1
+
+
+def test_members_that_keep_each_other_busy_without_end_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def echo(turn: lease.Turn, sender: NodeId, tick: Tick) -> None:
+        del sender
+        turn.do(Multicast(tick))
+
+    monkeypatch.setattr(lease, "heard_tick", echo)
+
+    outcome = play(replace(QUIET, faults=(PowerLoss(at_ms=30_000, node=N1, for_ms=1_000),)))
+
+    assert "a storm of" in outcome.violations[0]
 
 
 # I8, I10, I11: moves.

@@ -16,7 +16,8 @@ from rgmgr.core.messages import Verb
 from rgmgr.core.model import ClusterState, NodeStatus, Proof, ProofKind, ServiceState
 from rgmgr.present import Present
 from rgmgr.sim.faults import Ask
-from rgmgr.sim.stage import agreed, come_to_rest, set_up
+from rgmgr.sim.rest import come_to_rest
+from rgmgr.sim.stage import agreed, set_up
 from tests.conftest import Golden
 from tests.simulation.forecast_cluster import DB, ONE, THREE, TWO, WEB
 from tests.unit.cli_status import FakeDaemon, healthy

@@ -12,10 +12,11 @@ from click.testing import CliRunner, Result
 
 from rgmgr.cli.client import DaemonError, Fault
 from rgmgr.cli.main import cli
+from rgmgr.core.model import NodeStatus
 from rgmgr.present import Present, Span, fence_of, start_of
 from rgmgr.sim.stage import present_of, quiet_start
 from tests.conftest import Golden
-from tests.simulation.forecast_cluster import DB, WEB, cluster, service
+from tests.simulation.forecast_cluster import DB, THREE, WEB, cluster, service
 from tests.unit.cli_status import AbsentDaemon, FakeDaemon, healthy
 
 UNREACHABLE = AbsentDaemon(DaemonError(Fault.UNREACHABLE, "rgmgrd does not run on this node"))
@@ -178,15 +179,23 @@ def test_only_what_plays_a_part_is_said_to_be_assumed() -> None:
     fenced = json.loads(ask("node", "node3", "dies", "--json").output)
     stopped = json.loads(ask("node", "node1", "leaves", "--json").output)
 
-    assert fenced["assumptions"] == [
-        (
-            "fencing of node3 was not measured yet: 2.0 s, as that of other nodes,"
-            " and the configured delay"
-        )
-    ]
+    (note,) = fenced["assumptions"]
+    assert note.startswith("fencing of node3 was not measured yet: 2.0 s, as that of other nodes")
     assert stopped["assumptions"] == [
         "stops of web, db were not measured yet: 1 s for each resource"
     ]
+
+
+def test_what_is_under_way_is_said_to_end_first() -> None:
+    found = present()
+    nodes = {**found.cluster.nodes}
+    nodes[THREE] = replace(nodes[THREE], status=NodeStatus.DETACHED)
+    detached = Present(replace(found.cluster, nodes=nodes), found.around)
+
+    result = ask("node", "node1", "dies", "--json", daemon=FakeDaemon(healthy(), told=detached))
+
+    notes = json.loads(result.output)["assumptions"]
+    assert notes[0] == "what is under way now has come to its end before: node3 is detached"
 
 
 def test_no_colour_reaches_a_pipe() -> None:
