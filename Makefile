@@ -76,7 +76,8 @@ lab: setup ## boot three real nodes on this machine and leave them up (root)
 	@$(BIN)/rgmgr lab --dir $(LAB_DIR) up
 	@echo "try: $(BIN)/rgmgr lab --dir $(LAB_DIR) run node1 rgmgr status; end it with: $(BIN)/rgmgr lab --dir $(LAB_DIR) down"
 
-bench: setup ## measure each part of a failover on real nodes (root)
+bench: setup ## measure fence agents, and each part of a failover on real nodes (root)
+	@PYTHONPATH=. $(BIN)/python benchmarks/agents.py
 	@$(BIN)/python benchmarks/failover.py --dir $(LAB_DIR)
 
 bench-race: setup ## fifty fence races of two real nodes (root)
