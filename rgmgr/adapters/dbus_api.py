@@ -13,7 +13,8 @@ Failure modes: `start` raises BusError when the name is taken or the bus policy 
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from enum import Enum
+from typing import Protocol, TypeVar
 
 import structlog
 from dbus_next.constants import PropertyAccess
@@ -36,6 +37,8 @@ REQUESTS_MAX = 64
 """Requests that may wait at one time; more are refused, so that nobody can fill our memory."""
 
 USER_CHARS_MAX = 64
+
+Word = TypeVar("Word", bound=Enum)
 
 _ERROR = "org.rgmgr.Error."
 _SIGNATURES = {bool: "b", int: "x", str: "s", list: "as"}
@@ -306,12 +309,12 @@ class _Manager(_Shown):
 
     @method()
     async def Request(self, verb: "s", service: "s", node: "s") -> "iss":
-        reply = await self._api.request(_verb(verb), service, node)
+        reply = await self._api.request(_word(Verb, verb), service, node)
         return [reply.answer.value, reply.text, self._api.node_name(reply.owner)]
 
     @method()
     async def Fence(self, order: "s", node: "s", user: "s") -> "is":
-        reply = await self._api.request_fence(_order(order), node, user)
+        reply = await self._api.request_fence(_word(FenceOrder, order), node, user)
         return [reply.answer.value, reply.text]
 
     @signal()
@@ -464,19 +467,12 @@ def _carried(value: object) -> object:
             return value
 
 
-def _verb(word: str) -> Verb:
+def _word(kind: type[Word], word: str) -> Word:
+    """Return the member of an enumeration that a caller names."""
     try:
-        return Verb(word)
+        return kind(word)
     except ValueError:
-        words = ", ".join(verb.value for verb in Verb)
-        raise _error("InvalidVerb", f"{word!r} is not one of {words}") from None
-
-
-def _order(word: str) -> FenceOrder:
-    try:
-        return FenceOrder(word)
-    except ValueError:
-        words = ", ".join(order.value for order in FenceOrder)
+        words = ", ".join(str(known.value) for known in kind)
         raise _error("InvalidVerb", f"{word!r} is not one of {words}") from None
 
 

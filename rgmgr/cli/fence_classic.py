@@ -11,6 +11,7 @@ from __future__ import annotations
 import getopt
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import rgmgr
 from rgmgr.cli.client import WAIT_FOREVER_S, Connector, DaemonError, Outcome, connect
@@ -41,23 +42,15 @@ _WORD = "absolutely"
 
 def fence_node(arguments: Sequence[str] | None = None, *, connector: Connector = connect) -> int:
     """Fence a node as fenced's command did. Returns the exit status: 0 fenced, 1 not."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        options, names = getopt.gnu_getopt(given, "vhVU")
-    except getopt.GetoptError as error:
-        return _misused("fence_node", str(error), NODE_USAGE)
-    flags = [flag for flag, _ in options]
-    if "-h" in flags or "-V" in flags:
-        print(NODE_USAGE if "-h" in flags else f"fence_node {rgmgr.__version__}", end="")
-        return 0
-    if "-U" in flags:
+    given = _parse("fence_node", "vhVU", NODE_USAGE, arguments)
+    if isinstance(given, int):
+        return given
+    if "-U" in given.flags:
         return _misused("fence_node", "unfencing is not offered; nodes unfence at join", "")
-    if len(names) != 1:
-        return _misused("fence_node", "name one node", NODE_USAGE)
-    outcome = _ask(FenceOrder.FENCE, names[0], connector)
+    outcome = _ask(FenceOrder.FENCE, given.name, connector)
     is_done = outcome.code == Answer.DONE.value
-    print(f"fence {names[0]} {'success' if is_done else 'failed'}", file=sys.stderr)
-    if "-v" in flags or not is_done:
+    print(f"fence {given.name} {'success' if is_done else 'failed'}", file=sys.stderr)
+    if "-v" in given.flags or not is_done:
         print(outcome.text, file=sys.stderr)
     return 0 if is_done else _FAILURE
 
@@ -72,22 +65,13 @@ def fence_ack_manual(
 
     `read_line` gives what is typed; None: standard input.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        options, names = getopt.gnu_getopt(given, "n:OhV")
-    except getopt.GetoptError as error:
-        return _misused("fence_ack_manual", str(error), ACK_USAGE)
-    flags = [flag for flag, _ in options]
-    if "-h" in flags or "-V" in flags:
-        print(ACK_USAGE if "-h" in flags else f"fence_ack_manual {rgmgr.__version__}", end="")
-        return 0
-    names += [value for flag, value in options if flag == "-n"]
-    if len(names) != 1:
-        return _misused("fence_ack_manual", "name one node", ACK_USAGE)
-    if "-O" not in flags and not _is_meant(names[0], read_line or sys.stdin.readline):
+    given = _parse("fence_ack_manual", "n:OhV", ACK_USAGE, arguments)
+    if isinstance(given, int):
+        return given
+    if "-O" not in given.flags and not _is_meant(given.name, read_line or sys.stdin.readline):
         print("Aborted.")
         return _FAILURE
-    outcome = _ask(FenceOrder.ACK, names[0], connector)
+    outcome = _ask(FenceOrder.ACK, given.name, connector)
     if outcome.code == Answer.DONE.value:
         print("Done")
         return 0
@@ -103,6 +87,32 @@ def main_node() -> None:
 def main_ack() -> None:
     """Run fence_ack_manual; the entry point of the package."""
     sys.exit(fence_ack_manual())
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a command line says."""
+
+    flags: tuple[str, ...]
+    name: str
+
+
+def _parse(command: str, known: str, usage: str, arguments: Sequence[str] | None) -> _Given | int:
+    """Return what is asked for, or the exit status where there is nothing to do."""
+    try:
+        options, names = getopt.gnu_getopt(
+            list(sys.argv[1:] if arguments is None else arguments), known
+        )
+    except getopt.GetoptError as error:
+        return _misused(command, str(error), usage)
+    flags = tuple(flag for flag, _ in options)
+    if "-h" in flags or "-V" in flags:
+        print(usage.rstrip() if "-h" in flags else f"{command} {rgmgr.__version__}")
+        return 0
+    names += [value for flag, value in options if flag == "-n"]
+    if len(names) != 1:
+        return _misused(command, "name one node", usage)
+    return _Given(flags, names[0])
 
 
 def _is_meant(name: str, read_line: Callable[[], str]) -> bool:

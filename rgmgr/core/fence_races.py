@@ -17,7 +17,7 @@ _WORD = (1 << 64) - 1
 
 def may_race(cluster: ClusterState) -> bool:
     """Tell whether others may have quorum as well as we do."""
-    return 2 * len(cluster.members()) <= len(cluster.nodes)
+    return 2 * len(_present(cluster)) <= len(cluster.nodes)
 
 
 def first_delay_ms(cluster: ClusterState, victim: NodeId) -> int:
@@ -49,12 +49,18 @@ def _mixed(number: int) -> int:
 
 def _is_lighter(cluster: ClusterState) -> bool:
     """Tell whether our side runs less than the lost one; of equals the lowest id is heavier."""
-    ours = cluster.members()
+    ours = _present(cluster)
     lost = sorted(n for n, x in cluster.nodes.items() if x.status is NodeStatus.UNCLEAN)
     if not ours or not lost:
         return False
     mine, theirs = _weight(cluster, ours), _weight(cluster, tuple(lost))
     return mine < theirs or (mine == theirs and lost[0] < ours[0])
+
+
+def _present(cluster: ClusterState) -> tuple[NodeId, ...]:
+    """Return the nodes on our side; the daemon of a detached one is away, its vote is not."""
+    ours = (NodeStatus.ONLINE, NodeStatus.LEAVING, NodeStatus.DETACHED)
+    return tuple(sorted(n for n, x in cluster.nodes.items() if x.status in ours))
 
 
 def _weight(cluster: ClusterState, nodes: tuple[NodeId, ...]) -> int:

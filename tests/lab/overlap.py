@@ -26,7 +26,7 @@ class Span:
 def overlaps(observer: Observer, since_us: int) -> list[tuple[Span, Span]]:
     """Return every pair of spans on two nodes that overlap since then."""
     now_us = observer.now_us()
-    proofs = _proofs(observer, since_us)
+    proofs = _proofs(observer)
     spans = [
         span
         for node in observer.nodes
@@ -43,14 +43,14 @@ def overlaps(observer: Observer, since_us: int) -> list[tuple[Span, Span]]:
     ]
 
 
-def _proofs(observer: Observer, since_us: int) -> list[tuple[str, int]]:
-    """Return when which node was proven off, as any survivor has logged it."""
+def _proofs(observer: Observer) -> list[tuple[str, int]]:
+    """Return when which node was proven off, ever, as any survivor has logged it."""
     return sorted(
         {
             (word.removeprefix("node="), line.at_us)
             for node in observer.nodes
             if observer.lab.is_on(node)
-            for line in observer.lines(node, since_us)
+            for line in observer.lines(node)
             if line.text.startswith("fence.succeeded ")
             for word in line.text.split()
             if word.startswith("node=")

@@ -3,19 +3,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from rgmgr.lab.lab import Lab
+from rgmgr.lab.layout import MANAGEMENT_ADDRESS
+from rgmgr.lab.observe import Observer
 from tests.lab.race import ROUNDS, RaceConfig, run_race
 
 
-def test_of_two_nodes_that_race_exactly_one_survives_and_the_service_runs_once(
-    own_lab: Lab,
-) -> None:
+@pytest.fixture(scope="module")
+def pair(booted: Lab) -> Iterator[Lab]:
+    """Give two nodes in place of the three; the other tests get new ones."""
+    booted.up(2, RaceConfig(delay_by_weight_s=4).text())
+    try:
+        yield booted
+    finally:
+        booted.up(3)
+
+
+def test_exactly_one_survives_a_race_and_the_service_runs_once(pair: Lab) -> None:
     """Weights decide; a first method with a dead device is passed over on the way."""
-    own_lab.up(2, RaceConfig(delay_by_weight_s=4).text())
+    results = [run_race(pair) for _ in range(ROUNDS)]
 
-    results = [run_race(own_lab) for _ in range(ROUNDS)]
-
-    assert [len(result.survivors) for result in results] == [1] * ROUNDS
-    assert [result.survivors[0] == result.owner for result in results] == [True] * ROUNDS
+    assert [result.survivors for result in results] == [(result.owner,) for result in results]
     assert [result.overlaps for result in results] == [[]] * ROUNDS
     assert all("method 2" in result.proof for result in results)
+
+
+def test_a_node_that_does_not_see_the_tie_breaker_loses_whatever_it_runs(pair: Lab) -> None:
+    observer = Observer(pair)
+    observer.await_that(observer.is_settled, "both nodes online")
+    if observer.service().owner != "node2":
+        pair.run("node1", ["rgmgr", "relocate", "web", "-m", "node2"], 60)
+    blind = pair.run("node2", ["ip", "route", "add", "blackhole", f"{MANAGEMENT_ADDRESS}/32"])
+    assert blind.returncode == 0, blind.stderr
+    observer.await_that(lambda: observer.service().owner == "node2", "the service on node2")
+
+    result = run_race(pair, owner="node2")
+
+    assert result.survivors == ("node1",)
+    assert result.overlaps == []

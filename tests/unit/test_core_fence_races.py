@@ -84,6 +84,16 @@ def test_a_majority_never_waits() -> None:
     assert fencers_within(cluster, 0) == [N2]
 
 
+def test_a_node_whose_daemon_alone_is_away_still_makes_a_majority() -> None:
+    cluster = formed(spec=spec(tie_breaker=("ping:10.0.0.1",)), auto_fence=False)
+    cluster.kill(N2)
+    cluster.view(N1, N3, ring_nodes=(N1, N2, N3))
+    cluster.kill(N3)
+    cluster.view(N1, ring_nodes=(N1, N2), quorate=True)
+
+    assert [(n, a.node, a.tie_breaker) for n, a in cluster.took(FenceNode)] == [(N1, N3, ())]  # type: ignore[attr-defined]
+
+
 def test_chance_differs_between_the_halves_and_stays_within_its_bound() -> None:
     cluster = halves(delay_random_ms=5_000)
     node = Node(victim=1 << 40)

@@ -27,7 +27,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -160,29 +160,15 @@ class FenceRunner:
         self._fence_by_task.pop(task, None)
 
     def _fail(self, fence: _Fence, reason: str) -> None:
-        action = fence.action
-        ended = FenceEnded(
-            node=action.node,
-            victim=action.victim,
-            attempt=action.attempt,
-            is_confirmed=False,
-            detail=reason,
-        )
-        self._emit(ended)
+        self._emit(_ended(fence.action, reason, is_confirmed=False))
 
     def _confirm(self, fence: _Fence, method: tuple[FenceStep, ...], detail: str) -> None:
-        action = fence.action
         if fence.has_timed_out:
+            node = fence.action.node_name
             reason = "an off without an answer may still arrive; switch it on by hand"
-            self._note(
-                "fence.power_on_skipped", Severity.WARNING, node=action.node_name, reason=reason
-            )
-        ended = FenceEnded(
-            node=action.node,
-            victim=action.victim,
-            attempt=action.attempt,
-            is_confirmed=True,
-            detail=detail,
+            self._note("fence.power_on_skipped", Severity.WARNING, node=node, reason=reason)
+        ended = replace(
+            _ended(fence.action, detail, is_confirmed=True),
             kind=_kind_of(fence.order, method),
             switched_off=() if fence.has_timed_out else tuple(fence.switched_off),
             wall_s=int(time.time()),
@@ -318,6 +304,16 @@ class FenceRunner:
             state=state,
             detail=detail,
         )
+
+
+def _ended(action: FenceNode, detail: str, *, is_confirmed: bool) -> FenceEnded:
+    return FenceEnded(
+        node=action.node,
+        victim=action.victim,
+        attempt=action.attempt,
+        is_confirmed=is_confirmed,
+        detail=detail,
+    )
 
 
 def _kind_of(order: Order, method: tuple[FenceStep, ...]) -> ProofKind:
