@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """When nothing goes on any more in a calm world: the end of a forecast.
 
-Ticks go on for ever, and so does fencing that has failed from every member and will fail again.
+Ticks and tests of fence paths go on for ever, and so does fencing that has failed from every
+member and will fail again.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def _is_busy(world: World, host: Host) -> bool:
         return True
     if host.daemon is None:
         return False
-    idle = {"tick", *_vain_timers(host.daemon.state.cluster)}
+    idle = {"tick", "test", *_vain_timers(host.daemon.state.cluster)}
     return not host.daemon.timers.keys() <= idle or _is_fencing(host.daemon.state)
 
 
