@@ -28,7 +28,7 @@ from rgmgr.sim.faults import (
     UnitStartedByHand,
 )
 from rgmgr.sim.power import Device
-from rgmgr.sim.run import Outcome, play
+from rgmgr.sim.run import Outcome, play, simulate
 from rgmgr.sim.story import demo_script
 from rgmgr.sim.trace import told
 
@@ -193,3 +193,12 @@ def test_a_narrower_domain_does_not_make_a_lost_node_forgotten_that_may_run_the_
     )
 
     assert outcome.is_good, outcome.violations
+
+
+def test_a_node_claims_what_runs_there_even_if_neither_file_nor_state_names_it() -> None:
+    """Its state was spoilt and its file had dropped the service: its HELLO said nothing of it, and
+    those whose records had the service started it elsewhere.
+    """
+    outcome = simulate(seed=970_302, steps=20)
+
+    assert not [words for words in outcome.violations if words.startswith("I1")]
