@@ -155,6 +155,11 @@ def claims(turn: Turn) -> tuple[Claim, ...]:
         if job or health is not Health.NONE or (ended and ended in (service.op, EMERGENCY_OP)):
             claim = Claim(service=name, health=health, op=op, is_busy=job is not None)
             found.append(claim)
+    # what is active here and in no record of ours may be in the others'
+    unknown = [name for name in turn.local.active if name not in turn.cluster.services]
+    found += [
+        Claim(service=name, health=Health.PARTIAL, op=0, is_busy=False) for name in sorted(unknown)
+    ]
     return tuple(found)
 
 

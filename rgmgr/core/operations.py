@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.model import NodeId
+from domains.rank import may_own
 from rgmgr.core import fence_paths, fence_requests, fencing, outbox, recovery, requests
 from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.desk import settle_requests, verdict_given
@@ -34,6 +35,7 @@ from rgmgr.core.messages import (
     ServiceStopped,
 )
 from rgmgr.core.model import ClusterState, NodeStatus
+from rgmgr.core.placement import UNPROVEN
 from rgmgr.core.requests import PROVEN_DOWN
 from rgmgr.core.settle import settle
 from rgmgr.core.spec import ClusterSpec
@@ -126,18 +128,35 @@ def _note_request(
 
 
 def held_nodes(cluster: ClusterState, spec: ClusterSpec) -> tuple[NodeId, ...]:
-    """Return the nodes that a configuration drops although they may still run something."""
+    """Return the nodes that a configuration drops, or bars, although they may run something."""
     return tuple(
         n
         for n, node in sorted(cluster.nodes.items())
-        if n not in spec.nodes and (node.status not in PROVEN_DOWN or _is_needed(cluster, n))
+        if (
+            _is_barred(cluster, spec, n)
+            if n in spec.nodes
+            else node.status not in PROVEN_DOWN or _is_needed(cluster, n)
+        )
+    )
+
+
+def _is_barred(cluster: ClusterState, spec: ClusterSpec, node: NodeId) -> bool:
+    """Tell whether an unproven node loses its right to a service that it may be running."""
+    if cluster.nodes[node].status not in UNPROVEN:
+        return False
+    known = cluster.services
+    return any(
+        not may_own(spec.domain_of(new), node)
+        and may_own(cluster.spec.domain_of(known[new.name].spec), node)
+        for new in spec.services
+        if new.name in known
     )
 
 
 def refusal(cluster: ClusterState, held: tuple[NodeId, ...]) -> str:
-    """Say why a configuration that drops these nodes cannot be taken yet."""
+    """Say why a configuration that drops or bars these nodes cannot be taken yet."""
     names = ", ".join(map(cluster.spec.node_name, held))
-    return f"it drops nodes that are not down: {names}; stop rgmgrd there first"
+    return f"it drops nodes, or bars them from a service, that are not down: {names}"
 
 
 def _propose(ledger: Ledger, sender: NodeId, spec: ClusterSpec) -> None:

@@ -27,7 +27,7 @@ def why_there(cluster: ClusterState, name: ServiceName) -> str:
     service = cluster.services[name]
     owner = service.owner
     if owner is None or service.state not in RUNNING:
-        return because(cluster, name) or f"{service.state.value}"
+        return because(cluster, name) or service.state.value
     if is_away := because(cluster, name):
         return is_away
     able = [n for n in online(cluster) if may_run(cluster, service, n)]
@@ -78,7 +78,7 @@ def _is_better(cluster: ClusterState, service: Service, node: NodeId) -> bool:
     domain = cluster.spec.domain_of(service.spec)
     if owner is None or node == owner or node in service.failed_on:
         return False
-    worse = drawback(domain, owner, node, _load_without(cluster, service))
+    worse = drawback(domain, owner, node, _load_without(cluster, owner))
     return worse in (Drawback.OUTSIDE, Drawback.PRIORITY)
 
 
@@ -101,7 +101,7 @@ def _merit(domain: FailoverDomain | None, owner: NodeId) -> str:
 
 def _inferior(cluster: ClusterState, service: Service, node: NodeId, owner: NodeId) -> str:
     domain = cluster.spec.domain_of(service.spec)
-    load = _load_without(cluster, service)
+    load = _load_without(cluster, owner)
     name = cluster.spec.node_name(owner)
     match drawback(domain, node, owner, load):
         case Drawback.OUTSIDE:
@@ -110,18 +110,19 @@ def _inferior(cluster: ClusterState, service: Service, node: NodeId, owner: Node
             mine, theirs = domain.priorities[node], domain.priorities[owner]
             return f"priority {mine} in domain {domain.name!r}, {name} has {theirs}"
         case Drawback.LOAD:
-            return f"runs {load.get(node, 0)} other services, {name} {load.get(owner, 0)}"
+            return f"other services: it runs {load.get(node, 0)}, {name} {load.get(owner, 0)}"
         case Drawback.ID | Drawback.PRIORITY:
             return f"as good as {name}, where the service runs"
+        case None if drawback(domain, owner, node, load) is Drawback.LOAD:
+            return f"runs fewer other services than {name}, but nothing is moved for that"
         case None:
-            return f"no better than {name} but for its load, for which nothing is moved"
+            return f"as good as {name}, where the service runs"
 
 
-def _load_without(cluster: ClusterState, service: Service) -> dict[NodeId, int]:
+def _load_without(cluster: ClusterState, owner: NodeId) -> dict[NodeId, int]:
+    """Count the services of each node, without one that this owner runs."""
     load = load_by_node(cluster)
-    if service.owner is not None and service.state in RUNNING:
-        load[service.owner] -= 1
-    return load
+    return {**load, owner: load[owner] - 1}
 
 
 def would_move(cluster: ClusterState, name: ServiceName, joiner: NodeId) -> bool:

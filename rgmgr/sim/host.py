@@ -148,7 +148,7 @@ class Host:
     def is_behind(self) -> bool:
         """Whether the daemon has not yet heard of all that has happened here."""
         daemon = self.daemon
-        is_late = daemon is not None and (daemon.inbox or daemon.due_ms > self._engine.now_ms)
+        is_late = daemon is not None and (daemon.inbox or daemon.due_ms >= self._engine.now_ms)
         return bool(is_late) or self.line.is_behind
 
     @property

@@ -23,8 +23,8 @@ from rgmgr.sim.leftovers import Active, Leftovers
 from rgmgr.sim.moves import Moves
 from rgmgr.sim.windows import Windows, installed
 
-CALLS_PER_SECOND_MAX = 5_000
-"""Ten times what the busiest second of a drawn cluster has."""
+CALLS_PER_SECOND_MAX = 400
+"""For each node, and an eighth of it for each service there: more than the busiest second has."""
 
 
 class Jury:
@@ -42,11 +42,14 @@ class Jury:
         self._leftovers = Leftovers(engine, active, excuses, violate)
         self._engine = engine
         self._calls_made = 0
+        self._calls_max = 0
         self._violate = violate
 
     def begin(self, hosts: Mapping[NodeId, Host]) -> None:
         """The world is built: look at these nodes from now on."""
         self._leftovers.begin(hosts)
+        services = max((len(host.spec.services) for host in hosts.values()), default=0)
+        self._calls_max = CALLS_PER_SECOND_MAX * len(hosts) * (8 + services) // 8
         self._count_later()
 
     def _count_later(self) -> None:
@@ -56,7 +59,7 @@ class Jury:
         """End a world whose members keep each other busy without end (I13)."""
         calls = self._engine.calls_made - self._calls_made
         self._calls_made = self._engine.calls_made
-        if calls > CALLS_PER_SECOND_MAX:
+        if calls > self._calls_max:
             raise InvariantViolation(f"I13: a storm of {calls} events in one second")
         self._count_later()
 

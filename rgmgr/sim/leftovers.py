@@ -3,7 +3,8 @@
 
 A node that says stopped, or goodbye, holds nothing. And nothing stays active on a member in good
 standing that no record explains: it owns the service, was told to let go of it, or works on it.
-It never changes anything.
+Nor is anything missing that a record says is there, for longer than a failure takes to be noticed
+(I10, while the world runs). It never changes anything.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from collections.abc import Callable, Mapping
 from domains.model import NodeId, ServiceName
 from rgmgr.core.messages import Goodbye, Operation, ServiceStopped
 from rgmgr.core.model import After, ClusterState, Service, ServiceState
+from rgmgr.core.tree import start_order
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
 from rgmgr.sim.host import Host
+from rgmgr.sim.systemd import Phase
 
 CHECK_EVERY_MS = 500
 UNEXPLAINED_MAX_MS = 12_000
@@ -39,6 +42,7 @@ class Leftovers:
         self._excuses = excuses
         self._violate = violate
         self._since_ms: dict[tuple[ServiceName, NodeId], int] = {}
+        self._down_since_ms: dict[tuple[ServiceName, NodeId], int] = {}
 
     def begin(self, hosts: Mapping[NodeId, Host]) -> None:
         """Look at these nodes, now and then, from now on."""
@@ -80,7 +84,23 @@ class Leftovers:
                 if self._engine.now_ms - since_ms > UNEXPLAINED_MAX_MS:
                     words = f"{name} is active there, and no record says why"
                     self._violate("I12", f"{self._hosts[node].spec.node_name(node)}: {words}")
+        for host in self._hosts.values():
+            self._look_for_losses(host)
         self._look_later()
+
+    def _look_for_losses(self, host: Host) -> None:
+        """A service that should be up here is up, or its owner does something about it."""
+        daemon = host.daemon
+        services = daemon.state.cluster.services if daemon else {}
+        for name, service in services.items():
+            is_mine = service.owner == host.node and service.state is ServiceState.STARTED
+            if not is_mine or not _can_know(host) or _is_up(host, service):
+                self._down_since_ms.pop((name, host.node), None)
+                continue
+            since_ms = self._down_since_ms.setdefault((name, host.node), self._engine.now_ms)
+            if self._engine.now_ms - since_ms > UNEXPLAINED_MAX_MS:
+                where = host.spec.node_name(host.node)
+                self._violate("I10", f"{name} is down on {where}, and its owner does not notice")
 
     def _is_explained(self, host: Host, name: ServiceName) -> bool:
         """Tell whether the records say why, or this node cannot be asked now."""
@@ -98,6 +118,21 @@ class Leftovers:
             or host.node in service.cleanup
             or service.state is ServiceState.FAILED
         )
+
+
+def _can_know(host: Host) -> bool:
+    """Tell whether the daemon of this node is a member, and hears systemd."""
+    daemon = host.daemon
+    if daemon is None or daemon.is_paused or host.is_behind:
+        return False
+    local = daemon.state.local
+    return local.is_installed and not local.emergency and not local.jobs
+
+
+def _is_up(host: Host, service: Service) -> bool:
+    units = host.systemd.units
+    keys = [(service.spec.name, resource.name) for resource in start_order(service.spec)]
+    return all(key in units and units[key].phase is Phase.ACTIVE for key in keys)
 
 
 def _record(host: Host, name: ServiceName) -> Service | None:

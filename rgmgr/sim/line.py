@@ -114,7 +114,7 @@ class Line:
     @property
     def is_behind(self) -> bool:
         """Whether something that has happened is still to be told."""
-        return bool(self._waiting) or self._due_ms > self.engine.now_ms
+        return bool(self._waiting) or self._due_ms >= self.engine.now_ms
 
     def _told(self, answer: Answer) -> Answer:
         """Return what takes an answer and passes it on as late as the bus is."""

@@ -28,7 +28,7 @@ from rgmgr.sim.faults import (
     UnitStartedByHand,
 )
 from rgmgr.sim.power import Device
-from rgmgr.sim.run import Outcome, play
+from rgmgr.sim.run import Outcome, play, simulate
 from rgmgr.sim.story import demo_script
 from rgmgr.sim.trace import told
 
@@ -173,3 +173,32 @@ def test_nodes_that_wait_to_be_fenced_lend_their_disks_to_the_one_that_has_to_do
 
     assert outcome.is_good, outcome.violations
     assert "node1 is to fence node3, attempt 1" in story(outcome)
+
+
+def test_a_narrower_domain_does_not_make_a_lost_node_forgotten_that_may_run_the_service() -> None:
+    """All others had begun anew; the new domain did not have it, so it blocked nothing."""
+    demo = spec()
+    (domain,) = demo.domains.values()
+    others = replace(domain, name="without-node1", priorities={N2: 1, N3: 2}, restricted=True)
+    outcome = run(
+        DeviceTrouble(at_ms=9_000, node=N1, device=Device.REFUSES, for_ms=40_000),
+        Partition(at_ms=10_000, sides=((N1,), (N2, N3)), for_ms=30_000),
+        DaemonCrash(at_ms=13_000, node=N2, for_ms=500),
+        DaemonCrash(at_ms=13_000, node=N3, for_ms=500),
+        ConfigChange(at_ms=16_000, nodes=(N2, N3), version=2, edit=Edit.CHANGE_DOMAIN, service=WEB),
+        cluster=spec(
+            no_quorum_policy=NoQuorumPolicy.FREEZE,
+            domains={domain.name: domain, others.name: others},
+        ),
+    )
+
+    assert outcome.is_good, outcome.violations
+
+
+def test_a_node_claims_what_runs_there_even_if_neither_file_nor_state_names_it() -> None:
+    """Its state was spoilt and its file had dropped the service: its HELLO said nothing of it, and
+    those whose records had the service started it elsewhere.
+    """
+    outcome = simulate(seed=970_302, steps=20)
+
+    assert not [words for words in outcome.violations if words.startswith("I1")]

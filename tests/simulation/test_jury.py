@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from domains.model import FailoverDomain, NodeId
-from rgmgr.core import lease, membership, recovery
+from rgmgr.core import executor, lease, membership, recovery
 from rgmgr.core.actions import Multicast, StartResource
 from rgmgr.core.messages import (
     ConfigProposed,
@@ -148,6 +148,17 @@ def test_what_stays_active_and_no_record_explains_is_told() -> None:
 
     assert [v for v in world.watch.violations if v.startswith("I12 ")] != []
     assert "web is active there, and no record says why" in world.watch.violations[0]
+
+
+def test_a_failure_that_nobody_notices_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "_watch", lambda _turn, _name, _service: None)
+    world = running_world()
+
+    world.hosts[N1].systemd.die(WEB, TREE[2].name)
+    world.engine.run_until(world.engine.now_ms + 20_000)
+
+    assert world.watch.violations[0].startswith("I10 ")
+    assert "web is down on node1, and its owner does not notice" in world.watch.violations[0]
 
 
 # I13: bounds.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from domains.model import FailoverDomain, NodeId
+from domains.model import FailoverDomain, NodeId, ServiceName
 from domains.rank import Drawback, drawback
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Proof, ProofKind, ServiceState
 from rgmgr.core.reasons import why_absent, why_not, why_there, would_move
@@ -103,6 +103,46 @@ def test_the_first_reason_against_a_node_is_told(
     domain: FailoverDomain, node: NodeId, expected: str
 ) -> None:
     assert why_not(_state(domain), WEB, node) == expected
+
+
+def test_equals_and_less_busy_nodes_are_no_reason_to_move() -> None:
+    state = _state(PLAIN, N2)
+    other = ServiceName("other")
+    busy = replace(
+        state,
+        services={
+            **state.services,
+            other: replace(state.services[WEB], spec=replace(state.services[WEB].spec, name=other)),
+        },
+    )
+
+    assert why_not(state, WEB, N1) == "as good as node2, where the service runs"
+    assert why_not(busy, WEB, N1) == (
+        "runs fewer other services than node2, but nothing is moved for that"
+    )
+    assert why_not(busy, WEB, N3) == "outside domain 'd', of which node2 is a member"
+
+
+def test_a_busier_node_says_how_busy_it_is() -> None:
+    state = _state(PLAIN)
+    other = ServiceName("other")
+    spec = replace(state.services[WEB].spec, name=other)
+    busy = replace(
+        state,
+        services={**state.services, other: replace(state.services[WEB], spec=spec, owner=N2)},
+    )
+
+    assert why_not(busy, WEB, N2) == "other services: it runs 1, node1 0"
+
+
+def test_a_service_whose_owner_is_lost_waits_for_proof() -> None:
+    lost = _with(_state(ORDERED), N1, status=NodeStatus.UNCLEAN)
+
+    assert why_there(lost, WEB) == "waiting for proof that node1 is down"
+
+
+def test_two_alike_in_everything_have_no_drawback() -> None:
+    assert drawback(ORDERED, N1, N1, {}) is None
 
 
 def test_a_failed_start_counts_against_a_node() -> None:
