@@ -8,7 +8,7 @@ from rgmgr.lab import cgroups, network
 from rgmgr.lab.cgroups import Hierarchies
 from rgmgr.lab.errors import LabError
 from rgmgr.lab.layout import BMC_USER, Layout, NodePlan
-from rgmgr.lab.process import await_until, command
+from rgmgr.lab.process import await_until
 from rgmgr.lab.render import BMC_EMU, lan_conf
 
 READY_TIMEOUT = 15.0
@@ -29,16 +29,9 @@ def start(layout: Layout, hierarchies: Hierarchies, node: NodePlan, password: st
     state.mkdir(parents=True)
     (where / "lan.conf").write_text(lan_conf(node, password), encoding="utf-8")
     (where / "bmc.emu").write_text(BMC_EMU, encoding="utf-8")
-    cgroups.create(hierarchies, node.bmc_name)
-    # Each process joins the groups before it becomes the simulator, so that nothing ever escapes.
-    joins = "".join(
-        f'echo 0 >"{directory}/cgroup.procs" && '
-        for directory in hierarchies.directories(node.bmc_name)
-    )
-    script = f'log=$1; shift; {{ {joins} exec setsid "$@"; }} >>"$log" 2>&1 </dev/null &'
     files = ["-c", str(where / "lan.conf"), "-f", str(where / "bmc.emu"), "-s", str(state), "-n"]
     argv = network.inside(["ipmi_sim", *files])
-    command(["sh", "-c", script, "sh", str(where / "log"), *argv], cwd=layout.run)
+    cgroups.start(hierarchies, node.bmc_name, argv, log=where / "log", cwd=layout.run)
 
 
 def await_answer(node: NodePlan, password: str) -> None:

@@ -11,12 +11,13 @@ group as well.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rgmgr.lab.errors import LabError
 from rgmgr.lab.layout import PREFIX
-from rgmgr.lab.process import await_until
+from rgmgr.lab.process import await_until, command
 
 KILL_TIMEOUT = 20.0
 
@@ -81,6 +82,21 @@ def create(hierarchies: Hierarchies, name: str) -> None:
             ) from error
     if not (hierarchies.group(name) / "cgroup.kill").exists():
         raise LabError("the lab needs Linux 5.14 or newer: this kernel has no cgroup.kill")
+
+
+def start(
+    hierarchies: Hierarchies, name: str, argv: Sequence[str], *, log: Path, cwd: Path
+) -> None:
+    """Start a program in a group of its own, made now; its output goes to the end of ``log``.
+
+    It joins the group before it becomes that program, so that nothing of it ever escapes.
+    """
+    create(hierarchies, name)
+    joins = "".join(
+        f'echo 0 >"{directory}/cgroup.procs" && ' for directory in hierarchies.directories(name)
+    )
+    script = f'log=$1; shift; {{ {joins} exec setsid "$@"; }} >>"$log" 2>&1 </dev/null &'
+    command(["sh", "-c", script, "sh", str(log), *argv], cwd=cwd)
 
 
 def is_populated(group: Path) -> bool:

@@ -23,14 +23,17 @@ from rgmgr.lab import (
     defaultconfig,
     machines,
     network,
+    pdu,
     prerequisites,
     rootfs,
+    sshkeys,
 )
 from rgmgr.lab.bmc import BmcFault
 from rgmgr.lab.cgroups import Hierarchies
 from rgmgr.lab.errors import LabError
 from rgmgr.lab.layout import (
     MANAGEMENT,
+    PDU_NAME,
     SERVICE_ADDRESSES,
     Layout,
     NodePlan,
@@ -109,13 +112,17 @@ class Lab:
         self.await_quorate()
 
     def _prepare(self, planned: tuple[NodePlan, ...], cluster_toml: str) -> None:
-        """Make all but the running nodes: layers, network, control groups, BMCs."""
-        passwords = {node.bmc_name: machines.new_password() for node in planned}
+        """Make all but the running nodes: layers, network, control groups, fence devices."""
+        devices = (*(node.bmc_name for node in planned), PDU_NAME)
+        passwords = {name: machines.new_password() for name in devices}
         machines.install_programs(self.layout)
         disk = machines.attach_disk(self.layout.disk)
         if disk is None:
             self.progress("warning: no loop device to be had: the nodes have no shared disk")
-        common = machines.Common(planned, cluster_toml, machines.new_authkey(), passwords, disk)
+        keys = sshkeys.make(planned)
+        common = machines.Common(
+            planned, cluster_toml, machines.new_authkey(), passwords, disk, keys
+        )
         has_daemon = applayer.has_daemon(self.layout.app)
         if not has_daemon:
             self.progress("warning: this installation has no rgmgrd to run in the nodes")
@@ -128,9 +135,11 @@ class Lab:
             machines.write_layer(self.layout, node, common, has_daemon=has_daemon)
             machines.write_params(self.layout, hierarchies, node, disk)
             bmc.start(self.layout, hierarchies, node, passwords[node.bmc_name])
+        pdu.start(self.layout, hierarchies, planned, passwords[PDU_NAME])
         for node in planned:
             bmc.await_answer(node, passwords[node.bmc_name])
-        self.progress("network and BMCs ready")
+        pdu.await_answer(passwords[PDU_NAME])
+        self.progress("network, BMCs and PDU ready")
 
     def down(self) -> None:
         """Remove everything but the root tree; fine if there is nothing."""

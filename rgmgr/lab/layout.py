@@ -21,12 +21,14 @@ DISK_FOR_UNITS = "/srv/rglab-disk"
 MANAGEMENT_ADDRESS = "10.78.0.1"
 MANAGEMENT_ADDRESS6 = "fd78::1"
 SERVICE_ADDRESS = "10.78.0.100"
-# Free for services: nodes have .11 to .26, BMCs .101 to .116, the bridge .1.
+# Free for services: nodes have .11 to .26, the PDU .90, BMCs .101 to .116, the bridge .1.
 SERVICE_ADDRESSES = (SERVICE_ADDRESS, *(f"10.78.0.{last}" for last in range(200, 250)))
 PREFIX_LENGTH = 24
 PREFIX_LENGTH6 = 64
 
 BMC_USER = "fence"
+PDU_NAME = "pdu"  # of its host name, secret and cgroup
+PDU_ADDRESS = "10.78.0.90"
 
 
 @dataclass(frozen=True, slots=True)

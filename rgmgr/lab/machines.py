@@ -13,6 +13,7 @@ from rgmgr.lab.cgroups import Hierarchies
 from rgmgr.lab.errors import LabError
 from rgmgr.lab.layout import BRIDGE, DISK_DEVICE, DISK_FOR_UNITS, Layout, NodePlan
 from rgmgr.lab.process import attempt, command
+from rgmgr.lab.sshkeys import SshKeys
 
 DISK_BYTES = 64 << 20
 DATA = Path(__file__).resolve().parent / "data"
@@ -35,15 +36,16 @@ class Common:
     nodes: tuple[NodePlan, ...]
     cluster_toml: str
     authkey: bytes
-    passwords: Mapping[str, str]  # by name of the BMC
+    passwords: Mapping[str, str]  # by name of the fence device
     disk: str | None  # the block device behind the shared disk
+    ssh: SshKeys
 
 
 def install_programs(layout: Layout) -> None:
     """Put the power programs where BMCs and we ourselves call them."""
     target = layout.power.parent
     target.mkdir(parents=True, exist_ok=True)
-    for name in ("power", "chassis"):
+    for name in ("power", "chassis", "pdu"):
         shutil.copyfile(DATA / name, target / name)
         (target / name).chmod(0o755)
 
@@ -68,10 +70,14 @@ def write_layer(layout: Layout, node: NodePlan, common: Common, *, has_daemon: b
     for name, password in common.passwords.items():
         _write(top / "etc/rgmgr/secrets.d" / name, f"{password}\n".encode(), mode=0o600)
     (top / "etc/rgmgr/secrets.d").chmod(0o700)
-    if has_daemon:
-        wants = top / "etc/systemd/system/multi-user.target.wants"
-        wants.mkdir(parents=True, exist_ok=True)
-        (wants / "rgmgrd.service").symlink_to("/usr/lib/systemd/system/rgmgrd.service")
+    for name, (text, mode) in common.ssh.files(node, common.nodes).items():
+        _write(top / name, text.encode(), mode=mode)
+    (top / "root").chmod(0o700)
+    (top / "root/.ssh").chmod(0o700)
+    wants = top / "etc/systemd/system/multi-user.target.wants"
+    wants.mkdir(parents=True, exist_ok=True)
+    for unit in ("ssh.service", *(["rgmgrd.service"] if has_daemon else [])):
+        (wants / unit).symlink_to(f"/usr/lib/systemd/system/{unit}")
 
 
 def write_params(

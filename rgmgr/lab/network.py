@@ -15,6 +15,7 @@ from rgmgr.lab.layout import (
     MANAGEMENT,
     MANAGEMENT_ADDRESS,
     MANAGEMENT_ADDRESS6,
+    PDU_ADDRESS,
     PREFIX,
     PREFIX_LENGTH,
     PREFIX_LENGTH6,
@@ -36,7 +37,7 @@ def inside(argv: Sequence[str]) -> list[str]:
 
 
 def create(nodes: Sequence[NodePlan], owner: Path) -> None:
-    """Make the bridge, with the addresses of the client and of all BMCs.
+    """Make the bridge, with the addresses of the client, the PDU and all BMCs.
 
     Args:
         nodes: the nodes to come.
@@ -51,6 +52,7 @@ def create(nodes: Sequence[NodePlan], owner: Path) -> None:
         f"address add {MANAGEMENT_ADDRESS}/{PREFIX_LENGTH} dev {BRIDGE}",
         f"address add {MANAGEMENT_ADDRESS6}/{PREFIX_LENGTH6} dev {BRIDGE} nodad",
     ]
+    lines += [f"address add {PDU_ADDRESS}/{PREFIX_LENGTH} dev {BRIDGE}"]
     lines += [f"address add {node.bmc_address}/{PREFIX_LENGTH} dev {BRIDGE}" for node in nodes]
     command(["ip", "-n", MANAGEMENT, "-batch", "-"], stdin="\n".join(lines) + "\n")
 

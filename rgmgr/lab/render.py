@@ -10,6 +10,8 @@ from rgmgr.lab.layout import (
     CLUSTER,
     MANAGEMENT,
     MANAGEMENT_ADDRESS,
+    PDU_ADDRESS,
+    PDU_NAME,
     PREFIX_LENGTH,
     PREFIX_LENGTH6,
     NodePlan,
@@ -25,7 +27,7 @@ def corosync_conf(nodes: Sequence[NodePlan]) -> str:
 def hosts(nodes: Sequence[NodePlan]) -> str:
     """Return ``/etc/hosts``, the same on every node."""
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost"]
-    lines += [f"{MANAGEMENT_ADDRESS} client"]
+    lines += [f"{MANAGEMENT_ADDRESS} client", f"{PDU_ADDRESS} {PDU_NAME}"]
     for node in nodes:
         lines += [f"{node.address} {node.name}", f"{node.address6} {node.name}"]
         lines += [f"{node.bmc_address} {node.bmc_name}"]
@@ -65,6 +67,16 @@ mc_setbmc 0x20
 mc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr
 sel_enable 0x20 1000 0x0a
 mc_enable 0x20
+"""
+
+
+def snmpd_conf(community: str, program: str) -> str:
+    """Return ``snmpd.conf`` of the PDU: an APC rack PDU, whose outlets are a program's."""
+    return f"""\
+agentAddress udp:{PDU_ADDRESS}:161
+sysObjectID .1.3.6.1.4.1.318.1.3.4.5
+rwcommunity {community} default
+pass_persist .1.3.6.1.4.1.318.1.1.12 {program}
 """
 
 

@@ -34,6 +34,7 @@ PACKAGES = (
     "python3",
     "ipmitool",
     "openssh-client",
+    "openssh-server",
     "nginx-light",
     "resource-agents",
     "curl",

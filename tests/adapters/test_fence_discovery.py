@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from structlog.testing import capture_logs
 
 from rgmgr.adapters.fencing.devices import AGENT_PATHS
 from rgmgr.adapters.fencing.discovery import (
@@ -27,6 +28,7 @@ from rgmgr.adapters.fencing.metadata import (
 from rgmgr.cli.main import cli
 from rgmgr.config.load import load
 from rgmgr.errors import Problem
+from rgmgr.runtime.reporting import log_device_check
 
 OURS = Path(__file__).parents[2] / "fence_agents"
 CONFIG = """\
@@ -200,6 +202,24 @@ def test_an_agent_that_cannot_switch_off_is_a_problem(tmp_path: Path) -> None:
     assert [(each.path, each.problem) for each in found.problems] == [
         ("fencing.device.d.agent", "fence_x cannot switch off, it does status")
     ]
+
+
+def test_the_daemon_tells_all_of_it() -> None:
+    found = DeviceCheck(problems=[Problem("a.b", "no such option", "try c")], warnings=["d: e"])
+
+    with capture_logs() as lines:
+        log_device_check(found, Path("cluster.toml"))
+
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("fence.misconfigured", "error"),
+        ("config.warned", "warning"),
+    ]
+    assert (lines[0]["key"], lines[0]["problem"], lines[0]["hint"]) == (
+        "a.b",
+        "no such option",
+        "try c",
+    )
+    assert lines[1]["reason"] == "d: e"
 
 
 # Commands
