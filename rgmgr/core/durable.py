@@ -21,7 +21,7 @@ KEPT_NODES = (NodeStatus.LEFT, NodeStatus.FENCED)
 
 _PASSING = ("applied", "now_ms", "next_op", "has_formed")
 _KEPT_WHOLE = tuple(
-    f.name for f in fields(ClusterState) if f.name not in (*_PASSING, "nodes", "services")
+    f.name for f in fields(ClusterState) if f.name not in (*_PASSING, "nodes", "services", "cases")
 )
 
 
@@ -56,7 +56,8 @@ def _is_as_saved(turn: Turn) -> bool:
     if saved is None or any(getattr(saved, name) != getattr(now, name) for name in _KEPT_WHOLE):
         return False
     return (
-        saved.nodes.keys() == now.nodes.keys()
+        before.cases is now.cases
+        and saved.nodes.keys() == now.nodes.keys()
         and list(saved.services) == list(now.services)
         and all(
             record is before.nodes.get(n) or _node(record) == saved.nodes[n]

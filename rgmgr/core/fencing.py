@@ -54,6 +54,7 @@ def open_case(
         incarnation=node.incarnation,
         boot_id=node.boot_id,
         sequence=node.sequence,
+        joined_epoch=node.joined_epoch,
         lost_epoch=lost_epoch,
         victim=number,
         delay_ms=delay_ms,

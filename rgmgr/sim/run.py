@@ -233,6 +233,8 @@ def _operate(world: World) -> None:
         return
     cluster = daemon.state.cluster
     for node, record in cluster.nodes.items():
+        if record.to_unfence and record.status is NodeStatus.FENCED:
+            world.hosts[node].switch_off()  # its paths are cut: it has to be booted
         if record.withheld:
             order = AskFence(
                 at_ms=world.engine.now_ms,
