@@ -12,7 +12,7 @@ from rgmgr.core.fence_races import chance_delay_ms
 from rgmgr.core.fencing import backoff_ms
 from rgmgr.core.lease import TICK_MS
 from rgmgr.core.local import LocalState, Turn
-from rgmgr.core.messages import FenceDue, GraceExpired
+from rgmgr.core.messages import FenceDue, GraceExpired, JoinDelayOver
 from rgmgr.core.model import Node, NodeStatus
 from rgmgr.core.placement import online
 from rgmgr.core.sync import has_quorum_of
@@ -113,9 +113,19 @@ def _agreed(turn: Turn) -> dict[str, int]:
             by_chance_ms = chance_delay_ms(turn.cluster, node, turn.local.incarnation)
             first_ms = node.delay_ms + by_chance_ms
             after_ms = backoff_ms(node.attempt) if node.attempt else first_ms
-            wanted[f"fence:{node_id}:{node.victim}:{node.attempt}"] = after_ms
+            due = FenceDue(node=node_id, victim=node.victim, attempt=node.attempt)
+            if not _is_told(turn, due):
+                wanted[f"fence:{node_id}:{node.victim}:{node.attempt}"] = after_ms
         elif node.status is NodeStatus.DETACHED:
-            wanted[f"grace:{node_id}:{node.incarnation}"] = spec.rejoin_grace_ms
-        elif node.status is NodeStatus.UNSEEN:
+            if not _is_told(turn, GraceExpired(node_id, node.incarnation)):
+                wanted[f"grace:{node_id}:{node.incarnation}"] = spec.rejoin_grace_ms
+        elif node.status is NodeStatus.UNSEEN and not _is_told(
+            turn, JoinDelayOver(turn.cluster.epoch)
+        ):
             wanted["join"] = spec.fencing.post_join_delay_ms
     return wanted
+
+
+def _is_told(turn: Turn, body: FenceDue | GraceExpired | JoinDelayOver) -> bool:
+    """Tell whether it was sent and may still come: a ring that breaks holds it up for seconds."""
+    return any(sent.operation.body == body for sent in turn.local.sent)

@@ -60,6 +60,8 @@ def with_spec(state: ClusterState, spec: ClusterSpec) -> ClusterState:
 def install(ledger: Ledger, message: Install) -> None:
     """Begin the epoch of this message."""
     is_cold = not ledger.state.has_formed and not any(e.is_live for e in message.enrolments)
+    if is_cold and message.ring.seq != ledger.state.ring_seq:
+        _doubt_the_absent(ledger, message)
     ledger.state = replace(
         ledger.state,
         epoch=message.epoch,
@@ -82,6 +84,23 @@ def install(ledger: Ledger, message: Install) -> None:
     _reconcile(ledger, enrolled)
     away_since = {n: _away_since(node, message.epoch) for n, node in before.items()}
     offer_to_joiners(ledger, away_since)
+
+
+def _doubt_the_absent(ledger: Ledger, message: Install) -> None:
+    """Forget how a missing node went, where the disks of those here may not know its return.
+
+    Only two nodes can begin as less than a majority: they met, one with its daemon down, and
+    parted. A ring like the one in which the state was agreed says that nobody has come since.
+    """
+    nodes = ledger.state.nodes
+    enrolled = {enrolment.node for enrolment in message.enrolments}
+    if 2 * len(enrolled) > len(nodes) or ledger.state.spec.fencing.clean_start:
+        return
+    for node_id in sorted(set(nodes) - enrolled):
+        node = nodes[node_id]
+        if node.status in (NodeStatus.LEFT, NodeStatus.FENCED):
+            ledger.put_node(node_id, Node(boot_id=node.boot_id))
+            ledger.note("member.doubted", node=ledger.name(node_id), was=node.status.value)
 
 
 def _away_since(node: Node, epoch: int) -> int:

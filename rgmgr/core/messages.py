@@ -7,7 +7,7 @@ is valid in its own epoch only; `Ack` and `Tick` change nothing agreed. Bytes: `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
@@ -58,6 +58,8 @@ class Hello:
     claims: tuple[Claim, ...]
     protocol_min: int = PROTOCOL_MIN
     protocol_max: int = PROTOCOL_MAX
+    state_boot_id: str = ""  # of the sender, when its state was agreed
+    ended: dict[NodeId, str] = field(default_factory=dict)  # boots proven over, by node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

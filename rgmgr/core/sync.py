@@ -12,6 +12,7 @@ wins every merge; INSTALLs of one ring are in total order, so the second of two 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from domains.model import NodeId
@@ -221,8 +222,19 @@ def _say_hello(turn: Turn) -> None:
         claims=claims(turn),
         protocol_min=local.protocols[0],
         protocol_max=local.protocols[1],
+        state_boot_id=_boot_of(turn.cluster, local.me),
+        ended={
+            node_id: node.boot_id
+            for node_id, node in sorted(turn.cluster.nodes.items())
+            if node.status is NodeStatus.FENCED and node.boot_id
+        },
     )
     turn.do(Multicast(hello))
+
+
+def _boot_of(cluster: ClusterState, node_id: NodeId) -> str:
+    node = cluster.nodes.get(node_id)
+    return node.boot_id if node else ""
 
 
 def _view_members(turn: Turn) -> tuple[NodeId, ...]:
@@ -244,9 +256,26 @@ def _is_source(turn: Turn) -> bool:
     state is as recent may begin. Of several INSTALLs of one ring only the first counts.
     """
     hellos, me = turn.local.hellos, turn.local.me
-    best = max(hellos, key=lambda n: _recency(n, hellos[n]))
+    candidates = _not_outlived(hellos)
+    best = max(candidates, key=lambda n: _recency(n, hellos[n]))
     is_as_recent = _recency(me, hellos[me])[:3] == _recency(best, hellos[best])[:3]
-    return best == me or (turn.local.is_sync_overdue and is_as_recent)
+    is_good = me in candidates and is_as_recent
+    return best == me or (turn.local.is_sync_overdue and is_good)
+
+
+def _not_outlived(hellos: Mapping[NodeId, Hello]) -> tuple[NodeId, ...]:
+    """Return whose state may count, whatever their numbers.
+
+    Two nodes that part both go on, and their numbers tell nothing. But a state that was agreed in
+    a boot which another state knows to be over, by proof, is the older of the two.
+    """
+    kept = tuple(
+        n
+        for n, hello in hellos.items()
+        if not hello.state_boot_id
+        or all(other.ended.get(n) != hello.state_boot_id for other in hellos.values())
+    )
+    return kept or tuple(hellos)
 
 
 def _recency(node: NodeId, hello: Hello) -> tuple[int, int, int, bool, int, int]:

@@ -101,10 +101,11 @@ class Overstay:
         lack_ms = self._engine.now_ms - lack.since_ms
         if lack_ms <= heed_max_ms:
             return
-        for service in self._spec.services:
+        for configured in self._spec.services:
+            service = _as_known(host, configured)
             if not _must_stop(self._spec, service) or _is_orphan(host, service):
                 continue
-            units = [host.systemd.unit(service.name, r.name) for r in start_order(service)]
+            units = [u for (name, _), u in host.systemd.units.items() if name == service.name]
             patient_ms = heed_max_ms + patience_ms(service) + 2 * len(units) * host.slack_ms
             words = _reproach(units, is_late=lack_ms > patient_ms)
             if words is not None:
@@ -131,6 +132,12 @@ def _reproach(units: list[Unit], *, is_late: bool) -> str | None:
     if any(unit.job is not None for unit in units):
         return None
     return f"is left running ({names})"
+
+
+def _as_known(host: Host, service: ServiceSpec) -> ServiceSpec:
+    """Return the service as its node knows it: its tree may have changed since the beginning."""
+    record = host.daemon.state.cluster.services.get(service.name) if host.daemon else None
+    return record.spec if record else service
 
 
 def _is_orphan(host: Host, service: ServiceSpec) -> bool:

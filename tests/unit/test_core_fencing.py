@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whose turn it is to fence, how long to wait, and what counts as proof."""
 
+from dataclasses import replace
+
 import pytest
 
-from rgmgr.core.actions import FenceNode, StartResource
+from rgmgr.core.actions import FenceNode, Multicast, StartResource
+from rgmgr.core.events import TimerFired
 from rgmgr.core.fencing import backoff_ms
 from rgmgr.core.invariants import check_cluster, check_fence
-from rgmgr.core.model import NodeStatus, ProofKind
+from rgmgr.core.ledger import Ledger
+from rgmgr.core.local import State
+from rgmgr.core.machine import step
+from rgmgr.core.membership import install, with_spec
+from rgmgr.core.messages import Enrolment, FenceDue, Install
+from rgmgr.core.model import ClusterState, Node, NodeStatus, ProofKind, RingId
 from tests.unit.core_cluster import N1, N2, N3, formed, spec
 
 
@@ -76,3 +84,59 @@ def test_a_member_in_good_standing_is_never_a_legal_victim() -> None:
     assert check_fence(state, N2, N2) == ("node2 would fence itself",)
     assert check_fence(state, N2, N1) == ("node1 is fenced although it is online",)
     assert "not part of the cluster" in check_fence(state, N2, type(N1)(9))[0]
+
+
+def test_what_a_timer_asked_for_is_not_asked_again_while_the_ring_delivers_nothing() -> None:
+    """Without a delay the timer would fire and send for as long as the ring is broken."""
+    base = formed().states[N1]
+    lost = replace(
+        base.cluster.nodes[N3], status=NodeStatus.UNCLEAN, victim=90, is_weighed=True, lost_epoch=1
+    )
+    nodes = {**base.cluster.nodes, N3: lost}
+    state = State(replace(base.cluster, nodes=nodes, next_op=91), base.local)
+    key = f"fence:{N3}:90:0"
+
+    set_ = step(state, TimerFired("tick"), 1_000)
+    fired = step(set_.state, TimerFired(key), 1_001)
+
+    assert key in set_.state.local.timers
+    sent = [a.message.body for a in fired.actions if isinstance(a, Multicast)]
+    assert sent == [FenceDue(node=N3, victim=90, attempt=0)]
+    assert key not in fired.state.local.timers
+
+
+@pytest.mark.parametrize(
+    ("ring_seq", "is_pair", "status"),
+    [
+        (5, True, NodeStatus.LEFT),  # nobody can have come since
+        (9, True, NodeStatus.UNSEEN),
+        (9, False, NodeStatus.LEFT),  # a majority of three: one of them would know of its return
+    ],
+)
+def test_of_two_nodes_one_that_begins_alone_in_a_new_ring_trusts_no_old_goodbye(
+    ring_seq: int, *, is_pair: bool, status: NodeStatus
+) -> None:
+    """The other may have come while our daemon was away, and has quorum as we do."""
+    config = spec(nodes=2 if is_pair else 3)
+    here = sorted(config.nodes)[:-1]
+    gone = max(config.nodes)
+    saved = with_spec(ClusterState(spec=config, epoch=3, ring_seq=5), config)
+    left = {**saved.nodes, gone: Node(status=NodeStatus.LEFT, boot_id="b")}
+    message = Install(
+        ring=RingId(N1, ring_seq),
+        ring_nodes=tuple(here),
+        view=tuple(here),
+        enrolments=tuple(
+            Enrolment(node=n, incarnation=n, boot_id=f"boot{n}", is_live=False, claims=())
+            for n in here
+        ),
+        epoch=4,
+        at_ms=0,
+        digest="",
+        state=None,
+    )
+
+    ledger = Ledger(replace(saved, nodes=left))
+    install(ledger, message)
+
+    assert ledger.state.nodes[gone].status is status
