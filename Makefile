@@ -83,5 +83,5 @@ bench: setup ## measure each part of a failover on real nodes (root)
 
 clean: ## take the lab down and remove everything that was made here
 	@if [ -d $(LAB_DIR) ] && [ -x $(BIN)/rgmgr ]; then $(BIN)/rgmgr lab --dir $(LAB_DIR) down; fi
-	@rm -rf --one-file-system -- .venv $(LAB_DIR) build dist *.egg-info rgmgr/_corosync*.so .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf --one-file-system -- .venv $(LAB_DIR) build dist *.egg-info rgmgr/_corosync*.so .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache rgmgr-sim-*
 	@find domains rgmgr tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,7 +176,8 @@ def sim(**options: Any) -> None:
     _run(tally, task, seeds, wish)
     broken = tally.broken[0].seed if tally.broken else None
     if broken is not None and not tally.is_interrupted and (place := wish.shrink_into(broken)):
-        keep_smallest(broken, task, place)
+        with suppress(KeyboardInterrupt):
+            keep_smallest(broken, task, place)
     _sum_up(tally, as_json=wish.as_json)
 
 
