@@ -62,7 +62,7 @@ seeds: setup
 
 golden: setup ## rewrite the golden files from what the code does now; read the diff
 	@$(BIN)/pytest -q -m "not lab" --update-golden
-	@git status --short tests/golden
+	@git status --short tests/golden tests/simulation/scenarios
 
 gen: setup ## generate the C of the corosync binding anew
 	@$(BIN)/python -m cffi.gen_src read-sources rgmgr._corosync \
