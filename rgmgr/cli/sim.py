@@ -86,8 +86,9 @@ class Wish:
     def refuse_nonsense(self) -> None:
         """End the command when two options cannot both be meant."""
         if self.scenario is not None:
-            if (self.seed, self.seeds, self.minutes, self.nodes, self.steps) != (None,) * 5:
-                raise click.UsageError("a scenario is played as it is: give it no seeds")
+            of_seeds = (self.seed, self.seeds, self.minutes, self.nodes, self.steps, self.shrink)
+            if of_seeds != (None,) * len(of_seeds) or self.as_json:
+                raise click.UsageError("a scenario is played as it is: give it nothing but --trace")
             return
         if self.is_left_whole and self.shrink is not None:
             raise click.UsageError("--shrink and --no-shrink contradict each other")

@@ -68,9 +68,9 @@ def test_a_mistake_in_the_cluster_ends_with_78_too(own: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [("--seed", "1"), ("--seeds", "3"), ("--steps", "3"), ("--minutes", "1")]
+    "option", [("--seed", "1"), ("--seeds", "3"), ("--steps", "3"), ("--minutes", "1"), ("--json",)]
 )
-def test_a_scenario_takes_no_seeds(option: tuple[str, str]) -> None:
+def test_a_scenario_takes_no_seeds(option: tuple[str, ...]) -> None:
     result = run(GOOD, *option)
 
     assert result.exit_code == 2
