@@ -62,7 +62,7 @@ seeds: setup
 
 golden: setup ## rewrite the golden files from what the code does now; read the diff
 	@$(BIN)/pytest -q -m "not lab" --update-golden
-	@git status --short tests/golden
+	@git status --short tests/golden tests/simulation/scenarios
 
 gen: setup ## generate the C of the corosync binding anew
 	@$(BIN)/python -m cffi.gen_src read-sources rgmgr._corosync \
@@ -93,5 +93,5 @@ bench-race: setup ## fifty fence races of two real nodes (root)
 
 clean: ## take the lab down and remove everything that was made here
 	@if [ -d $(LAB_DIR) ] && [ -x $(BIN)/rgmgr ]; then $(BIN)/rgmgr lab --dir $(LAB_DIR) down; fi
-	@rm -rf --one-file-system -- .venv $(LAB_DIR) build dist *.egg-info rgmgr/_corosync*.so .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf --one-file-system -- .venv $(LAB_DIR) build dist *.egg-info rgmgr/_corosync*.so .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache rgmgr-sim-*
 	@find domains rgmgr tests tools benchmarks fence_agents -name __pycache__ -type d -prune -exec rm -rf {} +

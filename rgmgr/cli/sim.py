@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,8 +86,9 @@ class Wish:
     def refuse_nonsense(self) -> None:
         """End the command when two options cannot both be meant."""
         if self.scenario is not None:
-            if (self.seed, self.seeds, self.minutes, self.nodes, self.steps) != (None,) * 5:
-                raise click.UsageError("a scenario is played as it is: give it no seeds")
+            of_seeds = (self.seed, self.seeds, self.minutes, self.nodes, self.steps, self.shrink)
+            if of_seeds != (None,) * len(of_seeds) or self.as_json:
+                raise click.UsageError("a scenario is played as it is: give it nothing but --trace")
             return
         if self.is_left_whole and self.shrink is not None:
             raise click.UsageError("--shrink and --no-shrink contradict each other")
@@ -176,7 +177,8 @@ def sim(**options: Any) -> None:
     _run(tally, task, seeds, wish)
     broken = tally.broken[0].seed if tally.broken else None
     if broken is not None and not tally.is_interrupted and (place := wish.shrink_into(broken)):
-        keep_smallest(broken, task, place)
+        with suppress(KeyboardInterrupt):
+            keep_smallest(broken, task, place)
     _sum_up(tally, as_json=wish.as_json)
 
 

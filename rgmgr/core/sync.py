@@ -19,12 +19,12 @@ from domains.model import NodeId
 from rgmgr.core import outbox
 from rgmgr.core.actions import Exit, Multicast, Severity
 from rgmgr.core.digest import digest
-from rgmgr.core.durable import is_kept, save_if_changed
+from rgmgr.core.durable import PAIR, is_kept, save_if_changed
 from rgmgr.core.events import ViewChanged
 from rgmgr.core.executor import claims
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import LocalState, Turn
-from rgmgr.core.membership import STAYING, install
+from rgmgr.core.membership import STAYING, TAKING_PART, install
 from rgmgr.core.messages import Ack, Enrolment, Hello, Install
 from rgmgr.core.model import ClusterState, NodeStatus, RingId
 from rgmgr.core.settle import settle
@@ -242,11 +242,35 @@ def _view_members(turn: Turn) -> tuple[NodeId, ...]:
 
 
 def _is_complete(turn: Turn) -> bool:
+    """Tell whether those that have said hello may begin: all, or enough when time is up."""
     silent = [n for n in _view_members(turn) if n not in turn.local.hellos]
     if not silent:
-        return True
+        return _has_mandate(turn)
     is_enough = 2 * len(turn.local.hellos) > len(turn.cluster.spec.nodes)
     return turn.local.is_sync_overdue and is_enough
+
+
+def _has_mandate(turn: Turn) -> bool:
+    """Tell whether the others cannot have gone on without us.
+
+    corosync counts nodes, and a daemon may be away from a node that it counts. So more than half of
+    the daemons of our last epoch must be here, be it in this life or on disk; one that said goodbye
+    and whose node is in our ring counts as well. No more is asked if that epoch began in this very
+    ring, nor of two nodes, which go by corosync's `two_node`.
+    """
+    nodes, hellos = turn.cluster.nodes, turn.local.hellos
+    if len(nodes) <= PAIR or 2 * len(hellos) > len(nodes) or _is_ring_of_epoch(turn):
+        return True
+    ring_nodes = turn.local.view.ring_nodes if turn.local.view else ()
+    idle = [n for n in ring_nodes if n in nodes and nodes[n].status is NodeStatus.LEFT]
+    were_here = [n for n, node in nodes.items() if node.status in (*TAKING_PART, NodeStatus.UNSEEN)]
+    present = {*idle, *(n for n in were_here if n in hellos)}
+    return 2 * len(present) > len({*idle, *were_here})
+
+
+def _is_ring_of_epoch(turn: Turn) -> bool:
+    view = turn.local.view
+    return turn.local.is_live and view is not None and view.ring.seq == turn.cluster.ring_seq
 
 
 def _is_source(turn: Turn) -> bool:

@@ -24,7 +24,7 @@ DEFAULT_DIRECTORY = "/var/lib/rgmgr-lab"
 STATUS_SCHEMA = 1
 
 # Loaded when they are asked for; left out where the module is not installed.
-_VERBS_ELSEWHERE = {"demo": "rgmgr.lab.demo:demo"}
+_VERBS_ELSEWHERE = {"demo": "rgmgr.lab.demo:demo", "play": "rgmgr.lab.play:play"}
 
 
 class LabGroup(click.Group):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rgmgr.lab import cgroups, render
+from rgmgr.lab import cgroups, render, scene
 from rgmgr.lab.cgroups import Hierarchies
 from rgmgr.lab.errors import LabError
 from rgmgr.lab.layout import BRIDGE, DISK_DEVICE, DISK_FOR_UNITS, Layout, NodePlan
@@ -62,6 +62,7 @@ def write_layer(layout: Layout, node: NodePlan, common: Common, *, has_daemon: b
         "etc/corosync/corosync.conf": render.corosync_conf(common.nodes),
         "etc/rgmgr/cluster.toml": common.cluster_toml,
         "var/www/html/index.html": render.page(node),
+        f"etc/systemd/system/{scene.TEMPLATE}": scene.template(),
     }
     for name, text in texts.items():
         _write(top / name, text.encode(), mode=0o644)
