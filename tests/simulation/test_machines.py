@@ -225,7 +225,7 @@ def test_what_is_off_is_switched_on_when_asked() -> None:
 
 
 def test_a_device_that_denies_switches_off_and_confirms_nothing() -> None:
-    rack = Rack(1, Device.DENIES)
+    rack = Rack(1, Device.SAYS_FAILED)
     rack.fence()
 
     [(_, event)] = rack.answers

@@ -132,8 +132,9 @@ def test_two_beginnings_of_one_epoch_are_told() -> None:
     world = running_world()
     host, daemon = daemon_of(world, N2)
     again = replace(world.watch.installs[N2], at_ms=1)
+    before = replace(daemon.state, cluster=replace(daemon.state.cluster, applied=0))
 
-    world.watch.stepped(host, Delivered(N1, again), replace(daemon.state, cluster=None))  # type: ignore[arg-type]
+    world.watch.stepped(host, Delivered(N1, again), before)
 
     assert "began otherwise" in world.watch.violations[0]
 

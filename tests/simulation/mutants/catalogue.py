@@ -16,6 +16,7 @@ OUTBOX = "rgmgr.core.outbox"
 DURABLE = "rgmgr.core.durable"
 EXECUTOR = "rgmgr.core.executor"
 MACHINE = "rgmgr.core.machine"
+SHARE = "rgmgr.core.fence_share"
 DESK = "rgmgr.core.desk"
 REQUESTS = "rgmgr.core.requests"
 CLOCKWORK = "rgmgr.core.clockwork"
@@ -67,9 +68,9 @@ MUTANTS = (
     _(
         "failed-fencing-is-proof",
         "takes an agent that failed for one that switched the node off",
-        MACHINE,
-        "    if event.is_confirmed:\n",
-        "    if event.node:\n",
+        SHARE,
+        "    if not event.is_confirmed:\n",
+        "    if not event.node:\n",
     ),
     _(
         "fence-once",
@@ -81,9 +82,9 @@ MUTANTS = (
     _(
         "never-fence",
         "does not begin the attempts that are its own",
-        MACHINE,
-        "is_ours = node.status is NodeStatus.UNCLEAN and",
-        "is_ours = not node.victim and",
+        SHARE,
+        "is_victim = node.status is NodeStatus.UNCLEAN and",
+        "is_victim = not node.victim and",
     ),
     # Results and their numbers.
     _(
@@ -154,8 +155,8 @@ MUTANTS = (
         "oldest-wins",
         "builds an epoch on the oldest state instead of the most recent one",
         SYNC,
-        "best = max(hellos,",
-        "best = min(hellos,",
+        "best = max(candidates,",
+        "best = min(candidates,",
     ),
     _(
         "run-without-quorum",
@@ -331,8 +332,8 @@ SURVIVORS = (
         "fence-through-a-closed-gate",
         "begins to fence while its gate is closed",
         MACHINE,
-        "    if may_act:\n        _fence(turn)\n",
-        "    _fence(turn)\n    if may_act:\n",
+        "    if may_act:\n        fence_share.act(turn)\n",
+        "    fence_share.act(turn)\n    if may_act:\n",
     ),
     _(
         "believe-the-record",
