@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, replace
 
 from domains.model import ServiceName
-from rgmgr.cli.hunt import Task, hunt, processors
+from rgmgr.cli.hunt import Task, collect_seldom, hunt, processors
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.sim.draw import draw_script, draw_spec
 from rgmgr.sim.engine import dice
@@ -62,7 +62,7 @@ def _measure_seeds(count: int, jobs: int) -> bool:
 
 def _measure_histories(count: int, jobs: int) -> bool:
     began_s = time.monotonic()
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    with multiprocessing.get_context("spawn").Pool(jobs, collect_seldom) as pool:
         histories = pool.map(_run_history, range(count), chunksize=1)
     wall_s = time.monotonic() - began_s
     cpu_s = sum(history.cpu_s for history in histories) / count

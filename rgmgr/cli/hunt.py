@@ -167,10 +167,15 @@ def _dismiss(worker: _Worker) -> None:
     worker.process.close()
 
 
-def _work(pipe: Connection, task: Task) -> None:
-    """Be a worker: run what comes until the pipe ends."""
+def collect_seldom() -> None:
+    """Set this process up for one simulated cluster after another."""
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
+
+
+def _work(pipe: Connection, task: Task) -> None:
+    """Be a worker: run what comes until the pipe ends."""
+    collect_seldom()
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             pipe.send(run_seed(pipe.recv(), task))

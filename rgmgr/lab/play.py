@@ -166,11 +166,15 @@ class Stage:
         deeds = [deed for fault in self.scenario.script.faults for deed in self._deeds.of(fault)]
         end = Deed(self.scenario.end_ms, "the end", lambda: None)
         began_s = time.monotonic() - self.simulated.first_ms / 1_000
+        said = ""
         for deed in (*sorted(deeds, key=lambda d: d.at_ms), end):
             if deed.at_ms > self.scenario.end_ms:
                 continue  # being made whole ends it
             time.sleep(max(0.0, began_s + deed.at_ms / 1_000 - time.monotonic()))
-            self.lab.progress(f"{deed.at_ms / 1_000:.1f} s of the scenario: {deed.words}")
+            words = f"{deed.at_ms / 1_000:.1f} s of the scenario: {deed.words}"
+            if words != said:
+                self.lab.progress(words)
+            said = words
             try:
                 deed.act()
             except LabError as error:

@@ -13,11 +13,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from enum import Enum
 from functools import cache
-from types import NoneType
 from typing import TypeVar, get_args, get_type_hints
 
 from domains.model import NodeId, ServiceName
-from rgmgr.config.durations import parse_duration, written_duration
+from rgmgr.config.durations import DURATION_MS_MAX, parse_duration, written_duration
 from rgmgr.config.problems import Rejection, did_you_mean, listed, shown
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.sim.faults import Ambush, Fault, Strike
@@ -28,6 +27,8 @@ ID_PREFIX = "id:"
 NOBODY = "-"
 STRIKE_MARK = ":"
 _SEPARATORS = ',|>"#='
+_DIGITS_MAX = 18  # more would not be a number of 64 bits
+_NONE = type(None)
 _TRUTH = {"yes": True, "no": False}
 _TEXTS = (str, ServiceName, ResourceName)
 
@@ -124,8 +125,13 @@ def quoted(text: str) -> str:
 
 
 def read_time(text: str) -> int:
-    """Return the milliseconds of a time span, which may have a minus."""
-    parsed = parse_duration(text.removeprefix("-"))
+    """Return the milliseconds of a time span, which may have a minus; so many ms have no limit."""
+    span = text.removeprefix("-")
+    digits = span.removesuffix("ms")
+    is_plain = digits != span and digits.isascii() and digits.isdecimal()
+    if is_plain and len(digits) > _DIGITS_MAX:
+        raise LineError(f"a clock cannot jump so far: {shown(text)}")
+    parsed = int(digits) if is_plain else parse_duration(span)
     if isinstance(parsed, Rejection):
         raise LineError(parsed.text, parsed.hint)
     return -parsed if text.startswith("-") else parsed
@@ -133,7 +139,9 @@ def read_time(text: str) -> int:
 
 def write_time(span_ms: int) -> str:
     """Return a time span with its unit: `300ms`, `12.5s`; with a minus when it is one."""
-    return ("-" if span_ms < 0 else "") + written_duration(abs(span_ms))
+    is_long = abs(span_ms) > DURATION_MS_MAX
+    span = f"{abs(span_ms)}ms" if is_long else written_duration(abs(span_ms))
+    return f"-{span}" if span_ms < 0 else span
 
 
 def word_of(member: Enum) -> str:
@@ -230,8 +238,8 @@ def _node(value: object) -> NodeId:
 
 
 def _way_of(field_name: str, hint: object) -> _Way:
-    options = [option for option in get_args(hint) if option is not NoneType]
-    if len(options) == 1 and NoneType in get_args(hint):
+    options = [option for option in get_args(hint) if option is not _NONE]
+    if len(options) == 1 and _NONE in get_args(hint):
         hint = options[0]
     if field_name.endswith("_ms"):
         return _TIME
