@@ -116,10 +116,20 @@ def because(cluster: ClusterState, name: ServiceName) -> str | None:
         case ServiceState.DISABLED:
             return service.fault or "disabled until an administrator enables it"
         case ServiceState.FAILED:
-            where = cluster.spec.node_name(service.last_owner) if service.last_owner else "a node"
-            return f"stop failed on {where}: {service.fault}; clear it there, then disable it"
+            return _because_failed(cluster, service)
         case ServiceState.STOPPED | ServiceState.RECOVERING:
             return _because_idle(cluster, service)
+
+
+def _because_failed(cluster: ClusterState, service: Service) -> str:
+    holder = service.last_owner
+    node = cluster.nodes.get(holder) if holder is not None else None
+    where = cluster.spec.node_name(holder) if holder is not None else "a node"
+    is_down = node is not None and node.status in (NodeStatus.LEFT, NodeStatus.FENCED)
+    advice = (
+        f"{where} is down since, so disable it" if is_down else "clear it there, then disable it"
+    )
+    return f"stop failed on {where}: {service.fault}; {advice}"
 
 
 def _because_of_owner(cluster: ClusterState, service: Service) -> str | None:

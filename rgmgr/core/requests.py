@@ -218,7 +218,8 @@ def _outcome_of_start(
             return Verdict(Answer.DONE, f"{name} is now running on {where}, not on {wanted}")
         return Verdict(Answer.DONE, f"{name} is now running on {where}")
     if service.state is ServiceState.DISABLED or service.is_held:
-        return Verdict(Answer.FAILED, f"{name} is {service.state.value}: {service.fault}")
+        reason = service.fault or because(cluster, name)
+        return Verdict(Answer.FAILED, f"{name} is {service.state.value}: {reason}")
     if service.state is ServiceState.STOPPED and not targets(cluster, service):
         return Verdict(Answer.FAILED, because(cluster, name) or "")
     return ACCEPTED
