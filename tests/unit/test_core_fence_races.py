@@ -85,11 +85,12 @@ def test_a_majority_never_waits() -> None:
 
 
 def test_a_node_whose_daemon_alone_is_away_still_makes_a_majority() -> None:
-    cluster = formed(spec=spec(tie_breaker=("ping:10.0.0.1",)), auto_fence=False)
-    cluster.kill(N2)
-    cluster.view(N1, N3, ring_nodes=(N1, N2, N3))
+    cluster = formed(spec=spec(nodes=4, tie_breaker=("ping:10.0.0.1",)), auto_fence=False)
+    away = max(cluster.spec.nodes)
+    cluster.kill(away)
+    cluster.view(N1, N2, N3, ring_nodes=(N1, N2, N3, away))
     cluster.kill(N3)
-    cluster.view(N1, ring_nodes=(N1, N2), quorate=True)
+    cluster.view(N1, N2, ring_nodes=(N1, N2, away), quorate=True)
 
     assert [(n, a.node, a.tie_breaker) for n, a in cluster.took(FenceNode)] == [(N1, N3, ())]  # type: ignore[attr-defined]
 
