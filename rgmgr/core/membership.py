@@ -135,7 +135,8 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         open_case(ledger, node_id, ledger.state.epoch, cause="it was proven off, but runs")
         return
     is_going = is_same and node.status is NodeStatus.LEAVING
-    is_return = node.status in STAYING
+    has_given_away = node.status is NodeStatus.LEAVING and not is_same
+    is_return = node.status in STAYING and node.joined_epoch > 0 and not has_given_away
     welcome = Node(
         status=NodeStatus.LEAVING if is_going else NodeStatus.ONLINE,
         incarnation=enrolment.incarnation,
@@ -169,7 +170,11 @@ def _lose(ledger: Ledger, node_id: NodeId, message: Install, *, is_cold: bool) -
     delay_ms = fencing.post_fail_delay_ms
     match node.status:
         case NodeStatus.ONLINE | NodeStatus.LEAVING if is_in_ring:
-            gone = replace(node, status=NodeStatus.DETACHED, lost_epoch=message.epoch)
+            # one that was leaving has given its services away: its return is an arrival
+            joined = node.joined_epoch if node.status is NodeStatus.ONLINE else 0
+            gone = replace(
+                node, status=NodeStatus.DETACHED, lost_epoch=message.epoch, joined_epoch=joined
+            )
             ledger.put_node(node_id, gone)
             ledger.note("member.detached", Severity.WARNING, node=ledger.name(node_id))
         case NodeStatus.ONLINE | NodeStatus.LEAVING:

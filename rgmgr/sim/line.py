@@ -88,6 +88,7 @@ class Line:
     def recover(self) -> None:
         """Connect anew: what was held back comes, what waited is done."""
         self.is_lost = False
+        self._due_ms = max(self._due_ms, self.engine.now_ms)  # all of it comes now, in turn
         waiting, self._waiting = self._waiting, []
         orders, self._orders = self._orders, []
         for call in waiting:

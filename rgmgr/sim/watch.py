@@ -310,7 +310,7 @@ class Watch:
             return
         members = host.daemon.state.cluster.members()
         holders = [n for n, count in sorted(self._active.get(service, {}).items()) if count]
-        for node in holders:
+        for node in self.excuses.count_out(service, holders):
             if node in members:
                 words = f"{verb.value} {service} is told done while it is active on"
                 self.violate("I7", f"{words} {self.name(node)}")

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from domains.model import NodeId
 from rgmgr.core.actions import FenceNode, Multicast, StartResource
 from rgmgr.core.events import TimerFired
 from rgmgr.core.fencing import backoff_ms
@@ -105,6 +106,28 @@ def test_what_a_timer_asked_for_is_not_asked_again_while_the_ring_delivers_nothi
     assert key not in fired.state.local.timers
 
 
+def _install(
+    here: tuple[NodeId, ...],
+    *,
+    epoch: int,
+    ring_seq: int = 5,
+    ring_nodes: tuple[NodeId, ...] = (N1, N2, N3),
+) -> Install:
+    return Install(
+        ring=RingId(N1, ring_seq),
+        ring_nodes=ring_nodes,
+        view=here,
+        enrolments=tuple(
+            Enrolment(node=n, incarnation=10 + n, boot_id=f"boot{n}", is_live=False, claims=())
+            for n in here
+        ),
+        epoch=epoch,
+        at_ms=0,
+        digest="",
+        state=None,
+    )
+
+
 @pytest.mark.parametrize(
     ("ring_seq", "is_pair", "status"),
     [
@@ -122,21 +145,30 @@ def test_of_two_nodes_one_that_begins_alone_in_a_new_ring_trusts_no_old_goodbye(
     gone = max(config.nodes)
     saved = with_spec(ClusterState(spec=config, epoch=3, ring_seq=5), config)
     left = {**saved.nodes, gone: Node(status=NodeStatus.LEFT, boot_id="b")}
-    message = Install(
-        ring=RingId(N1, ring_seq),
-        ring_nodes=tuple(here),
-        view=tuple(here),
-        enrolments=tuple(
-            Enrolment(node=n, incarnation=n, boot_id=f"boot{n}", is_live=False, claims=())
-            for n in here
-        ),
-        epoch=4,
-        at_ms=0,
-        digest="",
-        state=None,
-    )
+    message = _install(tuple(here), epoch=4, ring_seq=ring_seq, ring_nodes=tuple(here))
 
     ledger = Ledger(replace(saved, nodes=left))
     install(ledger, message)
 
     assert ledger.state.nodes[gone].status is status
+
+
+@pytest.mark.parametrize(
+    ("status", "joined_epoch"), [(NodeStatus.ONLINE, 2), (NodeStatus.LEAVING, 5)]
+)
+def test_a_daemon_that_had_given_its_services_away_joins_anew(
+    status: NodeStatus, joined_epoch: int
+) -> None:
+    """A service that prefers its node goes back; the return of a mere daemon moves nothing."""
+    config = spec()
+    saved = with_spec(ClusterState(spec=config, epoch=3, ring_seq=5, has_formed=True), config)
+    member = Node(status=NodeStatus.ONLINE, incarnation=1, joined_epoch=1)
+    away = Node(status=status, incarnation=3, boot_id="boot3", joined_epoch=2)
+    ledger = Ledger(replace(saved, nodes={N1: member, N2: member, N3: away}))
+
+    install(ledger, _install((N1, N2), epoch=4))
+    assert ledger.state.nodes[N3].status is NodeStatus.DETACHED
+    install(ledger, _install((N1, N2, N3), epoch=5))
+
+    assert ledger.state.nodes[N3].status is NodeStatus.ONLINE
+    assert ledger.state.nodes[N3].joined_epoch == joined_epoch
