@@ -21,10 +21,11 @@ _DEFAULTS = CheckSpec(kind=CheckKind.TCP, target="")
 def read_checks(resource: Table, kind: ResourceType) -> tuple[CheckSpec, ...]:
     """Return the checks of a resource; whatever is wrong with them is noted.
 
-    Systemd sees nothing of what an agent has started, so one without a check gets its own.
+    systemd sees nothing of what an agent has started, so one without a check gets its own.
     """
-    usual: list[object] = [{"monitor": 0}] if kind.takes_options else []
-    raw = resource.raw.get("check", usual)
+    if not resource.has("check"):
+        return usual_checks(kind)
+    raw = resource.raw["check"]
     path = resource.at("check")
     if isinstance(raw, dict):
         entries: list[tuple[str, object]] = [(path, raw)]
@@ -41,6 +42,12 @@ def read_checks(resource: Table, kind: ResourceType) -> tuple[CheckSpec, ...]:
         else:
             resource.problems.add(place, f"expected a check, got {described(entry)}")
     return tuple(check for check in checks if check is not None)
+
+
+def usual_checks(kind: ResourceType) -> tuple[CheckSpec, ...]:
+    """Return the checks of a resource that names none."""
+    own = CheckSpec(kind=CheckKind.MONITOR, target="0")
+    return (own,) if kind.takes_options else ()
 
 
 def _read_check(table: Table, of: ResourceType) -> CheckSpec | None:

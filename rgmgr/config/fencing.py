@@ -44,7 +44,7 @@ FENCING_KEYS = (
 _AGENT = re.compile(r"fence_[A-Za-z0-9_.-]+")
 _OPTION = re.compile(r"[A-Za-z0-9_.-]+")
 _SECRET_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
-_CUTS_PATHS = frozenset(
+CUTS_PATHS = frozenset(
     {
         "fence_brocade",
         "fence_cisco_mds",
@@ -111,7 +111,7 @@ def _read_device(name: str, devices: Table) -> FenceDevice | None:
         name=name,
         agent=agent or "",
         options=read_options(table, reserved=("agent", "unfence_at_join")),
-        unfence_at_join=table.boolean("unfence_at_join", agent in _CUTS_PATHS),
+        unfence_at_join=table.boolean("unfence_at_join", agent in CUTS_PATHS),
     )
 
 

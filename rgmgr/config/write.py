@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import toml
 
 from domains.model import FailoverDomain
+from rgmgr.config.checks import usual_checks
 from rgmgr.config.durations import written_duration
-from rgmgr.config.resources import RESOURCE_TYPES
+from rgmgr.config.fencing import CUTS_PATHS
+from rgmgr.config.levels import LEVELS, SERVICE, Levels
+from rgmgr.config.resources import RESOURCE_TYPES, ResourceType
 from rgmgr.core.spec import (
+    AGENT_OPTION_PREFIX,
+    CheckKind,
+    CheckSpec,
     ClusterSpec,
     FenceDevice,
     FencingSpec,
@@ -59,6 +66,7 @@ def _cluster(spec: ClusterSpec) -> Entries:
         **_word("no_quorum_policy", spec.no_quorum_policy, _CLUSTER.no_quorum_policy),
         **_span("rejoin_grace", spec.rejoin_grace_ms, _CLUSTER.rejoin_grace_ms),
         **_span("sync_timeout", spec.sync_timeout_ms, _CLUSTER.sync_timeout_ms),
+        **_span("warntime", spec.warntime_ms, _CLUSTER.warntime_ms),
     }
 
 
@@ -67,7 +75,11 @@ def _node(node: NodeSpec) -> Entries:
         [_Inline({"device": step.device, **step.options}) for step in method]
         for method in node.fence
     ]
-    return {"name": node.name, **_plain("fence", methods, [])}
+    return {
+        "name": node.name,
+        **_plain("fence", methods, []),
+        **_span("fence_delay", node.fence_delay_ms, 0),
+    }
 
 
 def _fencing(fencing: FencingSpec) -> Entries:
@@ -78,12 +90,27 @@ def _fencing(fencing: FencingSpec) -> Entries:
         **_word("action", fencing.verb, _FENCING.verb),
         **_plain("clean_start", fencing.clean_start, _FENCING.clean_start),
         **_plain("unsafe_disabled", fencing.unsafe_disabled, _FENCING.unsafe_disabled),
+        **_span("delay_random", fencing.delay_random_ms, _FENCING.delay_random_ms),
+        **_span("delay_by_weight", fencing.delay_by_weight_ms, _FENCING.delay_by_weight_ms),
+        **_plain("max_fences", _budget(fencing), None),
+        **_span("test_interval", fencing.test_interval_ms, _FENCING.test_interval_ms),
+        **_plain("tie_breaker", list(fencing.tie_breaker), []),
         **_plain("device", {n: _device(d) for n, d in fencing.devices.items()}, {}),
     }
 
 
+def _budget(fencing: FencingSpec) -> str | None:
+    if not fencing.max_fences:
+        return None
+    return f"{fencing.max_fences} in {written_duration(fencing.max_fences_ms)}"
+
+
 def _device(device: FenceDevice) -> Entries:
-    return {"agent": device.agent, **device.options}
+    return {
+        "agent": device.agent,
+        **_plain("unfence_at_join", device.unfence_at_join, device.agent in CUTS_PATHS),
+        **device.options,
+    }
 
 
 def _domain(domain: FailoverDomain, spec: ClusterSpec) -> Entries:
@@ -106,20 +133,58 @@ def _service(service: ServiceSpec) -> Entries:
         **_plain("max_restarts", service.max_restarts, default.max_restarts),
         **_span("restart_expire_time", service.restart_expire_ms, default.restart_expire_ms),
         **_word("no_quorum_policy", service.no_quorum_policy, None),
-        "resource": [_resource(resource) for resource in service.resources],
+        **_plain("weight", service.weight, default.weight),
+        "resource": [_resource(resource, SERVICE) for resource in service.resources],
     }
 
 
-def _resource(resource: ResourceSpec) -> Entries:
-    title = RESOURCE_TYPES[resource.type].title
+def _resource(resource: ResourceSpec, parent: str) -> Entries:
+    kind = RESOURCE_TYPES[resource.type]
+    usual = LEVELS.get((parent, resource.type), Levels())
     return {
         "type": resource.type,
-        **_plain("name", resource.name, resource.parameters.get(title)),
-        **resource.parameters,
+        **_plain("name", resource.name, resource.parameters.get(kind.title)),
+        **_parameters(resource, kind),
         **_span("start_timeout", resource.start_timeout_ms, _RESOURCE.start_timeout_ms),
         **_span("stop_timeout", resource.stop_timeout_ms, _RESOURCE.stop_timeout_ms),
-        **_plain("resource", [_resource(child) for child in resource.children], []),
+        **_plain("start_level", resource.start_level or 0, usual.start or 0),
+        **_plain("stop_level", resource.stop_level or 0, usual.stop or 0),
+        **_plain("check", _checks(resource.checks), _checks(usual_checks(kind))),
+        **_plain("resource", [_resource(child, resource.type) for child in resource.children], []),
     }
+
+
+def _parameters(resource: ResourceSpec, kind: ResourceType) -> Entries:
+    flags = [parameter.name for parameter in kind.parameters if parameter.is_flag]
+    options = {
+        name.removeprefix(AGENT_OPTION_PREFIX): value
+        for name, value in resource.parameters.items()
+        if kind.takes_options and name.startswith(AGENT_OPTION_PREFIX)
+    }
+    own = {
+        name: value != "no" if name in flags else value
+        for name, value in resource.parameters.items()
+        if name.removeprefix(AGENT_OPTION_PREFIX) not in options
+    }
+    return {**own, **({"options": _Inline(options)} if options else {})}
+
+
+def _checks(checks: tuple[CheckSpec, ...]) -> list[_Inline]:
+    return [_check(check) for check in checks]
+
+
+def _check(check: CheckSpec) -> _Inline:
+    default = CheckSpec(kind=check.kind, target="")
+    target = int(check.target) if check.kind is CheckKind.MONITOR else check.target
+    return _Inline(
+        {
+            check.kind.value: target,
+            **_plain("status", check.status, default.status),
+            **_span("interval", check.interval_ms, default.interval_ms),
+            **_span("timeout", check.timeout_ms, default.timeout_ms),
+            **_plain("tolerance", check.tolerance, default.tolerance),
+        }
+    )
 
 
 def _plain(key: str, value: object, default: object) -> Entries:
@@ -134,11 +199,11 @@ def _span(key: str, span_ms: int, default_ms: int) -> Entries:
     return {} if span_ms == default_ms else {key: written_duration(span_ms)}
 
 
+@dataclass(frozen=True, slots=True)
 class _Inline:
     """A table that is written on one line."""
 
-    def __init__(self, entries: Entries) -> None:
-        self.entries = entries
+    entries: Entries
 
 
 def _encoder() -> toml.TomlEncoder[Entries]:

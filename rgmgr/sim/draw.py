@@ -102,8 +102,8 @@ def draw_spec(rolls: Dice, nodes: int) -> ClusterSpec:
             timeout_ms=rolls.choice((3_000, 8_000)),
             delay_random_ms=rolls.choice((0, 0, 2_000)),
             delay_by_weight_ms=rolls.choice((0, 0, 3_000)),
-            max_fences=rolls.choice((0, 0, 0, 2)),
-            max_fences_ms=30_000,
+            max_fences=(most := rolls.choice((0, 0, 0, 2))),
+            max_fences_ms=30_000 if most else 0,
             test_interval_ms=rolls.choice((0, 0, 7_000)),
         ),
         no_quorum_policy=rolls.choice(

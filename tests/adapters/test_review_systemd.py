@@ -174,7 +174,7 @@ def test_an_unfinished_list_of_addresses_is_no_list(
     fake = {name: getattr(socket, name) for name in ("AF_NETLINK", "SOCK_RAW", "NETLINK_ROUTE")}
     module = SimpleNamespace(socket=Link, AF_UNSPEC=socket.AF_UNSPEC, **fake)
     monkeypatch.setattr(node_facts, "socket", module)
-    with pytest.raises(OSError, match="cannot list the addresses"):
+    with pytest.raises(OSError, match="cannot list what the network"):
         ThisNode().addresses()
 
 

@@ -18,7 +18,7 @@ from rgmgr.core.invariants import check_actions
 from rgmgr.core.local import State
 from rgmgr.core.messages import Leaving, Operation
 from rgmgr.core.model import ServiceState
-from rgmgr.core.spec import FenceDevice, FenceVerb, ResourceName
+from rgmgr.core.spec import FenceDevice, ResourceName
 from rgmgr.errors import InvariantViolation
 from rgmgr.runtime import daemon
 from rgmgr.runtime.pump import Pump
@@ -163,7 +163,7 @@ def test_nothing_is_started_and_nobody_fenced_without_quorum(changes: dict[str, 
     state = starting()
     without = replace(state, local=replace(state.local, **changes))  # type: ignore[arg-type]
     fence = FenceNode(
-        node=N2, node_name="node2", victim=1, attempt=1, verb=FenceVerb.OFF, methods=(),
+        node=N2, node_name="node2", victim=1, attempt=1, methods=(),
         timeout_ms=1,
     )  # fmt: skip
 

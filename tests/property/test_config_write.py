@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from domains.model import PRIORITY_BEST, PRIORITY_WORST, FailoverDomain, NodeId, ServiceName
 from rgmgr.config.durations import DURATION_MS_MAX, parse_duration, written_duration
 from rgmgr.config.load import loads
+from rgmgr.config.resources import RESOURCE_TYPES
 from rgmgr.config.write import written
 from rgmgr.core.spec import (
+    CheckKind,
+    CheckSpec,
     ClusterSpec,
     FenceDevice,
     FenceStep,
@@ -33,6 +36,18 @@ node_names = st.text(PRINTABLE.filter(lambda c: not c.isspace()), min_size=1, ma
 words = st.from_regex(r"[A-Za-z0-9_.:-]{1,8}", fullmatch=True)
 spans = st.integers(0, DURATION_MS_MAX)
 timeouts = st.integers(1, DURATION_MS_MAX)
+levels = st.none() | st.integers(1, 100)
+checks = st.lists(
+    st.builds(
+        CheckSpec,
+        kind=st.just(CheckKind.TCP),
+        target=st.sampled_from(("127.0.0.1:80", "[::1]:5432")),
+        interval_ms=timeouts,
+        timeout_ms=timeouts,
+        tolerance=st.integers(0, 9),
+    ),
+    max_size=2,
+).map(tuple)
 options = st.dictionaries(
     st.from_regex(r"opt[A-Za-z0-9_.-]{0,6}", fullmatch=True),
     texts.filter(lambda text: text and not text.startswith("secret:")),
@@ -62,6 +77,7 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
         )
         for name in sorted(draw(st.sets(words, max_size=2)))
     }
+    budget = draw(st.just((0, 0)) | st.tuples(st.integers(1, 9), timeouts))
     return draw(
         build(
             ClusterSpec,
@@ -69,7 +85,10 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
             version=st.integers(1, 2**62),
             digest=st.just(""),
             nodes=st.just(
-                {n: NodeSpec(name=x, fence=draw(methods)) for n, x in zip(ids, names, strict=True)}
+                {
+                    n: NodeSpec(name=x, fence=draw(methods), fence_delay_ms=draw(spans))
+                    for n, x in zip(ids, names, strict=True)
+                }
             ),
             services=services(sorted(domains)),
             domains=st.just(domains),
@@ -79,7 +98,14 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
                 post_fail_delay_ms=spans,
                 post_join_delay_ms=spans,
                 timeout_ms=timeouts,
+                delay_random_ms=spans,
+                delay_by_weight_ms=spans,
+                test_interval_ms=spans,
+                max_fences=st.just(budget[0]),
+                max_fences_ms=st.just(budget[1]),
+                tie_breaker=st.sampled_from(((), ("ping:10.0.0.1", "ping:fd00::1"))),
             ),
+            warntime_ms=spans,
             rejoin_grace_ms=spans,
             sync_timeout_ms=timeouts,
         )
@@ -104,6 +130,7 @@ def services(draw: st.DrawFn, domains: list[str]) -> tuple[ServiceSpec, ...]:
                 domain=st.sampled_from([None, *domains]),
                 max_restarts=st.integers(0, 2**62),
                 restart_expire_ms=spans,
+                weight=st.integers(0, 2**62),
                 resources=trees(number),
             )
         )
@@ -131,6 +158,10 @@ def resource(draw: st.DrawFn, mark: str) -> ResourceSpec:
             (
                 ("systemd", {"unit": f"u{mark}.service"}),
                 ("ip", {"address": f"10.0.{mark[0]}.{number}/24", "device": "eth0"}),
+                ("ip", {"address": f"10.0.{mark[0]}.{number}/24", "monitor_link": "no"}),
+                ("exec", {"command": f"/bin/{mark} 'a b' \"c\""}),
+                ("ocf", {"agent": "heartbeat:Dummy", "OCF_RESKEY_state": draw(plain_texts)}),
+                ("netfs", {"device": "nas:/x", "mountpoint": f"/net/{mark}", "fstype": "nfs"}),
                 (
                     "fs",
                     {
@@ -143,14 +174,18 @@ def resource(draw: st.DrawFn, mark: str) -> ResourceSpec:
             )
         )
     )
-    title = {"systemd": "unit", "ip": "address", "fs": "mountpoint"}[kind]
-    named = draw(st.sampled_from((parameters[title], f"{mark}{draw(plain_texts)}")))
+    own = f"{mark}{draw(plain_texts)}"
+    title = RESOURCE_TYPES[kind].title
+    named = draw(st.sampled_from((parameters.get(title, own), own)))
     return ResourceSpec(
         name=ResourceName(named),
         type=kind,
         parameters=parameters,
         start_timeout_ms=draw(timeouts),
         stop_timeout_ms=draw(timeouts),
+        start_level=draw(levels),
+        stop_level=draw(levels),
+        checks=draw(checks),
     )
 
 
