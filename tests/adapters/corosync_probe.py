@@ -132,7 +132,7 @@ class Probe:
         self._reporter = Reporter()
         self._digests = Digests()
         self._chatter: asyncio.Task[None] | None = None
-        self._is_chatting = False
+        self._is_counting = False
         self._leaving: asyncio.Task[bool] | None = None
         self._corosync = Corosync("rgmgr-probe/1", self._hear, on_garbage=self._garbage)
 
@@ -143,7 +143,7 @@ class Probe:
     def _hear(self, event: CorosyncEvent) -> None:
         if isinstance(event, ViewChanged):
             self._digests.ring_changed(plain(event.ring))
-        if self._is_chatting and isinstance(event, MessageReceived):
+        if self._is_counting and isinstance(event, MessageReceived):
             self._digests.take(event)
         else:
             report(event)
@@ -181,7 +181,6 @@ class Probe:
             case {"do": "garbage"}:
                 self._multicast_garbage()
             case {"do": "chatter", "bytes": int(size)}:
-                self._is_chatting = True
                 self._chatter = asyncio.create_task(self._talk(size))
             case {"do": "hush"}:
                 assert self._chatter is not None
@@ -193,6 +192,9 @@ class Probe:
 
     async def _tell(self, order: dict[str, object]) -> None:
         match order:
+            case {"do": "count"}:
+                self._is_counting = True
+                say("Counting")
             case {"do": "latency"}:
                 say("Latency", worst_ms=self._latency.worst_ms, backlog=self._corosync.backlog)
                 self._latency.worst_ms = 0.0

@@ -203,8 +203,7 @@ def test_order_is_agreed_across_partitions_and_merges(make: Callable[[int], list
     """
     nodes = make(5)
     clients = together(nodes)
-    for client in clients:
-        client.tell("chatter", bytes=LONG_BYTES)
+    begin_chatter(clients)
 
     for far in ([3, 4], [0], [1, 2]):
         for number in far:
@@ -232,6 +231,16 @@ def test_order_is_agreed_across_partitions_and_merges(make: Callable[[int], list
     assert len(rings) >= 9  # three partitions in two halves, and three merges
     assert min(delivered) > 2_000
     assert [digest["twice"] for digest in digests] == [0] * 5
+
+
+def begin_chatter(clients: list[Client]) -> None:
+    """Have all count before the first one speaks, or some would miss what others say first."""
+    for client in clients:
+        client.tell("count")
+    for client in clients:
+        client.wait_for_kind("Counting")
+    for client in clients:
+        client.tell("chatter", bytes=LONG_BYTES)
 
 
 def wait_for_members(client: Client, count: int) -> None:

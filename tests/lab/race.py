@@ -6,9 +6,11 @@ Used by the lab's test for a few rounds and by `benchmarks/fence_race.py` for fi
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 from rgmgr.lab import defaultconfig
+from rgmgr.lab.errors import LabError
 from rgmgr.lab.lab import Lab
 from rgmgr.lab.layout import MANAGEMENT_ADDRESS, plan
 from rgmgr.lab.observe import Observer
@@ -86,11 +88,12 @@ def _boot_id(observer: Observer, node: str) -> str:
 
 def _proof(observer: Observer, since_us: int) -> str:
     """Return the line that says that a node was proven off; empty: none yet."""
-    found = [
-        line.text
-        for node in observer.nodes
-        if observer.lab.is_on(node)
-        for line in observer.lines(node, since_us)
-        if line.text.startswith("fence.succeeded ")
-    ]
+    found: list[str] = []
+    for node in observer.nodes:
+        with contextlib.suppress(LabError):  # it is off, or goes off while it is asked
+            found += [
+                line.text
+                for line in observer.lines(node, since_us)
+                if line.text.startswith("fence.succeeded ")
+            ]
     return found[0] if found else ""

@@ -19,7 +19,6 @@ GARBAGE_FRAMES = 100
 STRANGER = f"""
 import asyncio, os, random
 from rgmgr.adapters.corosync import Corosync, ViewChanged
-from rgmgr.adapters.corosync.outbox import Sent
 
 async def main():
     joined = asyncio.Event()
@@ -28,9 +27,9 @@ async def main():
     await asyncio.wait_for(joined.wait(), 20)
     send = group._session._connection.multicast
     for number in range({GARBAGE_FRAMES}):
-        while send(b"\\xff" + os.urandom(random.randint(0, 5000))) is not Sent.TAKEN:
+        while not send([b"\\xff" + os.urandom(random.randint(0, 5000))]):
             await asyncio.sleep(0.01)
-        while send(b"W" + os.urandom(random.randint(0, 5000))) is not Sent.TAKEN:
+        while not send([b"W" + os.urandom(random.randint(0, 5000))]):
             await asyncio.sleep(0.01)
     print(os.getpid(), await group.leave())
     await run
