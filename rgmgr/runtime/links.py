@@ -121,13 +121,15 @@ def _totem(totem: Totem) -> TotemView:
 
 def _tell(before: CorosyncView, now: CorosyncView) -> None:
     """Write what has changed into the journal. A corosync that is away is told by others."""
-    was_connected = {(link.node, link.link): link.is_connected for link in before.links}
+    earlier = {(link.node, link.link): link for link in before.links}
     for link in now.links:
-        changed = link.is_connected != was_connected.get((link.node, link.link), link.is_connected)
-        if changed and link.is_connected:
-            log.info("link.restored", node=link.node, link=link.link, address=link.address)
-        elif changed:
-            log.warning("link.lost", node=link.node, link=link.link, address=link.address)
+        was = earlier.get((link.node, link.link), link)
+        is_again = link.is_connected and (link.down_count or 0) > (was.down_count or 0)
+        facts = {"node": link.node, "link": link.link, "address": link.address}
+        if was.is_connected and (not link.is_connected or is_again):  # between two looks, maybe
+            log.warning("link.lost", **facts)
+        if link.is_connected and (not was.is_connected or is_again):
+            log.info("link.restored", **facts)
     known = {warning.text for warning in before.warnings}
     for warning in now.warnings:
         if warning.code != LINK_DOWN and warning.text not in known:

@@ -74,15 +74,21 @@ def test_a_lost_link_is_shown_signalled_and_written(cluster: Observed) -> None:
         lambda: cluster.when("node1", "link.lost", since, "node3") is not None, "the loss", LOOK_S
     )
 
-    states = {link["node"]: link["is_connected"] for link in links(cluster, "node1")["links"]}
-    assert states == {"node2": True, "node3": False}
+    # the fence switches it on again at once, so the link may be back by now
+    found = {link["node"]: link for link in links(cluster, "node1")["links"]}
+    assert found["node2"]["is_connected"]
+    assert not found["node3"]["is_connected"] or found["node3"]["down_count"]
+
+
+def _has_looked(cluster: Observed, node: str) -> bool:
+    """Tell whether the daemon has seen the others since whatever the test before has done."""
+    _, checks = doctor(cluster, node)
+    return verdicts(checks, "clocks", "quorum") == ["ok", "ok"]
 
 
 def test_a_sound_node_is_found_sound(cluster: Observed) -> None:
-    cluster.await_that(
-        lambda: doctor(cluster, "node1")[1]["clocks"]["verdict"] == "ok", "ticks", 20
-    )
     for node in NODES:
+        cluster.await_that(lambda: _has_looked(cluster, node), "a look at ticks and votes", 20)  # noqa: B023 - awaited here
         code, checks = doctor(cluster, node)
 
         bad = {n: c for n, c in checks.items() if c["verdict"] != "ok"}

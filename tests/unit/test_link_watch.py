@@ -176,3 +176,12 @@ def test_a_corosync_that_is_away_is_shown_and_comes_back() -> None:
     assert "does not answer" in hung.fault
     assert back == view_of(REPORT)
     assert written == []
+
+
+def test_a_link_that_was_lost_between_two_looks_is_written_too() -> None:
+    link = REPORT.links[0]
+    again = replace(REPORT, links=(replace(link, down_count=(link.down_count or 0) + 1),))
+
+    _, written = watch(replace(REPORT, links=(link,)), again, again)
+
+    assert written == [("link.lost", 0), ("link.restored", 0)]
