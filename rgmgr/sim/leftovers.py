@@ -92,9 +92,11 @@ class Leftovers:
         """A service that should be up here is up, or its owner does something about it."""
         daemon = host.daemon
         services = daemon.state.cluster.services if daemon else {}
+        reported = daemon.state.local.reported if daemon else {}
         for name, service in services.items():
             is_mine = service.owner == host.node and service.state is ServiceState.STARTED
-            if not is_mine or not _can_know(host) or _is_up(host, service):
+            is_told = reported.get(name) == (service.op, False)
+            if not is_mine or is_told or not _can_know(host) or _is_up(host, service):
                 self._down_since_ms.pop((name, host.node), None)
                 continue
             since_ms = self._down_since_ms.setdefault((name, host.node), self._engine.now_ms)
