@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import Goodbye, Operation, ServiceStopped
+from rgmgr.core.messages import Goodbye, Operation, ServiceFailed, ServiceStopped
 from rgmgr.core.model import After, ClusterState, Service, ServiceState
 from rgmgr.core.tree import start_order
 from rgmgr.sim.engine import Engine
@@ -92,11 +92,14 @@ class Leftovers:
         """A service that should be up here is up, or its owner does something about it."""
         daemon = host.daemon
         services = daemon.state.cluster.services if daemon else {}
-        reported = daemon.state.local.reported if daemon else {}
+        on_the_way = {
+            sent.operation.body.service
+            for sent in (daemon.state.local.sent if daemon else ())
+            if isinstance(sent.operation.body, ServiceFailed) and not sent.applied_at
+        }
         for name, service in services.items():
             is_mine = service.owner == host.node and service.state is ServiceState.STARTED
-            is_told = reported.get(name) == (service.op, False)
-            if not is_mine or is_told or not _can_know(host) or _is_up(host, service):
+            if not is_mine or name in on_the_way or not _can_know(host) or _is_up(host, service):
                 self._down_since_ms.pop((name, host.node), None)
                 continue
             since_ms = self._down_since_ms.setdefault((name, host.node), self._engine.now_ms)
