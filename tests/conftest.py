@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shared by all tests: golden files, which change only with `pytest --update-golden`."""
+"""Shared by all tests: golden files, which change only with `pytest --update-golden`.
+
+Laws have no deadline: how long an example takes says more about the machine than about the law.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 GOLDEN = Path(__file__).parent / "golden"
 
