@@ -61,6 +61,7 @@ class FenceNode:
     devices: dict[str, FenceDevice] = field(default_factory=dict)
     timeout_ms: int
     tie_breaker: tuple[str, ...] = ()
+    watchdog_wait_ms: int = 0  # after which its watchdog has reset it; 0: it promised none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +97,7 @@ class PathTarget:
     node_name: str
     is_member: bool
     methods: tuple[tuple[FenceStep, ...], ...]
+    watchdog_wait_ms: int = 0  # see FenceNode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,23 @@ class TestPaths:
     targets: tuple[PathTarget, ...]
     devices: dict[str, FenceDevice] = field(default_factory=dict)
     timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArmWatchdog:
+    """Start this node's watchdog; answered by WatchdogArmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedWatchdog:
+    """Let the watchdog count from its beginning, unless the proof is too old; not answered."""
+
+    proven_ms: int  # this node's monotonic clock when the tick was sent that came back
+
+
+@dataclass(frozen=True, slots=True)
+class DisarmWatchdog:
+    """Stop the watchdog: nothing is held here; not answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +211,9 @@ Action = (
     | EndFence
     | SwitchOn
     | TestPaths
+    | ArmWatchdog
+    | FeedWatchdog
+    | DisarmWatchdog
     | SetTimer
     | CancelTimer
     | SaveState

@@ -17,6 +17,7 @@ from rgmgr.core.local import Turn
 from rgmgr.core.messages import FenceFailed, NodeFenced, PathsTested, PowerRestored
 from rgmgr.core.model import NodeStatus, Proof
 from rgmgr.core.placement import online
+from rgmgr.core.watchdog import wait_ms
 
 
 def act(turn: Turn) -> None:
@@ -58,6 +59,7 @@ def begin_test(turn: Turn) -> None:
             node_name=node.name,
             is_member=turn.cluster.nodes[node_id].status is NodeStatus.ONLINE,
             methods=node.fence,
+            watchdog_wait_ms=wait_ms(turn.cluster, node_id),
         )
         for node_id, node in sorted(spec.nodes.items())
         if node_id != turn.local.me and node_id in turn.cluster.nodes
@@ -113,6 +115,7 @@ def _fence(turn: Turn, node: NodeId, victim: int, attempt: int) -> FenceNode:
         devices=spec.fencing.devices,
         timeout_ms=spec.fencing.timeout_ms,
         tie_breaker=_tie_breaker(turn),
+        watchdog_wait_ms=wait_ms(turn.cluster, node),
     )
 
 

@@ -55,6 +55,7 @@ def open_case(
         boot_id=node.boot_id,
         sequence=node.sequence,
         joined_epoch=node.joined_epoch,
+        watchdog_ms=node.watchdog_ms,
         lost_epoch=lost_epoch,
         victim=number,
         delay_ms=delay_ms,

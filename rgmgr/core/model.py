@@ -111,6 +111,7 @@ class Node:
     sequence: int = 0  # last operation applied from this incarnation
     lost_epoch: int = 0  # the epoch that first lacked it
     joined_epoch: int = 0  # the epoch since which it takes part; its daemon may be another
+    watchdog_ms: int = 0  # resets it this long after it was fed last; 0: it promised none
     victim: int = 0  # number of the present fencing case; 0: none
     is_weighed: bool = False  # `delay_ms` holds all that is waited for before the first attempt
     delay_ms: int = 0

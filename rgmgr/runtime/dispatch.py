@@ -12,11 +12,15 @@ from rgmgr.adapters.journal import Journal
 from rgmgr.adapters.store import Store
 from rgmgr.adapters.systemd import Systemd
 from rgmgr.adapters.timers import Timers
+from rgmgr.adapters.watchdog import Watchdog
 from rgmgr.core.actions import (
     Action,
+    ArmWatchdog,
     CancelTimer,
+    DisarmWatchdog,
     EndFence,
     Exit,
+    FeedWatchdog,
     FenceNode,
     Multicast,
     Record,
@@ -72,12 +76,13 @@ class Desk:
 class Dispatcher:
     """Sends each action to its adapter."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # an adapter each
         self,
         *,
         send: Callable[[Message], None],
         systemd: Systemd,
         fences: FenceRunner,
+        watchdog: Watchdog,
         store: Store,
         timers: Timers,
         desk: Desk,
@@ -88,6 +93,7 @@ class Dispatcher:
         self._send = send
         self._systemd = systemd
         self._fences = fences
+        self._watchdog = watchdog
         self._store = store
         self._timers = timers
         self._desk = desk
@@ -95,7 +101,7 @@ class Dispatcher:
         self._tasks = tasks
         self._end = end
 
-    def __call__(self, action: Action) -> None:  # noqa: C901  # one arm per kind
+    def __call__(self, action: Action) -> None:  # noqa: C901, PLR0912  # one arm per kind
         """Carry out one action; none of them waits."""
         match action:
             case Multicast(message=message):
@@ -106,6 +112,12 @@ class Dispatcher:
                 self._systemd.stop(action)
             case FenceNode() | EndFence() | SwitchOn() | TestPaths():
                 self._fence(action)
+            case ArmWatchdog():
+                self._tasks.create_task(self._watchdog.arm(), name="watchdog is armed")
+            case FeedWatchdog(proven_ms=proven_ms):
+                self._watchdog.feed(proven_ms)
+            case DisarmWatchdog():
+                self._watchdog.disarm()
             case SetTimer(key=key, after_ms=after_ms):
                 self._timers.set(key, after_ms)
             case CancelTimer(key=key):

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import (
     Action,
+    ArmWatchdog,
     CancelTimer,
+    DisarmWatchdog,
     EndFence,
     Exit,
+    FeedWatchdog,
     FenceNode,
     Multicast,
     Record,
@@ -42,6 +44,7 @@ from rgmgr.core.events import (
     ShutdownRequested,
     StateSaved,
     TimerFired,
+    WatchdogArmed,
 )
 from rgmgr.core.lease import LEASE_MS
 from rgmgr.core.local import State
@@ -53,33 +56,16 @@ from rgmgr.sim.bus import Bus
 from rgmgr.sim.disk import Disk, DiskMood
 from rgmgr.sim.engine import Alarm, Call, Dice, Engine
 from rgmgr.sim.line import Line
+from rgmgr.sim.observer import Observer
 from rgmgr.sim.power import Power
 from rgmgr.sim.rings import BusEvent
 from rgmgr.sim.systemd import FOR_EVER_MS, Systemd, UnitEvent
+from rgmgr.sim.watchdog import Watchdog
 
 COROSYNC_START_MS = (200, 1_200)
 DAEMON_START_MS = (50, 400)
 RECONNECT_MS = (50, 500)
 RESTART_MS = 500
-
-
-class Observer(Protocol):
-    """Sees everything a daemon does; used for checks and for the story."""
-
-    def began(self, host: Host) -> None:
-        """A daemon was started."""
-
-    def stepped(self, host: Host, event: Event, before: State) -> None:
-        """The core took one event; `host.daemon.state` is what came out."""
-
-    def acts(self, host: Host, action: Action) -> None:
-        """An action is about to be carried out."""
-
-    def asked(self, host: Host, request: Request | FenceRequest) -> None:
-        """An operator asked a daemon that is there."""
-
-    def ended(self, host: Host, daemon: Daemon, reason: str) -> None:
-        """A daemon is gone."""
 
 
 @dataclass(slots=True, eq=False)
@@ -112,11 +98,13 @@ class Host:
         bus: Bus,
         power: Power,
         systemd: Systemd,
+        watchdog: Watchdog,
         observer: Observer,
     ) -> None:
         self.node = node
         self.spec = spec
         self.systemd = systemd
+        self.watchdog = watchdog
         self.line = Line(engine, dice, systemd)
         self.disk = Disk(engine, dice)
         self.is_on = False
@@ -182,6 +170,7 @@ class Host:
         self._suspended_ms = None
         self._end_daemon("power lost", says_leave=False)
         self._bus.crash(self.node, None)
+        self.watchdog.disarm()
         self.disk.lose_power()
         self.systemd.power_off()
 
@@ -212,6 +201,8 @@ class Host:
             spec=self.spec,
             saved=self.disk.saved,
             protocols=self.protocols,
+            watchdog_ms=self.watchdog.begin(self.spec, is_two_node=self._bus.is_two_node),
+            is_armed=self.watchdog.is_armed,
         )
         daemon = Daemon(incarnation, state, self._engine.now_ms)
         self.daemon = daemon
@@ -235,6 +226,7 @@ class Host:
         """SIGSTOP: events wait; its units go on."""
         if self.daemon is not None:
             self.daemon.is_paused = True
+            self.watchdog.stand_still(self.daemon.state, self.clock_ms)
 
     def resume_daemon(self) -> None:
         """SIGCONT: all that waited arrives, in order."""
@@ -242,6 +234,7 @@ class Host:
         if daemon is None:
             return
         daemon.is_paused = False
+        self.watchdog.go_on()
         while daemon.inbox and not daemon.is_over:
             self._step(daemon, daemon.inbox.popleft())
 
@@ -384,6 +377,8 @@ class Host:
                 self.line.stop(action, lambda event: self._unit_answer(daemon, event))
             case FenceNode() | EndFence() | SwitchOn() | TestPaths():
                 self._fence(daemon, action)
+            case ArmWatchdog() | FeedWatchdog() | DisarmWatchdog():
+                self.watchdog.heed(action, lambda: self.post(daemon, WatchdogArmed()))
             case SaveState(state):
                 self.disk.save(state, lambda event: self._saved(daemon, event))
             case Exit(status, reason):

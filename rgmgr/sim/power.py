@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from domains.model import NodeId
 from rgmgr.core.actions import FenceNode, PathTarget, SwitchOn, TestPaths
 from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
-from rgmgr.core.model import FencePath, PathState
+from rgmgr.core.model import FencePath, PathState, ProofKind
+from rgmgr.core.spec import WATCHDOG_AGENT
 from rgmgr.sim.engine import Dice, Engine, chance
 from rgmgr.sim.pace import Pace
 
@@ -71,6 +72,12 @@ class Power:
         answer: Callable[[FenceEnded], None],
     ) -> None:
         """Run the agents for one node; the answer comes in any case, if the asker lives."""
+        agents = [action.devices[method[0].device].agent for method in action.methods]
+        if agents[:1] == [WATCHDOG_AGENT]:
+            self._wait(action, answer)
+            return
+        if WATCHDOG_AGENT in agents:
+            answer = self._or_wait(action, answer)
         device = self.devices.get(action.node, Device.GOOD)
         if by in self.cut_off or (by, action.node) in self.cut_ways:
             delay_ms = min(action.timeout_ms, self.dice.randint(100, 3_000))
@@ -85,6 +92,28 @@ class Power:
             self._switch(by, incarnation, action, answer, is_confirmed=is_confirmed)
         else:
             self._hang(by, incarnation, action, answer, device)
+
+    def _or_wait(
+        self, action: FenceNode, answer: Callable[[FenceEnded], None]
+    ) -> Callable[[FenceEnded], None]:
+        """Return who takes the answer of a device, and waits for the watchdog after a failure."""
+
+        def take(ended: FenceEnded) -> None:
+            if ended.is_confirmed:
+                answer(ended)
+            else:
+                self._wait(action, answer)
+
+        return take
+
+    def _wait(self, action: FenceNode, answer: Callable[[FenceEnded], None]) -> None:
+        """Let the time pass after which the watchdog of the node has fired."""
+        if not action.watchdog_wait_ms:
+            self._answer_in(1, action, answer, "no watchdog was promised", is_confirmed=False)
+            return
+        ended = replace(_ended(action, "watchdog", is_confirmed=True), switched_off=())
+        timed = replace(ended, kind=ProofKind.TIMED)
+        self.engine.after(action.watchdog_wait_ms, lambda: answer(timed))
 
     def end(self, by: NodeId, node: NodeId) -> None:
         """End the agents of one node for another; what was sent may arrive all the same."""

@@ -238,7 +238,7 @@ def _operate(world: World) -> None:
         if record.withheld:
             order = AskFence(
                 at_ms=world.engine.now_ms,
-                node=min(world.hosts),
+                node=min(other for other in world.hosts if other != node),
                 order=FenceOrder.FENCE,
                 victim=node,
             )

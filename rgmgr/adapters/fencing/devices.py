@@ -18,7 +18,7 @@ from typing import Final, Protocol, TypeVar
 from rgmgr.adapters.fencing.agent import AgentRun, find_agent, masked_tail
 from rgmgr.adapters.fencing.options import StepError, input_of, options_of, sensitive_values
 from rgmgr.core.actions import Severity
-from rgmgr.core.spec import FenceDevice, FenceStep
+from rgmgr.core.spec import WATCHDOG_AGENT, FenceDevice, FenceStep
 
 SECRETS_DIR: Final = Path("/etc/rgmgr/secrets.d")
 AGENT_PATHS: Final = (Path("/usr/sbin"), Path("/usr/bin"), Path(sys.executable).parent)
@@ -60,6 +60,7 @@ class Order:
     devices: dict[str, FenceDevice]
     timeout_ms: int
     severity: Severity = Severity.INFO  # of the line in the journal
+    watchdog_wait_ms: int = 0  # after which the node's watchdog has reset it; 0: it promised none
 
     def device_of(self, step: FenceStep) -> FenceDevice:
         """Return the device of a step.
@@ -115,16 +116,20 @@ class Devices:
     ) -> Ran:
         """Run the agent of a step; every reason not to is a `StepError`."""
         device = order.device_of(step)
+        timeout_ms = order.timeout_ms
         try:
             agent = find_agent(device.agent, self._agent_paths)
             options = options_of(device, step, self._secrets_dir)
+            if device.agent == WATCHDOG_AGENT:
+                options |= _wait_of(order, verb)
+                timeout_ms += order.watchdog_wait_ms
             lines = input_of(options | {"action": verb, "nodename": order.node_name})
             on_begun()
             began = time.monotonic()
             run = AgentRun(agent, lines)
         except (StepError, OSError) as failure:
             raise StepError(f"{step.device}: {failure}") from failure
-        status = await run.result(order.timeout_ms / 1000)
+        status = await run.result(timeout_ms / 1000)
         ran = Ran(status, masked_tail(run.output, sensitive_values(device, step, options)))
         self._note(
             "fence.agent_ended",
@@ -138,3 +143,10 @@ class Devices:
             detail=ran.text,
         )
         return ran
+
+
+def _wait_of(order: Order, verb: str) -> dict[str, str]:
+    """Tell the agent how long to wait; without a promise no time proves anything."""
+    if verb == "off" and not order.watchdog_wait_ms:
+        raise StepError(f"{order.node_name} has promised no watchdog, so time proves nothing")
+    return {"wait": f"{order.watchdog_wait_ms / 1000:.3f}"}

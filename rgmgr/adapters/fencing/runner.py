@@ -44,12 +44,12 @@ from rgmgr.adapters.fencing.options import StepError
 from rgmgr.core.actions import FenceNode, PathTarget, Severity, SwitchOn, TestPaths
 from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
 from rgmgr.core.model import FencePath, PathState, ProofKind
-from rgmgr.core.spec import FenceStep
+from rgmgr.core.spec import WATCHDOG_AGENT, FenceStep
 
 POWER_ON_ATTEMPTS: Final = 3
 POWER_ON_PAUSE_MS: Final = 5_000
 PROOF_BY_AGENT: Final = {
-    "fence_watchdog": ProofKind.TIMED,
+    WATCHDOG_AGENT: ProofKind.TIMED,
     "fence_meatware": ProofKind.HUMAN,
 }
 """Agents whose success is worth less than the word of a device that switches power."""
@@ -109,7 +109,13 @@ class FenceRunner:
         An exception of the task is a bug; who starts it watches it.
         """
         self._latest[action.node] = action  # whoever still switches this node on stops now
-        fence = _Fence(action, Order(action.node_name, action.devices, action.timeout_ms))
+        order = Order(
+            action.node_name,
+            action.devices,
+            action.timeout_ms,
+            watchdog_wait_ms=action.watchdog_wait_ms,
+        )
+        fence = _Fence(action, order)
         name = f"fence {action.node_name}"
         task = asyncio.get_running_loop().create_task(self._fence(fence), name=name)
         self._fence_by_task[task] = fence
@@ -209,6 +215,8 @@ class FenceRunner:
                 raise StepError(f"{step.device}: off {ran.failure}")
             return f"{step.device}: {ran.text or 'off'}"
 
+        if fence.order.device_of(step).agent == WATCHDOG_AGENT:  # for any number of nodes at once
+            return await off_or_asked()
         confirmation = await self._devices.alone(step.device, off_or_asked)
         fence.switched_off.append(step)
         return confirmation
@@ -275,8 +283,12 @@ class FenceRunner:
 
         async def ask() -> tuple[PathState, str]:
             try:
+                agent = order.device_of(step).agent
+                if agent == WATCHDOG_AGENT and target.is_member and not target.watchdog_wait_ms:
+                    text = f"{target.node_name} has promised no watchdog; see its journal"
+                    return PathState.FAILS, text
                 # a human or a watchdog has no plug whose state could be asked for
-                is_indirect = order.device_of(step).agent in PROOF_BY_AGENT
+                is_indirect = agent in PROOF_BY_AGENT
                 ran = await self._devices.run(order, step, "monitor" if is_indirect else "status")
             except StepError as failure:
                 return PathState.FAILS, str(failure)
