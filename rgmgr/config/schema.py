@@ -17,7 +17,7 @@ from rgmgr.config.fencing import read_fencing
 from rgmgr.config.names import check_node_name
 from rgmgr.config.nodes import domain_names, read_domains, read_nodes
 from rgmgr.config.problems import Problems
-from rgmgr.config.services import read_services, read_shared
+from rgmgr.config.services import read_services, read_shared, refuse_vain_fences
 from rgmgr.config.table import Table
 from rgmgr.config.watchdog import check_watchdog
 from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy
@@ -61,6 +61,7 @@ def parse(
         fencing=fencing,
         services=read_services(root, read_shared(root), domain_names(root)),
     )
+    refuse_vain_fences(spec, problems)
     check_watchdog(spec, problems)
     if problems.found:
         raise ConfigError(problems.found, source)

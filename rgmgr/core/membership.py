@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Severity
-from rgmgr.core.fence_paths import forget_lost_testers, is_switched
+from rgmgr.core.fence_paths import forget_lost_testers
 from rgmgr.core.fencing import call_off, open_case, prove
 from rgmgr.core.incidents import service_back
 from rgmgr.core.ledger import Ledger
@@ -30,6 +30,7 @@ from rgmgr.core.model import (
 from rgmgr.core.placement import may_run, offer_to_joiners
 from rgmgr.core.recovery import begin_stop, finish_stop
 from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.standing import after_outage, is_left_alone
 
 LOST = "it left the ring without goodbye"
 TAKING_PART = (NodeStatus.ONLINE, NodeStatus.LEAVING)
@@ -54,7 +55,8 @@ def with_spec(state: ClusterState, spec: ClusterSpec) -> ClusterState:
                 known, spec=service_spec if known.owner is None else known.spec
             )
     gone = {name: s for name, s in state.services.items() if name not in services}
-    return replace(state, spec=spec, nodes=nodes, services={**services, **gone})
+    standby = {n: order for n, order in state.standby.items() if n in nodes}
+    return replace(state, spec=spec, nodes=nodes, services={**services, **gone}, standby=standby)
 
 
 def install(ledger: Ledger, message: Install) -> None:
@@ -62,6 +64,11 @@ def install(ledger: Ledger, message: Install) -> None:
     is_cold = not ledger.state.has_formed and not any(e.is_live for e in message.enrolments)
     if is_cold and message.ring.seq != ledger.state.ring_seq:
         _doubt_the_absent(ledger, message)
+    if is_cold:
+        known = [node.boot_id for node in ledger.state.nodes.values()]
+        has_booted = all(e.boot_id not in known for e in message.enrolments)
+        gap_ms = max(0, message.at_ms - ledger.state.now_ms)
+        ledger.state = after_outage(ledger.state, gap_ms, has_booted=has_booted)
     ledger.state = replace(
         ledger.state,
         epoch=message.epoch,
@@ -114,11 +121,7 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
     if is_same and node.status is NodeStatus.LEFT:
         return  # it said goodbye and is about to go: it gets nothing more
     has_rebooted = bool(node.boot_id) and node.boot_id != enrolment.boot_id
-    if (
-        node.status is NodeStatus.UNCLEAN
-        and node.attempt > 0
-        and is_switched(ledger.state, node_id)
-    ):
+    if node.status is NodeStatus.UNCLEAN and node.attempt > 0 and not node.may_return:
         if not has_rebooted:
             return  # a device may switch it off at any moment: it stays out until one did
         proof = Proof(kind=ProofKind.REBOOTED, at_ms=ledger.state.now_ms, by=node_id)
@@ -191,9 +194,11 @@ def _lose(ledger: Ledger, node_id: NodeId, message: Install, *, is_cold: bool) -
             ledger.note("member.detached", Severity.WARNING, node=ledger.name(node_id))
         case NodeStatus.ONLINE | NodeStatus.LEAVING:
             ledger.note("member.left", Severity.WARNING, node=ledger.name(node_id))
-            open_case(ledger, node_id, message.epoch, cause=LOST, delay_ms=delay_ms)
+            open_case(ledger, node_id, message.epoch, cause=LOST, is_silent=True, delay_ms=delay_ms)
         case NodeStatus.DETACHED if not is_in_ring:
-            open_case(ledger, node_id, node.lost_epoch, cause=LOST, delay_ms=delay_ms)
+            open_case(
+                ledger, node_id, node.lost_epoch, cause=LOST, is_silent=True, delay_ms=delay_ms
+            )
         case NodeStatus.UNSEEN if is_in_ring:
             # its daemon is away, or not yet there; the node lives and is given its grace
             gone = replace(node, status=NodeStatus.DETACHED, lost_epoch=message.epoch)
@@ -265,6 +270,8 @@ def _judge_owner(ledger: Ledger, service: Service, claim: Claim | None) -> None:
         case ServiceState.STARTED if not is_up and claim and claim.op == EMERGENCY_OP:
             # no failure of the service: no policy, no counting
             begin_stop(ledger, service, After.SETTLE)
+        case ServiceState.STARTED if not is_up and is_left_alone(ledger.state, service):
+            ledger.put(_faulty(service, "found not running"))
         case ServiceState.STARTED if not is_up:
             begin_stop(ledger, _faulty(service, "found not running"), After.RECOVER)
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:

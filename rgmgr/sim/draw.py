@@ -9,10 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.model import FailoverDomain, NodeId, ServiceName
-from rgmgr.config.watchdog import DETECTION_MS
 from rgmgr.core.spec import (
-    WATCHDOG_AGENT,
-    WATCHDOG_OF_SYSTEMD,
     ClusterSpec,
     FenceDevice,
     FenceStep,
@@ -24,17 +21,18 @@ from rgmgr.core.spec import (
     ResourceName,
     ResourceSpec,
     ServiceSpec,
+    StopFailurePolicy,
 )
 from rgmgr.sim.bunches import PAIRS
+from rgmgr.sim.draw_fencing import cut_for_long, with_watchdog
 from rgmgr.sim.engine import Dice, chance, dice
-from rgmgr.sim.faults import Fault, Partition, Script
-from rgmgr.sim.troubles import CALM_MAKERS, MAKERS
+from rgmgr.sim.faults import Fault, Script
+from rgmgr.sim.troubles import CALM_MAKERS, MAKERS, draw_maintenance
 
 QUIET_START_MS = 12_000
 CALM_SEED_EVERY = 10
 NAMES = ("web", "db", "mail", "files", "dns", "proxy")
 PDU = "pdu"
-WATCHDOG = "time"
 TWO = 2
 
 
@@ -53,7 +51,7 @@ def draw_script(
     rolls = dice(seed, "script")
     drawn = draw_spec(rolls, nodes or rolls.choice((2, 3, 3, 3, 4, 5)))
     is_given = spec is not None
-    spec = spec or drawn
+    spec = spec or _with_stop_failures(seed, drawn)
     makers = MAKERS
     count = rolls.choice((1, 2, 3, 4, 6, 8, 12)) if steps is None else steps
     start_ms = rolls.choice((0, QUIET_START_MS, QUIET_START_MS))
@@ -71,18 +69,28 @@ def draw_script(
         weights = [weight for weight, _ in makers]
         (_, maker) = rolls.choices(makers, weights)[0]
         faults.append(maker(rolls, spec, at_ms))
+    if steps is None and not is_calm(seed):
+        faults += draw_maintenance(dice(seed, "maintenance"), spec, start_ms, at_ms)
     is_two_node = len(spec.nodes) == TWO and chance(rolls, 0.5)
     if not is_given and not is_two_node:
         lone = dice(seed, "watchdog")
-        spec = _with_watchdog(lone, spec)
+        spec = with_watchdog(lone, spec)
         if spec.fencing.watchdog and makers is MAKERS:
-            faults.append(_cut_for_long(lone, spec, at_ms))
+            faults.append(cut_for_long(lone, spec, at_ms))
     return Script(
         seed=seed,
         spec=spec,
         faults=tuple(sorted(faults, key=lambda f: f.at_ms)),
         is_two_node=is_two_node,
     )
+
+
+def _with_stop_failures(seed: int, spec: ClusterSpec) -> ClusterSpec:
+    """Let some services have their node fenced when they do not stop."""
+    rolls = dice(seed, "stop failures")
+    policies = (StopFailurePolicy.HOLD, StopFailurePolicy.FENCE)
+    services = tuple(replace(s, on_stop_failure=rolls.choice(policies)) for s in spec.services)
+    return replace(spec, services=services)
 
 
 def is_calm(seed: int) -> bool:
@@ -124,43 +132,6 @@ def draw_spec(rolls: Dice, nodes: int) -> ClusterSpec:
         ),
         rejoin_grace_ms=rolls.choice((5_000, 10_000)),
         sync_timeout_ms=rolls.choice((3_000, 6_000)),
-    )
-
-
-def _with_watchdog(rolls: Dice, spec: ClusterSpec) -> ClusterSpec:
-    """Give every node a watchdog in some clusters, behind its outlet or in its place."""
-    if not chance(rolls, 0.15):
-        return spec
-    by_time = (FenceStep(device=WATCHDOG),)
-    is_alone = chance(rolls, 0.6)
-    policy = NoQuorumPolicy.FREEZE if chance(rolls, 0.5) else spec.no_quorum_policy
-    return replace(
-        spec,
-        nodes={
-            n: replace(node, fence=(by_time,) if is_alone else (*node.fence, by_time))
-            for n, node in spec.nodes.items()
-        },
-        fencing=replace(
-            spec.fencing,
-            devices={
-                **spec.fencing.devices,
-                WATCHDOG: FenceDevice(name=WATCHDOG, agent=WATCHDOG_AGENT),
-            },
-            watchdog=WATCHDOG_OF_SYSTEMD,
-            watchdog_ms=spec.sync_timeout_ms + DETECTION_MS,
-        ),
-        no_quorum_policy=policy,
-    )
-
-
-def _cut_for_long(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
-    """Part one node from the others until its watchdog must have fired."""
-    nodes = sorted(spec.nodes)
-    lone = rolls.choice(nodes)
-    return Partition(
-        at_ms=at_ms + rolls.randint(0, 4_000),
-        sides=((lone,), tuple(n for n in nodes if n != lone)),
-        for_ms=rolls.randint(25_000, 60_000),
     )
 
 

@@ -25,6 +25,7 @@ from rgmgr.core.spec import (
     ResourceName,
     ResourceSpec,
     ServiceSpec,
+    StopFailurePolicy,
 )
 from rgmgr.sim.draw import draw_script
 from tests.property.strategies import build
@@ -79,7 +80,7 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
     }
     sync_ms = draw(st.integers(1, DURATION_MS_MAX - 5_000))
     budget = draw(st.just((0, 0)) | st.tuples(st.integers(1, 9), timeouts))
-    return draw(
+    found = draw(
         build(
             ClusterSpec,
             name=node_names,
@@ -113,6 +114,9 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
             sync_timeout_ms=st.just(sync_ms),
         )
     )
+    counts_on_it = any(s.on_stop_failure is StopFailurePolicy.FENCE for s in found.services)
+    is_disabled = found.fencing.unsafe_disabled and not counts_on_it
+    return replace(found, fencing=replace(found.fencing, unsafe_disabled=is_disabled))
 
 
 def devices_named(name: str) -> st.SearchStrategy[FenceDevice]:

@@ -18,6 +18,7 @@ from rgmgr.core.actions import (
 )
 from rgmgr.core.events import CorosyncLost, FenceEnded, WatchdogArmed
 from rgmgr.core.lease import LEASE_MS
+from rgmgr.core.messages import FenceOrder
 from rgmgr.core.model import NodeStatus, Proof, ProofKind
 from rgmgr.core.spec import WATCHDOG_AGENT, FenceDevice
 from rgmgr.core.watchdog import MARGIN_MS, is_fresh
@@ -183,6 +184,15 @@ def test_who_comes_back_unreset_is_welcome_if_it_holds_nothing(
     cluster.view(N1, N2, N3)
 
     assert cluster.node(N1).status is status
+
+
+def test_who_is_to_be_fenced_by_order_does_not_escape_by_coming_back() -> None:
+    cluster = running()
+    cluster.ask_fence(N2, FenceOrder.FENCE, N1)
+
+    cluster.view(N1, N2, N3)
+
+    assert cluster.node(N1).status is NodeStatus.UNCLEAN
 
 
 def test_who_is_only_waited_for_may_come_back_before_the_time_is_over() -> None:
