@@ -20,7 +20,7 @@ from rgmgr.config.problems import (
     shown,
     unprintable,
 )
-from rgmgr.config.races import read_budget, read_tie_breaker
+from rgmgr.config.races import read_budget, read_lease, read_tie_breaker
 from rgmgr.config.table import Table, is_integer
 from rgmgr.config.watchdog import read_watchdog
 from rgmgr.core.spec import FenceDevice, FenceStep, FenceVerb, FencingSpec
@@ -40,6 +40,7 @@ FENCING_KEYS = (
     "max_fences",
     "test_interval",
     "tie_breaker",
+    "lease",
     "watchdog",
     "watchdog_timeout",
     "device",
@@ -82,6 +83,7 @@ def read_fencing(table: Mapping[str, object], problems: Problems) -> FencingSpec
         max_fences_ms=max_fences_ms,
         test_interval_ms=section.duration("test_interval", _DEFAULTS.test_interval_ms),
         tie_breaker=read_tie_breaker(section),
+        lease=read_lease(section),
         watchdog=read_watchdog(section),
         watchdog_ms=section.timeout("watchdog_timeout", _DEFAULTS.watchdog_ms),
         devices=_read_devices(section),

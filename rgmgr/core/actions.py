@@ -46,6 +46,15 @@ class StopResource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiskLease:
+    """What is to be held on a shared disk while a node is fenced; sides never share a node."""
+
+    device: str
+    cluster: str
+    side: tuple[NodeId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FenceNode:
     """Run these fence methods in order until one is confirmed; answered by FenceEnded.
 
@@ -61,6 +70,7 @@ class FenceNode:
     devices: dict[str, FenceDevice] = field(default_factory=dict)
     timeout_ms: int
     tie_breaker: tuple[str, ...] = ()
+    lease: DiskLease | None = None  # who does not get it switches nothing
     watchdog_wait_ms: int = 0  # after which its watchdog has reset it; 0: it promised none
 
 

@@ -12,7 +12,7 @@ from rgmgr.core import outbox
 from rgmgr.core.actions import EndFence, FenceNode, PathTarget, SwitchOn, TestPaths
 from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
 from rgmgr.core.fence_paths import trusted_methods
-from rgmgr.core.fence_races import may_race
+from rgmgr.core.fence_races import lease_of, may_race
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import FenceFailed, NodeFenced, PathsTested, PowerRestored
 from rgmgr.core.model import NodeStatus, Proof
@@ -115,6 +115,7 @@ def _fence(turn: Turn, node: NodeId, victim: int, attempt: int) -> FenceNode:
         devices=spec.fencing.devices,
         timeout_ms=spec.fencing.timeout_ms,
         tie_breaker=_tie_breaker(turn),
+        lease=lease_of(turn.cluster),
         watchdog_wait_ms=wait_ms(turn.cluster, node),
     )
 

@@ -163,6 +163,7 @@ class FencingSpec:
     max_fences_ms: int = 0
     test_interval_ms: int = 60_000  # between two tests of all fence paths; 0: none
     tie_breaker: tuple[str, ...] = ()  # "ping:ADDRESS": without a majority, see one or not fence
+    lease: str = ""  # a shared disk: without a majority, have the lease on it or do not fence
     watchdog: str = ""  # what resets a node that is cut off: a device, or SYSTEMD; empty: nothing
     watchdog_ms: int = 15_000
 

@@ -24,7 +24,7 @@ from rgmgr.core.spec import (
     StopFailurePolicy,
 )
 from rgmgr.sim.bunches import PAIRS
-from rgmgr.sim.draw_fencing import cut_for_long, with_watchdog
+from rgmgr.sim.draw_fencing import cut_for_long, with_lease, with_watchdog
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
 from rgmgr.sim.troubles import CALM_MAKERS, MAKERS, draw_maintenance
@@ -72,7 +72,9 @@ def draw_script(
     if steps is None and not is_calm(seed):
         faults += draw_maintenance(dice(seed, "maintenance"), spec, start_ms, at_ms)
     is_two_node = len(spec.nodes) == TWO and chance(rolls, 0.5)
-    if not is_given and not is_two_node:
+    if not is_given and is_two_node:
+        spec = with_lease(dice(seed, "lease"), spec)
+    elif not is_given:
         lone = dice(seed, "watchdog")
         spec = with_watchdog(lone, spec)
         if spec.fencing.watchdog and makers is MAKERS:

@@ -55,3 +55,10 @@ def cut_for_long(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
         sides=((lone,), tuple(n for n in nodes if n != lone)),
         for_ms=rolls.randint(25_000, 60_000),
     )
+
+
+def with_lease(rolls: Dice, spec: ClusterSpec) -> ClusterSpec:
+    """Let a shared disk decide the races of some clusters of two nodes."""
+    if not chance(rolls, 0.4):
+        return spec
+    return replace(spec, fencing=replace(spec.fencing, lease="/dev/shared"))

@@ -20,6 +20,7 @@ from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
 from rgmgr.core.model import FencePath, PathState, ProofKind
 from rgmgr.core.spec import WATCHDOG_AGENT
 from rgmgr.sim.engine import Dice, Engine, chance
+from rgmgr.sim.lease import Keeper, SharedDisk
 from rgmgr.sim.pace import Pace
 
 LATE_MS = (500, 5_000)
@@ -52,7 +53,12 @@ class Power:
     lied: Callable[[NodeId], None] = lambda _node: None
     is_on: Callable[[NodeId], bool] = lambda _node: True
     pace: Pace | None = None  # None: the dice say how long it takes
+    shared_disk: SharedDisk = field(init=False)
     _ends: Counter[tuple[NodeId, NodeId]] = field(default_factory=Counter)  # by, victim
+
+    def __post_init__(self) -> None:
+        """Give all nodes one disk."""
+        self.shared_disk = SharedDisk(self.engine, self.dice)
 
     def mend(self, node: NodeId) -> None:
         """Let the device of a node work from now on."""
@@ -72,6 +78,32 @@ class Power:
         answer: Callable[[FenceEnded], None],
     ) -> None:
         """Run the agents for one node; the answer comes in any case, if the asker lives."""
+        if action.lease is None:
+            self._run_agents(by, incarnation, action, answer)
+            return
+        side = frozenset(action.lease.side)
+        keeper = Keeper(self.engine, self.shared_disk, side, lambda: self.is_alive(by, incarnation))
+
+        def ended(event: FenceEnded) -> None:
+            keeper.end(is_won=event.is_confirmed)
+            answer(event)
+
+        def decided(has_lease: bool) -> None:  # noqa: FBT001  # that is all there is to say
+            if has_lease and self.is_alive(by, incarnation):
+                keeper.renew()
+                self._run_agents(by, incarnation, action, ended)
+            else:
+                self._answer_in(1, action, answer, "lease: others hold it", is_confirmed=False)
+
+        self.shared_disk.take(side, decided)
+
+    def _run_agents(
+        self,
+        by: NodeId,
+        incarnation: int,
+        action: FenceNode,
+        answer: Callable[[FenceEnded], None],
+    ) -> None:
         agents = [action.devices[method[0].device].agent for method in action.methods]
         if agents[:1] == [WATCHDOG_AGENT]:
             self._wait(action, answer)

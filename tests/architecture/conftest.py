@@ -12,7 +12,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("benchmarks", "domains", "fence_agents", "rgmgr", "tests", "tools")
-EXECUTABLES = ("fence_agents/fence_*", "systemd/rgmgr-ip", "systemd/rgmgr-guard")
+EXECUTABLES = (
+    "fence_agents/fence_*",
+    "systemd/rgmgr-ip",
+    "systemd/rgmgr-guard",
+    "systemd/rgmgr-lease",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,7 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
                 max_fences=st.just(budget[0]),
                 max_fences_ms=st.just(budget[1]),
                 tie_breaker=st.sampled_from(((), ("ping:10.0.0.1", "ping:fd00::1"))),
+                lease=st.sampled_from(("", "/dev/disk/by-id/x")),
                 watchdog=st.sampled_from(("", "systemd", "/dev/watchdog0")),
                 watchdog_ms=st.just(sync_ms + 5_000),
             ),

@@ -65,6 +65,7 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
         + 'action = "off"\nclean_start = true\nunsafe_disabled = "yes"\n'
         + 'delay_random = "4s"\ndelay_by_weight = 5\nmax_fences = "3 in 10min"\n'
         + 'test_interval = 0\ntie_breaker = ["ping:10.0.0.1", "ping:fe80::1"]\n'
+        + 'lease = "/dev/disk/by-id/x"\n'
         + 'watchdog = "/dev/watchdog1"\nwatchdog_timeout = "7s"\n'
     )
 
@@ -85,6 +86,7 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
         max_fences_ms=600_000,
         test_interval_ms=0,
         tie_breaker=("ping:10.0.0.1", "ping:fe80::1"),
+        lease="/dev/disk/by-id/x",
         watchdog="/dev/watchdog1",
         watchdog_ms=7_000,
     )
@@ -286,6 +288,7 @@ def test_a_cluster_that_says_so_needs_no_fencing() -> None:
         (VALID + '[fencing]\nmax_fences = "three in 10min"\n', "fencing.max_fences: expected a number of nodes and a time span, got the text 'three in 10min'"),
         (VALID + '[fencing]\nmax_fences = "3 in 0s"\n', "fencing.max_fences: expected a number of nodes and a time span, got the text '3 in 0s'"),
         (VALID + '[fencing]\nmax_fences = "0 in 1h"\n', "fencing.max_fences: expected 1 to 49 nodes, got the text '0 in 1h'"),
+        (VALID + '[fencing]\nlease = "disk"\n', "fencing.lease: expected the path of a shared block device or file, got the text 'disk'"),
         (VALID + "[fencing]\nwatchdog = true\n", "fencing.watchdog: expected a text, got true"),
         (VALID + '[fencing]\nwatchdog = "watchdog0"\n', "fencing.watchdog: expected a device such as \"/dev/watchdog\", or \"systemd\", got the text 'watchdog0'"),
         (VALID + '[fencing]\nwatchdog = "systemd"\nwatchdog_timeout = "14s"\n', "fencing.watchdog_timeout: is too short: members that only wait for a silent one would be reset"),

@@ -61,5 +61,7 @@ class HeldLease:
             async with asyncio.timeout(END_S):
                 await process.communicate(b"release\n" if is_won else None)
                 return
-        with suppress(ProcessLookupError):
-            process.kill()  # one that waits for a dead disk ends when the kernel lets it
+        with suppress(ProcessLookupError, TimeoutError):
+            process.kill()
+            async with asyncio.timeout(END_S):  # one that waits for a dead disk ends when it can
+                await process.wait()

@@ -40,6 +40,7 @@ from rgmgr.adapters.fencing.devices import (
     Note,
     Order,
 )
+from rgmgr.adapters.fencing.disk_lease import HELPER, HeldLease
 from rgmgr.adapters.fencing.options import StepError
 from rgmgr.core.actions import FenceNode, PathTarget, Severity, SwitchOn, TestPaths
 from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
@@ -82,6 +83,7 @@ class FenceRunner:
         secrets_dir: where `secret:NAME` is read from, at each use.
         agent_paths: directories searched for agents, in this order.
         power_on_pause_ms: between attempts to switch on again.
+        lease_helper: takes and holds a lease on a disk.
     """
 
     def __init__(
@@ -93,11 +95,13 @@ class FenceRunner:
         secrets_dir: Path = SECRETS_DIR,
         agent_paths: tuple[Path, ...] = AGENT_PATHS,
         power_on_pause_ms: int = POWER_ON_PAUSE_MS,
+        lease_helper: Path = HELPER,
     ) -> None:
         self._emit = emit
         self._note = note
         self._reaches = reaches
         self._devices = Devices(note, secrets_dir, agent_paths)
+        self._lease_helper = lease_helper
         self._power_on_pause_s = power_on_pause_ms / 1000
         self._fence_by_task: dict[asyncio.Task[None], _Fence] = {}
         self._latest: dict[NodeId, FenceNode] = {}
@@ -177,13 +181,28 @@ class FenceRunner:
         self._emit(ended)
 
     async def _fence(self, fence: _Fence) -> None:
-        """Try the methods in order until all devices of one have confirmed."""
-        failures = []
+        """Try the methods in order, where that is ours to do."""
         tie_breaker = fence.action.tie_breaker
         if tie_breaker and not await self._wins_tie(tie_breaker):
             names = ", ".join(tie_breaker)
             self._fail(fence, f"tie breaker: {names} does not answer here, so others may fence")
             return
+        if fence.action.lease is None:
+            await self._try_methods(fence)
+            return
+        held = HeldLease(fence.action.lease, self._lease_helper)
+        is_won = False
+        try:
+            if refusal := await held.take():
+                self._fail(fence, f"lease: {refusal}")
+                return
+            is_won = await self._try_methods(fence)
+        finally:
+            await held.end(is_won=is_won)
+
+    async def _try_methods(self, fence: _Fence) -> bool:
+        """Tell whether all devices of one method have confirmed."""
+        failures = []
         for number, method in enumerate(fence.action.methods, start=1):
             try:
                 confirmations = [await self._switch_off(fence, step) for step in method]
@@ -192,13 +211,14 @@ class FenceRunner:
                 continue
             if confirmations:
                 self._confirm(fence, method, f"method {number}: {'; '.join(confirmations)}")
-                return
+                return True
             failures.append(f"method {number}: has no device")
         self._fail(
             fence,
             "; ".join(failures)
             or "no fence method is configured for this node, or none can be trusted",
         )
+        return False
 
     async def _wins_tie(self, addresses: tuple[str, ...]) -> bool:
         return any(await asyncio.gather(*(self._reaches(address) for address in addresses)))
