@@ -14,6 +14,7 @@ from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, check_word, resource_unit_l
 from rgmgr.config.problems import Problems, below, did_you_mean, listed, shown
 from rgmgr.config.resources import accept, find_type, known_keys, read_parameters
 from rgmgr.config.table import Table
+from rgmgr.config.terms import TERMS_KEYS, read_terms
 from rgmgr.config.values import parse_plain
 from rgmgr.core.spec import (
     NoQuorumPolicy,
@@ -38,6 +39,7 @@ SERVICE_KEYS = (
     "restart_expire_time",
     "no_quorum_policy",
     "weight",
+    *TERMS_KEYS,
     "resource",
 )
 _SHAREABLE = frozenset({"gfs2", "ocfs2"})  # file systems that several nodes may mount at once
@@ -256,6 +258,7 @@ def _read_service(
         restart_expire_ms=table.duration("restart_expire_time", 0),
         no_quorum_policy=table.optional_word("no_quorum_policy", NoQuorumPolicy),
         weight=table.integer("weight", minimum=0, default=_SERVICE.weight),
+        terms=read_terms(table),
         resources=_read_tree(name, table, shared, claims),
     )
 

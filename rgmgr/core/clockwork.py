@@ -14,7 +14,7 @@ from rgmgr.core.lease import TICK_MS
 from rgmgr.core.local import LocalState, Turn
 from rgmgr.core.messages import FenceDue, GraceExpired, JoinDelayOver
 from rgmgr.core.model import Node, NodeStatus
-from rgmgr.core.placement import online
+from rgmgr.core.seating import online
 from rgmgr.core.sync import has_quorum_of
 
 QUORUM_WAIT_MS = 5_000
