@@ -21,6 +21,7 @@ from rgmgr.core.seating import (
     IDLE,
     RUNNING,
     blockers,
+    eligible,
     in_turn,
     is_awaited,
     may_run,
@@ -32,6 +33,7 @@ from rgmgr.core.seating import (
     seats,
 )
 from rgmgr.core.spec import ServiceSpec
+from rgmgr.core.standing import is_left_alone, why_nothing_starts
 
 
 def targets(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
@@ -75,7 +77,9 @@ def offer_to_joiners(
     `away_since`: for each owner the epoch from which on joiners count; an owner that was away when
     one joined makes up for it. `among`: the joiners to look at; None: all.
     """
-    there = online(ledger.state)
+    if why_nothing_starts(ledger.state):
+        return
+    there = eligible(ledger.state)
     candidates = there if among is None else tuple(n for n in there if n in among)
     nodes = ledger.state.nodes
     for service in tuple(ledger.state.services.values()):
@@ -89,7 +93,7 @@ def offer_to_joiners(
 
 
 def _offer(ledger: Ledger, service: Service, owner: NodeId, joined: list[NodeId]) -> None:
-    tenant, there = ledger.state.spec.tenant(service.spec), online(ledger.state)
+    tenant, there = ledger.state.spec.tenant(service.spec), eligible(ledger.state)
     seated = occupancy(ledger.state)
     better = [n for n in joined if may_take_over(tenant, owner, n, there, seated)]
     ranked = rank_nodes(tenant, better, seated)
@@ -108,7 +112,7 @@ def because(cluster: ClusterState, name: ServiceName) -> str | None:
     service = cluster.services[name]
     match service.state:
         case ServiceState.STARTED | ServiceState.STARTING | ServiceState.STOPPING:
-            return _because_of_owner(cluster, service)
+            return _because_of_owner(cluster, service) or _because_left_alone(cluster, service)
         case ServiceState.RECOVERABLE:
             return _because_of_owner(cluster, service) or f"recovering from: {service.fault}"
         case ServiceState.DISABLED:
@@ -145,12 +149,23 @@ def _because_of_owner(cluster: ClusterState, service: Service) -> str | None:
             return None
 
 
+def _because_left_alone(cluster: ClusterState, service: Service) -> str | None:
+    """Say that a service failed and nothing is done about it; None when none of it is so."""
+    is_up = service.state is ServiceState.STARTED and not service.fault
+    if is_up or not is_left_alone(cluster, service):
+        return None
+    why = why_nothing_starts(cluster) or "frozen by an administrator"
+    return f"{service.fault or service.state.value}; left alone: {why}"
+
+
 def _because_idle(cluster: ClusterState, service: Service) -> str:
     names = cluster.spec.node_name
     if service.frozen or service.is_held:
         word = "frozen" if service.frozen else "stopped"
         until = "" if service.frozen else " until the membership changes"
         return f"{word} by an administrator{until}"
+    if why := why_nothing_starts(cluster):
+        return why
     if service.cleanup:
         return f"waiting for left-overs on {', '.join(map(names, service.cleanup))}"
     if unproven := blockers(cluster, service):
@@ -165,7 +180,10 @@ def because_no_seat(cluster: ClusterState, service: Service) -> str:
         return "about to start"
     if (room := room_for(cluster, service, seated)) and not room.victims:
         return f"waiting for room on {names(room.node)}"
-    open_to = [n for n in online(cluster) if may_run(cluster, service, n)]
+    open_to = [n for n in eligible(cluster) if may_run(cluster, service, n)]
+    idle = [n for n in online(cluster) if n in cluster.standby and may_run(cluster, service, n)]
+    if not open_to and idle:
+        return f"every node that may run it is in standby: {', '.join(map(names, idle))}"
     if not open_to:
         return f"no node of domain {service.spec.domain!r} is online"
     found = {n: _obstacle_in_words(cluster, service, n, seated) for n in open_to}
@@ -187,6 +205,8 @@ def _obstacle_in_words(
 
 def _retire(ledger: Ledger, service: Service) -> None:
     """A service that is no longer configured is stopped, then forgotten."""
+    if is_left_alone(ledger.state, service):
+        return
     if service.state in RUNNING:
         begin_stop(ledger, service, After.DISABLE)
     elif service.owner is None and not service.cleanup and service.state is not ServiceState.FAILED:
@@ -194,14 +214,19 @@ def _retire(ledger: Ledger, service: Service) -> None:
 
 
 def _leave(ledger: Ledger, service: Service) -> None:
-    """Its owner goes, its domain does not have it any more, or who it must be with is elsewhere."""
+    """Its owner goes or stands by, may not run it any more, or it must be with another one."""
     owner = ledger.state.nodes.get(service.owner) if service.owner is not None else None
     if service.owner is None or owner is None:
         return
-    is_going = owner.status is NodeStatus.LEAVING
-    if is_going or not may_run(ledger.state, service, service.owner):
+    if owner.status is NodeStatus.LEAVING:
         begin_stop(ledger, service, After.SETTLE)
-    elif not service.frozen and owner.status is NodeStatus.ONLINE:
+    elif is_left_alone(ledger.state, service):
+        return
+    elif not may_run(ledger.state, service, service.owner) or (
+        service.owner in ledger.state.standby and not why_nothing_starts(ledger.state)
+    ):
+        begin_stop(ledger, service, After.SETTLE)
+    elif owner.status is NodeStatus.ONLINE and not why_nothing_starts(ledger.state):
         _follow(ledger, service)
 
 
@@ -212,7 +237,7 @@ def _follow(ledger: Ledger, service: Service) -> None:
         if not tie.hard or leader is None or leader.state is not ServiceState.STARTED:
             continue
         node = leader.owner
-        if node in (None, service.owner, *service.failed_on) or node not in online(ledger.state):
+        if node in (None, service.owner, *service.failed_on) or node not in eligible(ledger.state):
             continue
         if obstacle_at(ledger.state, service, node) is None:
             ledger.note(
@@ -233,6 +258,8 @@ def _is_wanted(
     if spec != service.spec:
         service = replace(service, spec=spec)  # its domain decides where it starts
         ledger.put(service)
+    if why_nothing_starts(ledger.state):
+        return False
     if service.is_new and not spec.autostart and not (service.frozen or service.is_held):
         ledger.move(replace(service, is_new=False), ServiceState.DISABLED)
         return False

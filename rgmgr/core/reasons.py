@@ -11,7 +11,7 @@ from domains.occupancy import Occupancy
 from domains.rank import Drawback, drawback, should_move
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service
 from rgmgr.core.placement import because
-from rgmgr.core.seating import RUNNING, may_run, obstacle_at, occupancy, online
+from rgmgr.core.seating import RUNNING, eligible, may_run, obstacle_at, occupancy
 
 _ABSENT = {
     NodeStatus.UNSEEN: "not seen since the cluster formed",
@@ -38,7 +38,7 @@ def why_there(cluster: ClusterState, name: ServiceName) -> str:
         return because(cluster, name) or service.state.value
     if is_away := because(cluster, name):
         return is_away
-    able = [n for n in online(cluster) if may_run(cluster, service, n)]
+    able = [n for n in eligible(cluster) if may_run(cluster, service, n)]
     if able == [owner]:
         return "the only node online that may run it"
     domain = cluster.spec.domain_of(service.spec)
@@ -53,13 +53,8 @@ def why_there(cluster: ClusterState, name: ServiceName) -> str:
 def why_not(cluster: ClusterState, name: ServiceName, node_id: NodeId) -> str:
     """Say the first reason why the service is not on this node, which does not own it."""
     service = cluster.services[name]
-    node = cluster.nodes[node_id]
-    if not may_run(cluster, service, node_id):
-        return f"restricted domain {service.spec.domain!r} does not have it"
-    if node.status is not NodeStatus.ONLINE:
-        return why_absent(cluster, node)
-    if node_id in service.failed_on:
-        return f"it failed there: {service.fault}"
+    if obstacle := _obstacle(cluster, service, node_id):
+        return obstacle
     if service.owner is None or service.state not in RUNNING:
         return because(cluster, name) or f"the service is {service.state.value}"
     return _why_elsewhere(cluster, service, node_id, service.owner)
@@ -72,6 +67,20 @@ def _why_elsewhere(cluster: ClusterState, service: Service, node: NodeId, owner:
     if _is_better(cluster, service, node, seated):
         return f"preferred, but {_why_it_stays(cluster.spec.domain_of(service.spec))}"
     return _inferior(cluster, service, node, owner, seated)
+
+
+def _obstacle(cluster: ClusterState, service: Service, node_id: NodeId) -> str:
+    """Say why it could not be there at all, whatever the domain prefers; empty: it could."""
+    node = cluster.nodes[node_id]
+    if not may_run(cluster, service, node_id):
+        return f"restricted domain {service.spec.domain!r} does not have it"
+    if node.status is not NodeStatus.ONLINE:
+        return why_absent(cluster, node)
+    if node_id in cluster.standby:
+        return f"in standby, ordered by {cluster.standby[node_id].by}"
+    if node_id in service.failed_on:
+        return f"it failed there: {service.fault}"
+    return ""
 
 
 def why_absent(cluster: ClusterState, node: Node) -> str:
@@ -148,5 +157,5 @@ def would_move(cluster: ClusterState, name: ServiceName, joiner: NodeId) -> bool
     service = cluster.services[name]
     if service.owner is None or service.state not in RUNNING or service.frozen:
         return False
-    there = (*online(cluster), joiner)
+    there = (*eligible(cluster), joiner)
     return should_move(cluster.spec.domain_of(service.spec), service.owner, joiner, there)

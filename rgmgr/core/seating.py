@@ -25,7 +25,7 @@ _GONE_FOR_GOOD = (After.STOP, After.DISABLE)
 
 
 def online(cluster: ClusterState) -> tuple[NodeId, ...]:
-    """Nodes that may be given services, lowest id first; none that is still cut off."""
+    """Nodes that take part and stay, lowest id first; none that is still cut off."""
     return tuple(
         sorted(
             n
@@ -33,6 +33,11 @@ def online(cluster: ClusterState) -> tuple[NodeId, ...]:
             if x.status is NodeStatus.ONLINE and not x.is_cut_off
         )
     )
+
+
+def eligible(cluster: ClusterState) -> tuple[NodeId, ...]:
+    """Nodes that may be given services, lowest id first: those online and not in standby."""
+    return tuple(n for n in online(cluster) if n not in cluster.standby)
 
 
 def may_run(cluster: ClusterState, service: Service, node: NodeId) -> bool:
@@ -91,7 +96,7 @@ def _leaves(service: Service) -> bool:
 
 def seats(cluster: ClusterState, service: Service, seated: Occupancy) -> tuple[NodeId, ...]:
     """Return the nodes that could start it now, best first; those that failed are left out."""
-    fit = [n for n in online(cluster) if n not in service.failed_on]
+    fit = [n for n in eligible(cluster) if n not in service.failed_on]
     ranked = rank_nodes(cluster.spec.tenant(service.spec), fit, seated)
     if service.target in ranked:
         return (service.target, *(n for n in ranked if n != service.target))
@@ -154,7 +159,7 @@ def seated_for(cluster: ClusterState, service: Service) -> Occupancy:
 
 def other_seats(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
     """Return the nodes that could have it instead of its owner, best first."""
-    others = [n for n in online(cluster) if n != service.owner]
+    others = [n for n in eligible(cluster) if n != service.owner]
     return rank_nodes(cluster.spec.tenant(service.spec), others, occupancy(cluster))
 
 
@@ -175,7 +180,7 @@ def obstacle_at(
 def room_for(cluster: ClusterState, service: Service, seated: Occupancy) -> Displacement | None:
     """Return who would have to go so that a service which no node can take can start."""
     tenant = cluster.spec.tenant(service.spec)
-    able = [n for n in online(cluster) if n not in service.failed_on and may_own(tenant.domain, n)]
+    fit = [n for n in eligible(cluster) if n not in service.failed_on]
     free = empty_occupancy(cluster.spec, [])
     services = cluster.services.values()
     movable = Movable(
@@ -186,7 +191,7 @@ def room_for(cluster: ClusterState, service: Service, seated: Occupancy) -> Disp
             if s.state in STOPPING and s.owner is not None and _leaves(s)
         },
     )
-    return displacement(tenant, rank_nodes(tenant, able, free), seated, movable)
+    return displacement(tenant, rank_nodes(tenant, fit, free), seated, movable)
 
 
 def _was_freed_after(service: Service, lost_epoch: int) -> bool:

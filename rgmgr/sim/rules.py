@@ -40,7 +40,7 @@ def may_wait(cluster: ClusterState, service: Service) -> bool:
     nodes = [
         n
         for n, x in cluster.nodes.items()
-        if x.status is NodeStatus.ONLINE and n not in service.failed_on
+        if x.status is NodeStatus.ONLINE and n not in service.failed_on and n not in cluster.standby
     ]
     domain = cluster.spec.domain_of(service.spec)
     open_to = [
@@ -51,6 +51,8 @@ def may_wait(cluster: ClusterState, service: Service) -> bool:
 
 def strays(cluster: ClusterState) -> Iterator[str]:
     """Yield the services that run elsewhere than the one they must be with, and could be there."""
+    if cluster.locked or cluster.disarmed:
+        return
     for name, service in cluster.services.items():
         for tie in service.spec.terms.together:
             leader = cluster.services.get(tie.service)
@@ -63,8 +65,9 @@ def strays(cluster: ClusterState) -> Iterator[str]:
                 continue
             domain = cluster.spec.domain_of(service.spec)
             is_outside = domain is not None and domain.restricted and node not in domain.priorities
-            is_online = cluster.nodes[node].status is NodeStatus.ONLINE
-            if is_online and not is_outside and not why_barred(cluster, service, node):
+            is_open = cluster.nodes[node].status is NodeStatus.ONLINE
+            is_open = is_open and node not in cluster.standby and not is_outside
+            if is_open and not why_barred(cluster, service, node):
                 yield f"{name} does not follow {tie.service} to {cluster.spec.node_name(node)}"
 
 
