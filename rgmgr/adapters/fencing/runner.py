@@ -54,6 +54,8 @@ PROOF_BY_AGENT: Final = {
     "fence_meatware": ProofKind.HUMAN,
 }
 """Agents whose success is worth less than the word of a device that switches power."""
+WITHOUT_STATUS: Final = frozenset({"fence_kdump"})
+"""Agents that only know whether they work at all."""
 _STRONGEST_FIRST: Final = (ProofKind.FENCED, ProofKind.TIMED, ProofKind.HUMAN)
 
 Reaches = Callable[[str], Awaitable[bool]]
@@ -152,6 +154,7 @@ class FenceRunner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._devices.close()
 
     def _begin(self, work: Awaitable[None], name: str) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
@@ -308,7 +311,7 @@ class FenceRunner:
                     text = f"{target.node_name} has promised no watchdog; see its journal"
                     return PathState.FAILS, text
                 # a human or a watchdog has no plug whose state could be asked for
-                is_indirect = agent in PROOF_BY_AGENT
+                is_indirect = agent in PROOF_BY_AGENT or agent in WITHOUT_STATUS
                 ran = await self._devices.run(order, step, "monitor" if is_indirect else "status")
             except StepError as failure:
                 return PathState.FAILS, str(failure)
