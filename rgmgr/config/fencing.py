@@ -61,6 +61,7 @@ CUTS_PATHS = frozenset(
 )
 """Agents that cut a node off its storage or network instead of its power. Source: their metadata,
 `automatic="1"` of the action `on`."""
+PLUG_KEYS = ("plug", "port")
 _SENT_BY_RGMGR = ("action", "option", "nodename")
 _DEFAULTS = FencingSpec()
 _METHODS_HINT = 'methods are lists of steps: fence = [[{ device = "..." }]]'
@@ -161,7 +162,16 @@ def _option_text(table: Table, key: str) -> str | None:
     if value.startswith(SECRET_PREFIX) and not _SECRET_NAME.fullmatch(value[len(SECRET_PREFIX) :]):
         table.wrong(key, "the name of a file in secrets.d after secret:")
         return None
+    if key in PLUG_KEYS and "," in value:
+        _refuse_outlets(table, key, value)
     return value
+
+
+def _refuse_outlets(table: Table, key: str, value: str) -> None:
+    text = f"{shown(value)} names several outlets, which some agents switch only in part"
+    plugs = (word.strip() for word in value.split(","))
+    steps = ", ".join(f'{{ device = "...", {key} = "{plug}" }}' for plug in plugs)
+    table.problems.add(table.at(key), text, f"a step for each, in one method: [{steps}]")
 
 
 def read_methods(node: Table, fencing: FencingSpec, names: frozenset[str]) -> tuple[Method, ...]:

@@ -277,6 +277,7 @@ def test_a_cluster_that_says_so_needs_no_fencing() -> None:
         (VALID.replace('device = "pdu", plug = 1', 'device = "pdx"'), "node.node1.fence[1][1].device: unknown fence device 'pdx'"),
         (VALID.replace("plug = 1", "plug = 1.5"), "node.node1.fence[1][1].plug: expected a text, an integer, or true or false, got the number 1.5"),
         (VALID.replace("plug = 1", r'plug = "1\naction=on"'), r"node.node1.fence[1][1].plug: contains '\n', which would end the option for the agent"),
+        (VALID.replace("plug = 1", 'plug = "3, 4"'), "node.node1.fence[1][1].plug: '3, 4' names several outlets, which some agents switch only in part"),
         (VALID.replace("plug = 1", 'action = "on"'), "node.node1.fence[1][1].action: is sent to the agent by rgmgr itself"),
         (VALID.replace("plug = 1", '"a b" = 1'), "node.node1.fence[1][1].\"a b\": 'a b' cannot be an option of an agent"),
         (VALID.replace("plug = 1", 'password = "secret:../x"'), "node.node1.fence[1][1].password: expected the name of a file in secrets.d after secret:, got the text 'secret:../x'"),
