@@ -234,12 +234,12 @@ def _operate(world: World) -> None:
     cluster = daemon.state.cluster
     _end_orders(world, cluster)
     for node, record in cluster.nodes.items():
-        if record.to_unfence and record.status is NodeStatus.FENCED:
+        if record.to_unfence and record.status in (NodeStatus.FENCED, NodeStatus.LEFT):
             world.hosts[node].switch_off()  # its paths are cut: it has to be booted
         if record.withheld:
             order = AskFence(
                 at_ms=world.engine.now_ms,
-                node=min(world.hosts),
+                node=min(cluster.members()),  # who is fenced itself is not heard
                 order=FenceOrder.FENCE,
                 victim=node,
             )
