@@ -102,8 +102,8 @@ class Rgmgr:
         stage.run(stage.nodes[0], "rgmgr", "relocate", f"s{number}", "-m", target)
 
     def drain(self, stage: Stage, node: str) -> None:
-        """Stop the daemon there, which moves everything away first."""
-        stage.run(node, "systemctl", "stop", "--no-block", self.unit)
+        """Put into standby; comes back when it is done."""
+        stage.run(node, "rgmgr", "node", "standby", node, timeout=DEADLINE_S)
 
     def status_command(self) -> tuple[str, ...]:
         """Return `rgmgr status`."""
