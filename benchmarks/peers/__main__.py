@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
+import re
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import rgmgr
 from benchmarks.peers import floors, layer, report
 from benchmarks.peers.contestants import Contestant, Homes, Pacemaker, Rgmgr
-from benchmarks.peers.report import Run
+from benchmarks.peers.report import Results, Run
 from benchmarks.peers.stage import Stage
 from benchmarks.peers.works import VICTIM, WORKS, Samples
 from rgmgr.lab.errors import LabError
@@ -47,13 +52,14 @@ class Life:
 def main() -> int:
     """Run what was asked for; 1 when a work could not be done by rgmgr."""
     options = _options()
-    runs = report.load(options.json)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # the lab goes, too
+    results = report.load(options.json)
     if options.work:
-        _measure(options, runs)
+        _measure(options, results)
     if options.document:
-        options.document.write_text(report.document(runs), encoding="utf-8")
-    print(report.tables(runs))
-    return 1 if any(run.fault and run.who.startswith(report.OURS) for run in runs) else 0
+        report.put_into(options.document, results)
+    print(report.measured(results))
+    return 1 if any(run.fault and run.who.startswith(report.OURS) for run in results.runs) else 0
 
 
 def _options() -> argparse.Namespace:
@@ -69,7 +75,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(options: argparse.Namespace, runs: list[Run]) -> None:
+def _measure(options: argparse.Namespace, results: Results) -> None:
     """Make a lab, and let everybody live every life; what is known is kept at once."""
     lab = Lab(options.dir)
     rounds = options.rounds or (1 if options.quick else ROUNDS)
@@ -78,21 +84,38 @@ def _measure(options: argparse.Namespace, runs: list[Run]) -> None:
         lab.up(NODES, Rgmgr().cluster_toml(plan(NODES), {}), [over])
         stage = Stage(lab)
         stage.shell(stage.nodes, "rm -f /etc/systemd/system/*.wants/rgmgrd.service")
+        results.machine = _machine(stage)
         Rgmgr().erase(stage)
         for life in _lives(options):
             for _ in range(rounds):
                 for run in _play(stage, life, options.only):
-                    runs.append(run)
-                    report.save(options.json, runs)
+                    results.runs.append(run)
+                    report.save(options.json, results)
                     lab.progress(report.told(run))
     finally:
         lab.down()
 
 
+def _machine(stage: Stage) -> dict[str, str]:
+    """Say what was measured on, and what."""
+    cpu = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    model = re.search(r"^model name\s*: (.*)$", cpu, re.MULTILINE)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    packages = ("corosync", "pacemaker", "systemd", "dbus", "python3")
+    shown = stage.run(stage.nodes[0], "dpkg-query", "-W", "-f=${Package} ${Version}, ", *packages)
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{os.cpu_count()} processors ({model[1] if model else platform.machine()}),"
+        f" {memory:.0f} GiB, Linux {platform.release()}; the three nodes share them",
+        "versions": f"rgmgr {rgmgr.__version__}, {shown.strip(', ')}",
+        "corosync": "token 1000 ms, consensus 1200 ms: a lost node is seen after 2200 ms or less",
+    }
+
+
 def _lives(options: argparse.Namespace) -> Iterator[Life]:
     """Yield what has to be lived for the works that are wanted."""
     asked: Sequence[int] = options.services or ()
-    all_three = (Rgmgr(), Rgmgr(name="rgmgr, fencing", is_fencing=True), Pacemaker())
+    all_three = (Rgmgr(), Rgmgr(name=report.FENCING, is_fencing=True), Pacemaker())
     common = tuple(w for w in ("status", "kill-unit", "move", "power-cut") if w in options.work)
     usual = QUICK if options.quick else SERVICES
     if common or "cold-start" in options.work:
@@ -119,11 +142,11 @@ def _play(stage: Stage, life: Life, only: Sequence[str] | None) -> Iterator[Run]
             if run.fault and work == "cold-start":
                 break
         who.erase(stage)
-    if only is not None and floors.NAME not in only:
+    if only is not None and report.BY_HAND not in only:
         return
     for work in ("cold-start", *life.works):
         if life.homes and (floor := floors.FLOORS.get(work)):
-            yield _run(floors.NAME, work, life, partial(floor, stage, life.homes))
+            yield _run(report.BY_HAND, work, life, partial(floor, stage, life.homes))
             floors.clear(stage)
 
 

@@ -14,7 +14,6 @@ from benchmarks.peers.contestants import Homes
 from benchmarks.peers.stage import US_PER_MS, Stage, now_us
 from benchmarks.peers.works import TIMES, VICTIM, Samples, units
 
-NAME = "systemd by hand"
 Shares = Mapping[str, Sequence[str]]
 Floor = Callable[[Stage, Homes], Samples]
 

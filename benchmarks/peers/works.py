@@ -100,6 +100,9 @@ def power_cut(stage: Stage, who: Contestant, homes: Homes) -> Samples:
         "new ring to the last up": _ms(ring, max(at_us)),
         "first unit's start to the last up": _ms(stage.first_starting(began), max(at_us)),
     }
+    if isinstance(who, Rgmgr):
+        agreed = stage.event(began, "epoch.installed")
+        taken["new ring to the epoch agreed"] = _ms(ring, agreed)
     if isinstance(who, Rgmgr) and who.is_fencing:
         asked = stage.event(began, "fence.requested")
         taken["fencing"] = _ms(asked, stage.event(began, "fence.succeeded"))
