@@ -9,7 +9,7 @@ as their plain values. Source: D-Bus Specification, "Marshaling (Wire Format)".
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +17,8 @@ LENGTH_MAX = 128 << 20  # of a message, as the specification has it
 HEADER_BYTES = 16
 PROTOCOL = 1
 
+CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
+"""Kinds of messages."""
 PATH, INTERFACE, MEMBER, ERROR_NAME, REPLY_SERIAL = 1, 2, 3, 4, 5
 DESTINATION, SENDER, SIGNATURE = 6, 7, 8
 """Codes of header fields."""
@@ -31,7 +33,7 @@ _FIXED = {"y": "B", "n": "h", "q": "H", "i": "i", "u": "I", "x": "q", "t": "Q", 
 class RawMessage:
     """A message as it came. `fields` by their code. The body is read on demand."""
 
-    kind: int  # 1 call, 2 return, 3 error, 4 signal
+    kind: int
     flags: int
     serial: int
     fields: dict[int, object]
@@ -61,6 +63,29 @@ class RawMessage:
         if place != len(self.data):
             raise ValueError(f"the body ends at {place}, the message at {len(self.data)}")
         return values
+
+
+def call(
+    serial: int, destination: str, path: str, interface: str, member: str, texts: Sequence[str]
+) -> bytes:
+    """Return a call of a method that takes texts."""
+    body = b""
+    for text in texts:
+        body += _padding(len(body), 4) + _counted(text)
+    fields = b""
+    for code, kind, text in (
+        (PATH, "o", path),
+        (DESTINATION, "s", destination),
+        (INTERFACE, "s", interface),
+        (MEMBER, "s", member),
+    ):
+        fields += _padding(len(fields), 8) + bytes([code, 1]) + kind.encode() + b"\0"
+        fields += _counted(text)
+    if texts:
+        fields += _padding(len(fields), 8) + bytes([SIGNATURE, 1]) + b"g\0"
+        fields += bytes([len(texts)]) + b"s" * len(texts) + b"\0"
+    head = struct.pack("<4B3I", ord("l"), CALL, 0, PROTOCOL, len(body), serial, len(fields))
+    return head + fields + _padding(len(fields), 8) + body
 
 
 def length(head: bytes | bytearray) -> int:
@@ -102,6 +127,15 @@ def _order(head: bytes | bytearray) -> str:
     if order is None or head[3] != PROTOCOL:
         raise ValueError(f"not a message: {bytes(head[:4])!r}")
     return order
+
+
+def _counted(text: str) -> bytes:
+    said = text.encode()
+    return struct.pack("<I", len(said)) + said + b"\0"
+
+
+def _padding(place: int, size: int) -> bytes:
+    return bytes(-place % size)
 
 
 def _aligned(place: int, size: int) -> int:
