@@ -31,12 +31,11 @@ from dbus_next.service import ServiceInterface
 from dbus_next.signature import Variant
 
 from rgmgr.adapters import bus_wire
+from rgmgr.adapters.bus_wire import DISCONNECTED, TIMEOUT
 from rgmgr.errors import BusError
 
 BUS_DESTINATION = "org.freedesktop.DBus"
 BUS_PATH = "/org/freedesktop/DBus"
-DISCONNECTED = "org.freedesktop.DBus.Error.Disconnected"
-TIMEOUT = "org.freedesktop.DBus.Error.Timeout"
 NO_REPLY = "org.freedesktop.DBus.Error.NoReply"
 INVALID_ARGS = "org.freedesktop.DBus.Error.InvalidArgs"
 UNKNOWN_OUTCOME = (DISCONNECTED, TIMEOUT, NO_REPLY)

@@ -16,12 +16,11 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
 from rgmgr.adapters import bus_wire
+from rgmgr.adapters.bus_wire import DISCONNECTED, TIMEOUT
 from rgmgr.errors import BusError
 
 SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
 BUS = "org.freedesktop.DBus"
-DISCONNECTED = f"{BUS}.Error.Disconnected"
-TIMEOUT = f"{BUS}.Error.Timeout"
 CONNECT_TIMEOUT_S = 5.0
 _READ_BYTES = 65_536
 

@@ -13,6 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+DISCONNECTED = "org.freedesktop.DBus.Error.Disconnected"
+TIMEOUT = "org.freedesktop.DBus.Error.Timeout"
+"""What a call is told that ended without a reply."""
+
 LENGTH_MAX = 128 << 20  # of a message, as the specification has it
 HEADER_BYTES = 16
 PROTOCOL = 1

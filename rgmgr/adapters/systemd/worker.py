@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from rgmgr.adapters.bus import TIMEOUT
+from rgmgr.adapters.bus_wire import TIMEOUT
 from rgmgr.adapters.systemd import mounts, names, preparation, verdicts
 from rgmgr.adapters.systemd.dropins import DropIns, Written
 from rgmgr.adapters.systemd.emergency import emergency_stop
