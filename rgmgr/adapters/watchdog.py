@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from rgmgr.core.events import WatchdogArmed
-from rgmgr.core.lease import LEASE_MS
+from rgmgr.core.promise import LEASE_MS
 from rgmgr.core.spec import WATCHDOG_OF_SYSTEMD, FencingSpec
 from rgmgr.errors import RgmgrError
 

@@ -15,12 +15,11 @@ from rgmgr.core.durable import is_agreed_safely
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Tick
 from rgmgr.core.model import NodeStatus
+from rgmgr.core.promise import LEASE_MS
 from rgmgr.core.sync import has_quorum
 
 TICK_MS = 500
 SLOW_MS = 100
-LEASE_MS = 1_500
-"""Less than any sensible detection time: the gate closes before the others act."""
 
 
 def gate_is_open(turn: Turn) -> bool:
@@ -61,7 +60,7 @@ def heard_tick(turn: Turn, sender: NodeId, tick: Tick) -> None:
     local = turn.local
     is_own = sender == local.me and tick.incarnation == local.incarnation
     if is_own and tick.count == local.tick_count and local.tick_sent_ms:
-        turn.update(tick_seen_ms=local.tick_sent_ms, tick_sent_ms=0)
+        turn.update(tick_seen_ms=local.tick_sent_ms, tick_sent_ms=0, minute=tick.minute)
         if turn.now_ms - local.tick_sent_ms > SLOW_MS:
             send_tick(turn)  # it was held up by a broken ring; how is the ring now?
     if not local.is_installed or tick.epoch != turn.cluster.epoch:

@@ -14,25 +14,12 @@ Source: ADR 20; sbd(8), stonith-watchdog-timeout of Pacemaker.
 
 from __future__ import annotations
 
-from domains.model import NodeId
 from rgmgr.core.actions import ArmWatchdog, DisarmWatchdog, FeedWatchdog
 from rgmgr.core.executor import holds_anything
-from rgmgr.core.lease import LEASE_MS
 from rgmgr.core.local import Turn
 from rgmgr.core.membership import TAKING_PART
-from rgmgr.core.model import ClusterState
+from rgmgr.core.promise import is_fresh
 from rgmgr.core.sync import has_quorum, rejoin
-
-MARGIN_MS = 3_000
-"""For a device that counts in whole seconds, and for the reset itself."""
-
-
-def wait_ms(cluster: ClusterState, victim: NodeId) -> int:
-    """Return after how long a lost node holds nothing; 0: it has not promised a watchdog."""
-    node = cluster.nodes.get(victim)
-    if node is None or not node.watchdog_ms:
-        return 0
-    return LEASE_MS + 2 * node.watchdog_ms + MARGIN_MS
 
 
 def is_on_guard(turn: Turn) -> bool:
@@ -53,11 +40,6 @@ def is_proven(turn: Turn) -> bool:
         and local.tick_seen_ms is not None
         and is_fresh(local.tick_seen_ms, turn.now_ms)
     )
-
-
-def is_fresh(proven_ms: int, now_ms: int) -> bool:
-    """Tell whether a tick that was sent then still proves anything."""
-    return 0 <= now_ms - proven_ms <= LEASE_MS
 
 
 def feed(turn: Turn) -> None:

@@ -46,10 +46,10 @@ from rgmgr.core.events import (
     TimerFired,
     WatchdogArmed,
 )
-from rgmgr.core.lease import LEASE_MS
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin, step
 from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, AnyRequest
+from rgmgr.core.promise import LEASE_MS
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.sync import EX_CONFIG
 from rgmgr.sim.bus import Bus
@@ -60,6 +60,7 @@ from rgmgr.sim.observer import Observer
 from rgmgr.sim.power import Power
 from rgmgr.sim.rings import BusEvent
 from rgmgr.sim.systemd import FOR_EVER_MS, Systemd, UnitEvent
+from rgmgr.sim.wallclock import WallClock
 from rgmgr.sim.watchdog import Watchdog
 
 COROSYNC_START_MS = (200, 1_200)
@@ -121,6 +122,7 @@ class Host:
         self._power = power
         self._observer = observer
         self._clock_zero_ms = 0
+        self.wall = WallClock(engine)
         self._suspended_ms: int | None = None
 
     @property
@@ -365,7 +367,7 @@ class Host:
     def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901 - one arm per kind
         match action:
             case Multicast(message):
-                self._bus.multicast(self.node, message)
+                self._bus.multicast(self.node, self.wall.stamped(message))
             case SetTimer(key, after_ms):
                 self._set_timer(daemon, key, after_ms)
             case CancelTimer(key):

@@ -21,7 +21,7 @@ from types import ModuleType
 import pytest
 
 from rgmgr.adapters.watchdog import Watchdog, WatchdogError, check_device, guard_command
-from rgmgr.core.lease import LEASE_MS
+from rgmgr.core.promise import LEASE_MS
 from rgmgr.core.spec import FencingSpec
 
 GUARD = Path(__file__).parents[2] / "systemd" / "rgmgr-guard"

@@ -17,11 +17,10 @@ from rgmgr.core.actions import (
     StartResource,
 )
 from rgmgr.core.events import CorosyncLost, FenceEnded, WatchdogArmed
-from rgmgr.core.lease import LEASE_MS
 from rgmgr.core.messages import FenceOrder
 from rgmgr.core.model import NodeStatus, Proof, ProofKind
+from rgmgr.core.promise import LEASE_MS, MARGIN_MS, is_fresh
 from rgmgr.core.spec import WATCHDOG_AGENT, FenceDevice
-from rgmgr.core.watchdog import MARGIN_MS, is_fresh
 from tests.unit.core_cluster import N1, N2, N3, Cluster, spec
 
 TIMEOUT_MS = 15_000

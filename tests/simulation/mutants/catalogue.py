@@ -23,6 +23,7 @@ REQUESTS = "rgmgr.core.requests"
 CLOCKWORK = "rgmgr.core.clockwork"
 DEPARTURE = "rgmgr.core.departure"
 WATCHDOG = "rgmgr.core.watchdog"
+PROMISE = "rgmgr.core.promise"
 RANK = "domains.rank"
 
 
@@ -78,7 +79,7 @@ MUTANTS = (
     _(
         "survivors-do-not-wait",
         "takes the silence of a node with a watchdog for its reset",
-        WATCHDOG,
+        PROMISE,
         "    return LEASE_MS + 2 * node.watchdog_ms + MARGIN_MS\n",
         "    return LEASE_MS\n",
     ),
