@@ -30,6 +30,7 @@ FOLDER: Final = Path("/run/rgmgr-guard")
 GUARD: Final = Path("/usr/lib/rgmgr/rgmgr-guard")
 UNIT: Final = "rgmgr-guard"  # and a number: the one before it may not be quite gone
 DEVICES: Final = Path("/sys/class/watchdog")
+NEEDED_OPTIONS: Final = 0x0180  # WDIOF_SETTIMEOUT, WDIOF_MAGICCLOSE of linux/watchdog.h
 START_S: Final = 10.0
 GONE_S: Final = 5.0
 
@@ -169,20 +170,26 @@ class Watchdog:
         leaving.close()
 
     def _connect(self) -> int:
-        """Return the timeout of the guard that runs; 0: none does."""
+        """Return the timeout of the guard that runs; 0: none does.
+
+        Raises:
+            WatchdogError: it refuses its device.
+        """
         guard = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         guard.settimeout(1.0)  # it says a word at once, and nothing else runs yet
         try:
             guard.connect(os.fspath(self._path))
-            verb, _, number = guard.recv(64).partition(b" ")
-            if verb != b"armed" or not number.isdigit():
-                raise ConnectionError("that is no guard")
+            verb, _, rest = guard.recv(500).partition(b" ")
         except OSError:
             guard.close()
             return 0
+        if verb != b"armed" or not rest.isdigit():
+            guard.close()
+            reason = rest.decode("utf-8", "replace") or "it is no guard"
+            raise WatchdogError(f"the watchdog cannot be armed: {reason}")
         guard.settimeout(0)
         self._guard = guard
-        return int(number)
+        return int(rest)
 
 
 def check_device(path: Path, devices: Path = DEVICES) -> None:
@@ -204,4 +211,7 @@ def check_device(path: Path, devices: Path = DEVICES) -> None:
                 continue
             if (entry / "state").read_text().strip() == "active":
                 text = "is in use; PID 1 uses it if RuntimeWatchdogSec is set in system.conf"
+                raise WatchdogError(f"{path} {text}")
+            if int((entry / "options").read_text(), 16) & NEEDED_OPTIONS != NEEDED_OPTIONS:
+                text = "cannot be stopped, or its timeout not be set: use another one"
                 raise WatchdogError(f"{path} {text}")
