@@ -45,6 +45,20 @@ class StopResource:
     op: int
 
 
+@dataclass(frozen=True, slots=True)
+class SuspendChecks:
+    """Look no more after a service: whatever becomes of it is no failure."""
+
+    service: ServiceName
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeChecks:
+    """Look after a service again; answered by ServiceProbed with what is active of it."""
+
+    service: ServiceName
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FenceNode:
     """Run these fence methods in order until one is confirmed; answered by FenceEnded.
@@ -178,6 +192,8 @@ Action = (
     Multicast
     | StartResource
     | StopResource
+    | SuspendChecks
+    | ResumeChecks
     | FenceNode
     | SwitchOn
     | TestPaths

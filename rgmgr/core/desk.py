@@ -12,7 +12,7 @@ from rgmgr.core.actions import Answer, Reply
 from rgmgr.core.durable import is_kept
 from rgmgr.core.local import Turn, Waiting
 from rgmgr.core.messages import FenceRequest, Request
-from rgmgr.core.requests import Verdict
+from rgmgr.core.verdict import Verdict
 
 AnyRequest = Request | FenceRequest
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from domains.model import ServiceName
-from rgmgr.core import outbox
+from rgmgr.core import outbox, resting
 from rgmgr.core.actions import StartResource, StopResource
 from rgmgr.core.events import (
     ResourceFailed,
@@ -33,7 +33,8 @@ from rgmgr.core.messages import (
     ServiceStopped,
 )
 from rgmgr.core.model import After, Service, ServiceState
-from rgmgr.core.spec import NoQuorumPolicy, ResourceName
+from rgmgr.core.no_quorum import must_stop
+from rgmgr.core.spec import ResourceName
 from rgmgr.core.tree import start_order, stop_from_fault, stop_order, stopped_later
 
 StepEnded = ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed
@@ -50,6 +51,7 @@ def probed(turn: Turn, event: ServiceProbed) -> None:
     if event.service not in turn.local.jobs:
         _set_active(turn, event.service, event.active)
         _set_doubtful(turn, event.service, ())
+    resting.probed(turn, event.service)
 
 
 def foreign(turn: Turn) -> tuple[ServiceName, ...]:
@@ -109,6 +111,7 @@ def drive(turn: Turn, *, may_start: bool) -> None:
     for name in _concerned(turn):
         service = turn.cluster.services[name]
         duty = _duty(turn, name, service)
+        resting.heed(turn, name, service, is_busy=duty is not None)
         _align(turn, name, service, duty)
         if duty is not None:
             _advance(turn, name, service, may_start=may_start)
@@ -125,6 +128,7 @@ def _is_done(turn: Turn) -> bool:
         and local.active is before.active
         and local.doubtful is before.doubtful
         and local.reported is before.reported
+        and local.resting is before.resting
         and local.emergency == before.emergency
     )
 
@@ -138,7 +142,10 @@ def _concerned(turn: Turn) -> list[ServiceName]:
         [
             name
             for name, service in services.items()
-            if service.owner == me or name in jobs or me in service.cleanup
+            if service.owner == me
+            or name in jobs
+            or me in service.cleanup
+            or name in turn.local.resting
         ]
     )
 
@@ -169,7 +176,7 @@ def holds_anything(turn: Turn) -> bool:
 
 
 def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
-    if turn.local.emergency and _must_stop(turn, service):
+    if turn.local.emergency and must_stop(turn.cluster, service):
         is_there = bool(turn.local.active.get(name)) or name in turn.local.jobs
         is_done = _reported_op(turn, name) == EMERGENCY_OP
         return _Duty(JobKind.STOP, EMERGENCY_OP) if is_there and not is_done else None
@@ -188,11 +195,6 @@ def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
 def _reported_op(turn: Turn, name: ServiceName) -> int | None:
     reported = turn.local.reported.get(name)
     return reported[0] if reported else None
-
-
-def _must_stop(turn: Turn, service: Service) -> bool:
-    policy = service.spec.no_quorum_policy or turn.cluster.spec.no_quorum_policy
-    return policy is NoQuorumPolicy.STOP
 
 
 def _align(turn: Turn, name: ServiceName, service: Service, duty: _Duty | None) -> None:
@@ -263,6 +265,8 @@ def _watch(turn: Turn, name: ServiceName, service: Service) -> None:
     """A service that should be up here and is not, has failed."""
     local = turn.local
     if service.owner != local.me or service.state is not ServiceState.STARTED or local.emergency:
+        return
+    if resting.is_unknown(turn, name):
         return
     has_said = local.reported.get(name) == (service.op, False)
     if has_said or _health(turn, service) is Health.RUNNING:

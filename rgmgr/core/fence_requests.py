@@ -30,7 +30,8 @@ from rgmgr.core.model import (
     ProofKind,
 )
 from rgmgr.core.placement import online
-from rgmgr.core.requests import ACCEPTED, PROVEN_DOWN, Verdict
+from rgmgr.core.requests import PROVEN_DOWN
+from rgmgr.core.verdict import ACCEPTED, Verdict
 
 ALIVE = (NodeStatus.ONLINE, NodeStatus.LEAVING, NodeStatus.DETACHED)
 

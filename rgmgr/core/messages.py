@@ -96,6 +96,8 @@ class Verb(Enum):
     STOP = "stop"
     RESTART = "restart"
     RELOCATE = "relocate"
+    FREEZE = "freeze"  # the cluster leaves the service as it is, whatever becomes of it
+    UNFREEZE = "unfreeze"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,8 @@ class Request:
     verb: Verb
     service: ServiceName
     target: NodeId | None = None  # None: let the failover domain choose
+    by: str = ""  # who asked, as far as the daemon can tell
+    because: str = ""  # in the operator's words
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from rgmgr.core.placement import UNPROVEN
 from rgmgr.core.requests import PROVEN_DOWN
 from rgmgr.core.settle import settle
 from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.verdict import Verdict
 
 
 def heard(turn: Turn, sender: NodeId, operation: Operation) -> None:
@@ -113,9 +114,7 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             _propose(ledger, sender, spec)
 
 
-def _note_request(
-    ledger: Ledger, sender: NodeId, request: Request, verdict: requests.Verdict
-) -> None:
+def _note_request(ledger: Ledger, sender: NodeId, request: Request, verdict: Verdict) -> None:
     is_refused = verdict.answer is not None and verdict.answer is not Answer.DONE
     ledger.note(
         "request.refused" if is_refused else "request.accepted",
@@ -123,6 +122,8 @@ def _note_request(
         service=request.service,
         target=ledger.name(request.target),
         by=ledger.name(sender),
+        user=request.by or None,
+        because=request.because or None,
         reason=verdict.text or None,
     )
 

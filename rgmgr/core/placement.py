@@ -151,8 +151,8 @@ def _because_idle(cluster: ClusterState, service: Service) -> str:
     names = cluster.spec.node_name
     if service.frozen or service.is_held:
         word = "frozen" if service.frozen else "stopped"
-        until = "" if service.frozen else " until the membership changes"
-        return f"{word} by an administrator{until}"
+        until = "it is unfrozen" if service.frozen else "the membership changes"
+        return f"{word} by an administrator until {until}"
     if service.cleanup:
         return f"waiting for left-overs on {', '.join(map(names, service.cleanup))}"
     if unproven := blockers(cluster, service):
@@ -180,6 +180,8 @@ def load_by_node(cluster: ClusterState) -> dict[NodeId, int]:
 
 def _retire(ledger: Ledger, service: Service) -> None:
     """A service that is no longer configured is stopped, then forgotten."""
+    if service.frozen:
+        return  # it was said before the configuration was changed
     if service.state in RUNNING:
         begin_stop(ledger, service, After.DISABLE)
     elif service.owner is None and not service.cleanup and service.state is not ServiceState.FAILED:
@@ -192,6 +194,8 @@ def _leave(ledger: Ledger, service: Service) -> None:
     if service.owner is None or owner is None:
         return
     is_going = owner.status is NodeStatus.LEAVING
+    if service.frozen and not is_going:
+        return
     if is_going or not may_run(ledger.state, service, service.owner):
         begin_stop(ledger, service, After.SETTLE)
 

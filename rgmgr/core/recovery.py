@@ -114,6 +114,9 @@ def finish_stop(ledger: Ledger, service: Service) -> None:
     owner = service.owner
     freed = replace(service, owner=None, last_owner=owner, target=None)
     ledger.note("service.stopped", service=service.spec.name, last_owner=ledger.name(owner))
+    if service.frozen and service.after not in (After.STOP, After.DISABLE):
+        ledger.move(freed, ServiceState.STOPPED)
+        return
     match service.after:  # not REPAIR any more
         case After.STOP:
             ledger.move(replace(freed, is_held=True), ServiceState.STOPPED)

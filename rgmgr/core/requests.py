@@ -8,31 +8,22 @@ the asking member calls it. Source: rgmanager, operations against states; depart
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from domains.model import NodeId
 from domains.rank import rank_nodes
+from rgmgr.core import freezing
 from rgmgr.core.actions import Answer
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import Request, Verb
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because, load_by_node, may_run, online, targets
 from rgmgr.core.recovery import begin_stop
+from rgmgr.core.verdict import ACCEPTED, Verdict
 
 PROVEN_DOWN = (NodeStatus.LEFT, NodeStatus.FENCED)
 MOVING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
 UP = (ServiceState.STARTING, ServiceState.STARTED)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How a request stands; `answer` is None while it is accepted and not done."""
-
-    answer: Answer | None
-    text: str = ""
-
-
-ACCEPTED = Verdict(None)
 
 
 def apply(ledger: Ledger, request: Request) -> Verdict:
@@ -40,6 +31,8 @@ def apply(ledger: Ledger, request: Request) -> Verdict:
     service = ledger.state.services.get(request.service)
     if service is None:
         return Verdict(Answer.UNKNOWN_SERVICE, f"service {request.service!r} is not configured")
+    if request.verb in freezing.VERBS:
+        return freezing.apply(ledger, service, request)
     if service.frozen:
         return Verdict(Answer.FROZEN, f"{request.service} is frozen; unfreeze it first")
     refusal = _refuse_target(ledger.state, service, request.target)
@@ -53,6 +46,8 @@ def outcome(cluster: ClusterState, request: Request, accepted_op: int) -> Verdic
     service = cluster.services.get(request.service)
     if service is None:
         return Verdict(Answer.FAILED, f"{request.service} was removed from the configuration")
+    if request.verb in freezing.VERBS:
+        return freezing.outcome(service, request)
     if service.state is ServiceState.FAILED:
         return Verdict(Answer.ABORTED, because(cluster, request.service) or "")
     if request.verb in (Verb.DISABLE, Verb.STOP):

@@ -20,10 +20,12 @@ from rgmgr.core.actions import (
     Multicast,
     Record,
     Reply,
+    ResumeChecks,
     SaveState,
     SetTimer,
     StartResource,
     StopResource,
+    SuspendChecks,
     SwitchOn,
     TestPaths,
 )
@@ -94,7 +96,7 @@ class Dispatcher:
         self._tasks = tasks
         self._end = end
 
-    def __call__(self, action: Action) -> None:  # noqa: C901  # one arm per kind
+    def __call__(self, action: Action) -> None:  # noqa: C901, PLR0912  # one arm per kind
         """Carry out one action; none of them waits."""
         match action:
             case Multicast(message=message):
@@ -103,6 +105,10 @@ class Dispatcher:
                 self._systemd.start(action)
             case StopResource():
                 self._systemd.stop(action)
+            case SuspendChecks(service=service):
+                self._systemd.suspend(service)
+            case ResumeChecks(service=service):
+                self._systemd.resume(service)
             case FenceNode():
                 self._tasks.create_task(_watch(self._fences.start(action)), name="fence")
             case SwitchOn():

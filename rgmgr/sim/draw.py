@@ -23,6 +23,7 @@ from rgmgr.core.spec import (
 from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
+from rgmgr.sim.policies import with_requests
 from rgmgr.sim.troubles import CALM_MAKERS, MAKERS
 
 QUIET_START_MS = 12_000
@@ -64,12 +65,13 @@ def draw_script(
         weights = [weight for weight, _ in makers]
         (_, maker) = rolls.choices(makers, weights)[0]
         faults.append(maker(rolls, spec, at_ms))
-    return Script(
+    script = Script(
         seed=seed,
         spec=spec,
         faults=tuple(sorted(faults, key=lambda f: f.at_ms)),
         is_two_node=len(spec.nodes) == TWO and chance(rolls, 0.5),
     )
+    return script if is_calm(seed) else with_requests(seed, script)
 
 
 def is_calm(seed: int) -> bool:

@@ -21,10 +21,12 @@ from rgmgr.core.actions import (
     Multicast,
     Record,
     Reply,
+    ResumeChecks,
     SaveState,
     SetTimer,
     StartResource,
     StopResource,
+    SuspendChecks,
     SwitchOn,
     TestPaths,
 )
@@ -368,7 +370,7 @@ class Host:
             self._observer.acts(self, action)
             self._act(daemon, action)
 
-    def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901 - one arm per kind
+    def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901, PLR0912 - one arm per kind
         match action:
             case Multicast(message):
                 self._bus.multicast(self.node, message)
@@ -392,8 +394,10 @@ class Host:
                 self.disk.save(state, lambda event: self._saved(daemon, event))
             case Exit(status, reason):
                 self._exit(daemon, status, reason)
-            case Reply() | Record():
-                pass  # the observer has seen it
+            case ResumeChecks(service):
+                self.line.when_back(lambda: self._probe_one(daemon, service))
+            case SuspendChecks() | Reply() | Record():
+                pass  # units here have no checks, and the observer has seen the rest
 
     def _set_timer(self, daemon: Daemon, key: str, after_ms: int) -> None:
         if alarm := daemon.timers.pop(key, None):
@@ -424,6 +428,10 @@ class Host:
         self._tell_active(daemon, but_not_busy=False)
         daemon.has_probed = True
         self.post(daemon, ProbeFinished())
+
+    def _probe_one(self, daemon: Daemon, service: ServiceName) -> None:
+        active = self.systemd.active(service)
+        self.post(daemon, ServiceProbed(service=service, active=active))
 
     def _tell_active(self, daemon: Daemon, *, but_not_busy: bool) -> None:
         """Tell what is active of each service, configured or left over."""

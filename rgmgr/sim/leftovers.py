@@ -99,7 +99,13 @@ class Leftovers:
         }
         for name, service in services.items():
             is_mine = service.owner == host.node and service.state is ServiceState.STARTED
-            if not is_mine or name in on_the_way or not _can_know(host) or _is_up(host, service):
+            if (
+                not is_mine
+                or service.frozen
+                or name in on_the_way
+                or not _can_know(host)
+                or _is_up(host, service)
+            ):
                 self._down_since_ms.pop((name, host.node), None)
                 continue
             since_ms = self._down_since_ms.setdefault((name, host.node), self._engine.now_ms)

@@ -40,6 +40,8 @@ class Moves:
         elif isinstance(cause, Operation) and isinstance(cause.body, ConfigProposed):
             for sentence in _needless_changes(before, after):
                 self._violate("I8", sentence)
+        for sentence in _touched_though_frozen(cause, base, after):
+            self._violate("I7", sentence)
         for sentence in silent(after):
             self._violate("I11", sentence)
         self._follow(cause, base, after)
@@ -108,6 +110,25 @@ def silent(cluster: ClusterState) -> Iterator[str]:
             yield f"{name} is {service.state.value} and does not say why"
         elif words == "about to start" and service.state in WAITING:
             yield f"{name} says that it is about to start, and nobody starts it"
+
+
+def _touched_though_frozen(
+    cause: Install | Operation | None, before: ClusterState, after: ClusterState
+) -> Iterator[str]:
+    """Yield the frozen services that are started, or that are stopped on a node that stays.
+
+    What an INSTALL stops was stopped already, by its own node.
+    """
+    for name, service in after.services.items():
+        was = before.services.get(name)
+        if was is None or was is service or not (was.frozen and service.frozen):
+            continue
+        owner = after.nodes.get(service.owner) if service.owner is not None else None
+        is_staying = owner is not None and owner.status is not NodeStatus.LEAVING
+        is_down = was.state is ServiceState.STARTED and service.state is not was.state
+        is_started = service.state is ServiceState.STARTING and was.state is not service.state
+        if is_started or (is_down and is_staying and isinstance(cause, Operation)):
+            yield f"{name} is frozen, and {service.state.value}"
 
 
 def _needless_moves(before: ClusterState, after: ClusterState) -> Iterator[str]:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import FenceOrder, Verb
 from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because, may_run
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.tree import start_order
 from rgmgr.sim.draw import draw_script, is_calm
-from rgmgr.sim.faults import Ask, AskFence, Fault, Script
+from rgmgr.sim.faults import Fault, Script
 from rgmgr.sim.host import Host
+from rgmgr.sim.operator import operate
 from rgmgr.sim.systemd import Phase, active_services
 from rgmgr.sim.trace import Trace
 from rgmgr.sim.world import World
@@ -137,7 +137,7 @@ def settle(world: World) -> bool:
             world.start_all()
             next_start_ms = now_ms + START_ALL_EVERY_MS
         if now_ms >= next_operator_ms:
-            _operate(world)
+            operate(world)
             next_operator_ms = now_ms + OPERATOR_EVERY_MS
     for problem in unrest(world)[:3]:
         world.watch.violate("I10", problem)
@@ -173,6 +173,7 @@ def unrest(world: World) -> list[str]:
     for service in cluster.services.values():
         problems += _service_unrest(world, cluster, service)
     problems += world.watch.jury.moves.misplaced(cluster)
+    problems += [f"{name} is frozen" for name, s in cluster.services.items() if s.frozen]
     problems += [
         f"request {wish.request.number} ({wish.request.verb.value} {wish.request.service}) is open"
         for wish in world.watch.open_wishes()
@@ -223,33 +224,6 @@ def _started_unrest(
         for resource in start_order(service.spec)
         if (unit := units.get((name, resource.name))) is None or unit.phase is not Phase.ACTIVE
     ]
-
-
-def _operate(world: World) -> None:
-    """Do what an administrator does with a service that waits for one; it must say so."""
-    node = world.configured()[0].node
-    daemon = world.hosts[node].daemon
-    if daemon is None or not daemon.state.local.is_installed or world.watch.open_wishes():
-        return
-    cluster = daemon.state.cluster
-    for node, record in cluster.nodes.items():
-        if record.to_unfence and record.status is NodeStatus.FENCED:
-            world.hosts[node].switch_off()  # its paths are cut: it has to be booted
-        if record.withheld:
-            order = AskFence(
-                at_ms=world.engine.now_ms,
-                node=min(world.hosts),
-                order=FenceOrder.FENCE,
-                victim=node,
-            )
-            world.ask(order)
-    for name, service in cluster.services.items():
-        if service.state not in (ServiceState.FAILED, ServiceState.STOPPED):
-            continue
-        if not because(cluster, name):
-            world.watch.violate("I11", f"{name} is {service.state.value} and does not say why")
-        verb = Verb.DISABLE if service.state is ServiceState.FAILED else Verb.ENABLE
-        world.ask(Ask(at_ms=world.engine.now_ms, node=node, verb=verb, service=name))
 
 
 def _check_end(world: World) -> None:

@@ -325,15 +325,27 @@ class Watch:
         return [wish for wish in self.wishes if wish.answer is None and not wish.is_lost]
 
     def must_be_disabled(self) -> list[ServiceName]:
-        """Return the services whose last word was a `disable` that was told done (I7).
+        """Return the services whose last word was a `disable` that was told done (I7)."""
+        return self._last_said(Verb.DISABLE, tuple(Verb))
+
+    def must_be_frozen(self) -> list[ServiceName]:
+        """Return those that were told frozen, and that nobody has asked to unfreeze since (I7)."""
+        return self._last_said(Verb.FREEZE, (Verb.FREEZE, Verb.UNFREEZE))
+
+    def _last_said(self, verb: Verb, among: tuple[Verb, ...]) -> list[ServiceName]:
+        """Return the services of whose requests of some kinds this was the last, and told done.
 
         Only where nothing said earlier could still have been on its way.
         """
         found = []
         for service in self._spec.services:
-            mine = [w for w in self.wishes if w.request.service == service.name]
+            mine = [
+                w
+                for w in self.wishes
+                if w.request.service == service.name and w.request.verb in among
+            ]
             last = mine[-1] if mine else None
-            if last is None or last.request.verb is not Verb.DISABLE:
+            if last is None or last.request.verb is not verb:
                 continue
             is_alone = all(w.ended_ms and w.ended_ms <= last.asked_ms for w in mine[:-1])
             is_kept = last.ended_ms > self._damaged_ms

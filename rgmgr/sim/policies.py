@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drawing what administrators want of single services, and what they ask about that.
+
+From dice of its own, after all else was drawn: the troubles of a seed stay what they were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rgmgr.core.messages import Verb
+from rgmgr.core.spec import ClusterSpec
+from rgmgr.sim.engine import Dice, chance, dice
+from rgmgr.sim.faults import Ask, Fault, Script
+from rgmgr.sim.troubles import draw_node
+
+FROZEN_MAX_MS = 20_000
+
+
+def with_requests(seed: int, script: Script) -> Script:
+    """Add requests that only some services are ever asked."""
+    rolls = dice(seed, "policy requests")
+    added: list[Fault] = []
+    if script.faults and chance(rolls, 0.3):
+        added += _freeze(rolls, script.spec, script.faults)
+    faults = sorted((*script.faults, *added), key=lambda fault: fault.at_ms)
+    return replace(script, faults=tuple(faults))
+
+
+def _freeze(rolls: Dice, spec: ClusterSpec, faults: tuple[Fault, ...]) -> list[Fault]:
+    """Freeze a service about when something else happens; unfreeze it in time, or never."""
+    at_ms = max(0, rolls.choice(faults).at_ms - rolls.choice((0, 30, 400, 2_000)))
+    service = rolls.choice(spec.services).name
+    asked = Ask(at_ms=at_ms, node=draw_node(rolls, spec), verb=Verb.FREEZE, service=service)
+    later_ms = at_ms + rolls.randint(50, FROZEN_MAX_MS)
+    ended = replace(asked, at_ms=later_ms, node=draw_node(rolls, spec), verb=Verb.UNFREEZE)
+    return [asked, ended] if chance(rolls, 0.6) else [asked]
