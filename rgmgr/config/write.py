@@ -133,6 +133,7 @@ def _service(service: ServiceSpec) -> Entries:
         **_plain("max_restarts", service.max_restarts, default.max_restarts),
         **_span("restart_expire_time", service.restart_expire_ms, default.restart_expire_ms),
         **_word("no_quorum_policy", service.no_quorum_policy, None),
+        **_word("on_stop_failure", service.on_stop_failure, default.on_stop_failure),
         **_plain("weight", service.weight, default.weight),
         "resource": [_resource(resource, SERVICE) for resource in service.resources],
     }

@@ -36,6 +36,13 @@ class NoQuorumPolicy(Enum):
     FREEZE = "freeze"  # leave them running, touch nothing; the others fence this node
 
 
+class StopFailurePolicy(Enum):
+    """What follows when a service cannot be stopped where it runs."""
+
+    HOLD = "hold"  # it is failed until an administrator has looked
+    FENCE = "fence"  # its node is fenced, and it goes on elsewhere
+
+
 class FenceVerb(Enum):
     """How a lost node is treated: powered off, or powered off and on again."""
 
@@ -98,6 +105,7 @@ class ServiceSpec:
     max_restarts: int = 0  # 0: unlimited
     restart_expire_ms: int = 0  # 0: entries never expire
     no_quorum_policy: NoQuorumPolicy | None = None  # None: the cluster's
+    on_stop_failure: StopFailurePolicy = StopFailurePolicy.HOLD
     weight: int = 1  # in a race of two halves: the side that runs more of it fences first
 
 

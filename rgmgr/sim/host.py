@@ -16,6 +16,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import (
     Action,
     CancelTimer,
+    EndFence,
     Exit,
     FenceNode,
     Multicast,
@@ -370,7 +371,7 @@ class Host:
             self._observer.acts(self, action)
             self._act(daemon, action)
 
-    def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901, PLR0912 - one arm per kind
+    def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901 - one arm per kind
         match action:
             case Multicast(message):
                 self._bus.multicast(self.node, message)
@@ -383,13 +384,8 @@ class Host:
                 self.line.start(action, lambda event: self._unit_answer(daemon, event))
             case StopResource():
                 self.line.stop(action, lambda event: self._unit_answer(daemon, event))
-            case FenceNode():
-                self._power.fence(self.node, daemon.incarnation, action, partial(self.post, daemon))
-            case SwitchOn():
-                answer = partial(self.post, daemon)
-                self._power.restore(self.node, daemon.incarnation, action, answer)
-            case TestPaths():
-                self._power.test(self.node, action, partial(self.post, daemon))
+            case FenceNode() | EndFence() | SwitchOn() | TestPaths():
+                self._fence(daemon, action)
             case SaveState(state):
                 self.disk.save(state, lambda event: self._saved(daemon, event))
             case Exit(status, reason):
@@ -398,6 +394,18 @@ class Host:
                 self.line.when_back(lambda: self._probe_one(daemon, service))
             case SuspendChecks() | Reply() | Record():
                 pass  # units here have no checks, and the observer has seen the rest
+
+    def _fence(self, daemon: Daemon, action: FenceNode | EndFence | SwitchOn | TestPaths) -> None:
+        answer = partial(self.post, daemon)
+        match action:
+            case FenceNode():
+                self._power.fence(self.node, daemon.incarnation, action, answer)
+            case EndFence():
+                self._power.end(self.node, action.node)
+            case SwitchOn():
+                self._power.restore(self.node, daemon.incarnation, action, answer)
+            case TestPaths():
+                self._power.test(self.node, action, answer)
 
     def _set_timer(self, daemon: Daemon, key: str, after_ms: int) -> None:
         if alarm := daemon.timers.pop(key, None):
