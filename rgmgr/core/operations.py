@@ -123,10 +123,15 @@ def _note_request(ledger: Ledger, sender: NodeId, request: Request, verdict: Ver
         service=request.service,
         target=ledger.name(request.target),
         by=ledger.name(sender),
-        user=request.by or None,
-        because=request.because or None,
         reason=verdict.text or None,
+        **_words_of(request),
     )
+
+
+def _words_of(request: Request) -> dict[str, str]:
+    """Return who asked, and why, as far as that was said."""
+    said = {"user": request.by, "because": request.because}
+    return {name: words for name, words in said.items() if words}
 
 
 def held_nodes(cluster: ClusterState, spec: ClusterSpec) -> tuple[NodeId, ...]:
