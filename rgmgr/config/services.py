@@ -16,6 +16,7 @@ from rgmgr.config.resources import accept, find_type, known_keys, read_parameter
 from rgmgr.config.table import Table
 from rgmgr.config.values import parse_plain
 from rgmgr.core.spec import (
+    SHAREABLE_FILE_SYSTEMS,
     ClusterSpec,
     NoQuorumPolicy,
     RecoveryPolicy,
@@ -43,7 +44,6 @@ SERVICE_KEYS = (
     "weight",
     "resource",
 )
-_SHAREABLE = frozenset({"gfs2", "ocfs2"})  # file systems that several nodes may mount at once
 _DEVICE_PREFIXES = ("/dev/", "LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=")
 
 Entries = list[tuple[str, Mapping[str, object]]]  # tables with their key paths
@@ -77,7 +77,10 @@ def _claims_of(resource: ResourceSpec) -> list[tuple[str, str]]:
         case "fs":
             claims = [("mountpoint", parameters["mountpoint"])]
             device = parameters["device"]
-            if device.startswith(_DEVICE_PREFIXES) and parameters["fstype"] not in _SHAREABLE:
+            if (
+                device.startswith(_DEVICE_PREFIXES)
+                and parameters["fstype"] not in SHAREABLE_FILE_SYSTEMS
+            ):
                 claims.append(("device", device))
             return claims
         case "netfs" | "bind-mount":

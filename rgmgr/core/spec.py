@@ -16,6 +16,9 @@ from domains.model import FailoverDomain, NodeId, ServiceName
 
 ResourceName = NewType("ResourceName", str)
 
+SHAREABLE_FILE_SYSTEMS = frozenset({"gfs2", "ocfs2"})
+"""Those that several nodes may mount at once."""
+
 AGENT_OPTION_PREFIX = "OCF_RESKEY_"
 """Begins the parameters of an OCF agent that are its own. Source: OCF Resource Agent API 1.0."""
 
