@@ -119,6 +119,7 @@ def _note_request(ledger: Ledger, sender: NodeId, request: Request, verdict: Ver
     is_refused = verdict.answer is not None and verdict.answer is not Answer.DONE
     ledger.note(
         "request.refused" if is_refused else "request.accepted",
+        Severity.INFO,
         request=request.verb.value,
         service=request.service,
         target=ledger.name(request.target),
