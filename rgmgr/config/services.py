@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from domains.model import ServiceName
 from rgmgr.config.checks import read_checks
+from rgmgr.config.ladder import is_ladder, read_ladder
 from rgmgr.config.levels import SERVICE, read_levels
 from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, check_word, resource_unit_length
 from rgmgr.config.problems import Problems, below, did_you_mean, listed, shown
@@ -22,6 +23,7 @@ from rgmgr.core.spec import (
     RecoveryPolicy,
     ResourceName,
     ResourceSpec,
+    Rung,
     ServiceSpec,
     StopFailurePolicy,
 )
@@ -257,13 +259,29 @@ def _read_service(
         name=ServiceName(name),
         domain=domain,
         autostart=table.boolean("autostart", _SERVICE.autostart),
-        recovery=table.word("recovery", RecoveryPolicy, _SERVICE.recovery),
-        max_restarts=table.integer("max_restarts", minimum=0, default=0),
-        restart_expire_ms=table.duration("restart_expire_time", 0),
+        **_read_recovery(table),
         no_quorum_policy=table.optional_word("no_quorum_policy", NoQuorumPolicy),
         on_stop_failure=table.word("on_stop_failure", StopFailurePolicy, _SERVICE.on_stop_failure),
         weight=table.integer("weight", minimum=0, default=_SERVICE.weight),
         resources=_read_tree(name, table, shared, claims),
+    )
+
+
+class _Recovery(TypedDict, total=False):
+    recovery: RecoveryPolicy
+    max_restarts: int
+    restart_expire_ms: int
+    ladder: tuple[Rung, ...]
+
+
+def _read_recovery(table: Table) -> _Recovery:
+    """Return rgmanager's words, or the ladder that stands for them."""
+    if is_ladder(table):
+        return _Recovery(ladder=read_ladder(table))
+    return _Recovery(
+        recovery=table.word("recovery", RecoveryPolicy, _SERVICE.recovery),
+        max_restarts=table.integer("max_restarts", minimum=0, default=0),
+        restart_expire_ms=table.duration("restart_expire_time", 0),
     )
 
 

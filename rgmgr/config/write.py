@@ -19,6 +19,7 @@ from domains.model import FailoverDomain
 from rgmgr.config.checks import usual_checks
 from rgmgr.config.durations import written_duration
 from rgmgr.config.fencing import CUTS_PATHS
+from rgmgr.config.ladder import written_ladder
 from rgmgr.config.levels import LEVELS, SERVICE, Levels
 from rgmgr.config.resources import RESOURCE_TYPES, ResourceType, flag_word
 from rgmgr.core.spec import (
@@ -129,7 +130,7 @@ def _service(service: ServiceSpec) -> Entries:
         "name": service.name,
         **_plain("domain", service.domain, default.domain),
         **_plain("autostart", service.autostart, default.autostart),
-        **_word("recovery", service.recovery, default.recovery),
+        **_plain("recovery", _recovery(service), default.recovery.value),
         **_plain("max_restarts", service.max_restarts, default.max_restarts),
         **_span("restart_expire_time", service.restart_expire_ms, default.restart_expire_ms),
         **_word("no_quorum_policy", service.no_quorum_policy, None),
@@ -137,6 +138,10 @@ def _service(service: ServiceSpec) -> Entries:
         **_plain("weight", service.weight, default.weight),
         "resource": [_resource(resource, SERVICE) for resource in service.resources],
     }
+
+
+def _recovery(service: ServiceSpec) -> str | list[str]:
+    return written_ladder(service.ladder) if service.ladder else service.recovery.value
 
 
 def _resource(resource: ResourceSpec, parent: str) -> Entries:

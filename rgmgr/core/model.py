@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.spec import ClusterSpec, FenceStep, ServiceSpec
+from rgmgr.core.spec import ClusterSpec, Deed, FenceStep, ServiceSpec
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -205,6 +205,14 @@ class PathTest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What was done about one failure of a service; kept as long as it may count."""
+
+    deed: Deed
+    at_ms: int  # cluster time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """The record of one service. `op` numbers its transitions; results with another are stale."""
 
@@ -217,7 +225,7 @@ class Service:
     after: After = After.STOP  # of a stop in progress
     target: NodeId | None = None  # where an operator wants it next
     failed_on: tuple[NodeId, ...] = ()  # tried in vain since the last success
-    restart_stamps: tuple[int, ...] = ()  # cluster times of counted restarts
+    recoveries: tuple[Recovery, ...] = ()  # that count in the recovery ladder
     restarts: int = 0
     is_held: bool = False  # an operator's `stop`, until the membership changes
     is_new: bool = True  # autostart not yet considered

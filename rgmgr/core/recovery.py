@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.model import NodeId
+from rgmgr.core import ladder
 from rgmgr.core.actions import Severity
 from rgmgr.core.incidents import service_back
 from rgmgr.core.ledger import Ledger
@@ -24,7 +25,7 @@ from rgmgr.core.messages import (
     ServiceStopped,
 )
 from rgmgr.core.model import After, NodeStatus, Service, ServiceState
-from rgmgr.core.spec import RecoveryPolicy
+from rgmgr.core.spec import Deed
 
 Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
 STOPPING_STATES = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
@@ -64,10 +65,20 @@ def failed(ledger: Ledger, sender: NodeId, body: ServiceFailed) -> None:
     service = current(ledger, sender, body)
     if service is None or service.state is not ServiceState.STARTED:
         return
-    note_failure(ledger, "service.failed", service, sender, body.reason)
     faulty = replace(service, fault=body.reason)
-    if is_restart_due(faulty, ledger.state.now_ms):
-        begin_stop(ledger, _count_restart(faulty, ledger.state.now_ms), After.REPAIR)
+    rung = ladder.next_rung(faulty, ledger.state.now_ms)
+    if rung.deed is Deed.TOLERATE:
+        ledger.note(
+            "service.failure_tolerated",
+            Severity.WARNING,
+            service=service.spec.name,
+            node=ledger.name(sender),
+            reason=body.reason,
+        )
+    else:
+        note_failure(ledger, "service.failed", service, sender, body.reason)
+    if ladder.repairs_only(faulty, rung):
+        begin_stop(ledger, ladder.counted(faulty, rung, ledger.state.now_ms), After.REPAIR)
     else:
         begin_stop(ledger, faulty, After.RECOVER)
 
@@ -142,46 +153,31 @@ def current(ledger: Ledger, sender: NodeId, body: Result) -> Service | None:
 
 
 def _apply_policy(ledger: Ledger, service: Service) -> None:
-    policy = service.spec.recovery
-    if policy is RecoveryPolicy.DISABLE:
-        _give_up(ledger, service)
-        return
-    if policy is RecoveryPolicy.RELOCATE:
-        _elsewhere(ledger, service)
-        return
-    if not is_restart_due(service, ledger.state.now_ms):
-        exhausted = replace(service, restart_stamps=())
+    """All of it is down: go on as the ladder says by now."""
+    now_ms = ledger.state.now_ms
+    rung = ladder.next_rung(service, now_ms)
+    if rung.deed not in ladder.IN_PLACE:
+        _note_exhaustion(ledger, service)
+    counted = ladder.counted(service, rung, now_ms)
+    match rung.deed:
+        case Deed.TOLERATE | Deed.RESTART:
+            again = replace(counted, target=service.last_owner)
+            ledger.move(again, ServiceState.RECOVERING)
+        case Deed.RELOCATE:
+            _elsewhere(ledger, counted)
+        case Deed.DISABLE:
+            _give_up(ledger, counted)
+
+
+def _note_exhaustion(ledger: Ledger, service: Service) -> None:
+    restarts = next((r for r in ladder.rungs_of(service.spec) if r.deed is Deed.RESTART), None)
+    if restarts is not None:
         ledger.note(
             "service.restarts_exhausted",
             Severity.WARNING,
             service=service.spec.name,
-            restarts=service.spec.max_restarts,
+            restarts=restarts.limit,
         )
-        is_last = policy is RecoveryPolicy.RESTART_DISABLE
-        (_give_up if is_last else _elsewhere)(ledger, exhausted)
-        return
-    again = replace(_count_restart(service, ledger.state.now_ms), target=service.last_owner)
-    ledger.move(again, ServiceState.RECOVERING)
-
-
-def is_restart_due(service: Service, now_ms: int) -> bool:
-    """Tell whether the policy restarts a failed service where it is, this time."""
-    if service.spec.recovery not in (RecoveryPolicy.RESTART, RecoveryPolicy.RESTART_DISABLE):
-        return False
-    limit = service.spec.max_restarts
-    return not limit or len(recent_restarts(service, now_ms)) < limit
-
-
-def _count_restart(service: Service, now_ms: int) -> Service:
-    bound = service.spec.max_restarts or 1  # unlimited restarts need no history
-    stamps = (*recent_restarts(service, now_ms), now_ms)[-bound:]
-    return replace(service, restart_stamps=stamps)
-
-
-def recent_restarts(service: Service, now_ms: int) -> tuple[int, ...]:
-    """Return the counted restarts that have not expired: a sliding window."""
-    expire_ms = service.spec.restart_expire_ms
-    return tuple(s for s in service.restart_stamps if not expire_ms or now_ms - s < expire_ms)
 
 
 def _give_up(ledger: Ledger, service: Service) -> None:

@@ -32,6 +32,24 @@ class RecoveryPolicy(Enum):
     RESTART_DISABLE = "restart-disable"
 
 
+class Deed(Enum):
+    """What a rung of a recovery ladder does about a failure, the mildest first."""
+
+    TOLERATE = "tolerate"  # what is broken is restarted, and no more is made of it
+    RESTART = "restart"  # the service is restarted where it is
+    RELOCATE = "relocate"
+    DISABLE = "disable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One step of a recovery ladder: it answers up to `limit` failures within `window_ms`."""
+
+    deed: Deed
+    limit: int = 0  # 0: any number
+    window_ms: int = 0  # 0: they count for ever
+
+
 class NoQuorumPolicy(Enum):
     """What a node does with its services when it has no quorum."""
 
@@ -107,6 +125,7 @@ class ServiceSpec:
     recovery: RecoveryPolicy = RecoveryPolicy.RESTART
     max_restarts: int = 0  # 0: unlimited
     restart_expire_ms: int = 0  # 0: entries never expire
+    ladder: tuple[Rung, ...] = ()  # instead of the three above; the last one has no limit
     no_quorum_policy: NoQuorumPolicy | None = None  # None: the cluster's
     on_stop_failure: StopFailurePolicy = StopFailurePolicy.HOLD
     weight: int = 1  # in a race of two halves: the side that runs more of it fences first

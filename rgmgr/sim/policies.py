@@ -9,12 +9,31 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rgmgr.core.messages import Verb
-from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.spec import ClusterSpec, Deed, Rung
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Ask, Fault, Script
 from rgmgr.sim.troubles import draw_node
 
 FROZEN_MAX_MS = 20_000
+
+
+def with_policies(seed: int, spec: ClusterSpec) -> ClusterSpec:
+    """Give some services of a drawn cluster a policy of their own."""
+    rolls = dice(seed, "ladders")
+    services = tuple(
+        replace(s, ladder=_draw_ladder(rolls)) if chance(rolls, 0.3) else s for s in spec.services
+    )
+    return replace(spec, services=services)
+
+
+def _draw_ladder(rolls: Dice) -> tuple[Rung, ...]:
+    window_ms = rolls.choice((0, 8_000, 20_000))
+    counting = tuple(
+        Rung(deed=deed, limit=rolls.choice((1, 1, 2)), window_ms=window_ms)
+        for deed in (Deed.TOLERATE, Deed.RESTART)
+        if chance(rolls, 0.6)
+    )
+    return (*counting, Rung(deed=rolls.choice((Deed.RELOCATE, Deed.RELOCATE, Deed.DISABLE))))
 
 
 def with_requests(seed: int, script: Script) -> Script:

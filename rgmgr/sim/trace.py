@@ -30,6 +30,7 @@ PHRASES = {
     "request.accepted": "the members accept: {request} {service}",
     "service.adopted": "{service} is found running on {owner} and stays there",
     "service.failed": "{service} failed on {node}: {reason}",
+    "service.failure_tolerated": "{service} failed on {node}, and that is tolerated: {reason}",
     "service.starting": "{service} is given to {owner}",
     "service.started": "{service} runs on {owner}",
     "service.start_failed": "{service} does not start on {node}: {reason}",

@@ -18,12 +18,14 @@ from rgmgr.core.spec import (
     CheckKind,
     CheckSpec,
     ClusterSpec,
+    Deed,
     FenceDevice,
     FenceStep,
     FencingSpec,
     NodeSpec,
     ResourceName,
     ResourceSpec,
+    Rung,
     ServiceSpec,
     StopFailurePolicy,
 )
@@ -135,11 +137,32 @@ def services(draw: st.DrawFn, domains: list[str]) -> tuple[ServiceSpec, ...]:
                 max_restarts=st.integers(0, 2**62),
                 restart_expire_ms=spans,
                 weight=st.integers(0, 2**62),
+                ladder=st.just(()) | ladders(),
                 resources=trees(number),
-            )
+            ).map(_with_one_policy)
         )
         for number, name in enumerate(draw(st.lists(words, max_size=3, unique=True)))
     )
+
+
+@st.composite
+def ladders(draw: st.DrawFn) -> tuple[Rung, ...]:
+    """Draw rungs in their order; what has no time stands after all that have one."""
+    deeds = sorted(draw(st.sets(st.sampled_from(Deed), min_size=1)), key=list(Deed).index)
+    windows = sorted((draw(spans) for _ in deeds), reverse=True)
+    counting = tuple(
+        Rung(deed=deed, limit=draw(st.integers(1, 100)), window_ms=window_ms)
+        for deed, window_ms in zip(deeds[:-1], windows, strict=False)
+    )
+    last = deeds[-1] if deeds[-1] is not Deed.TOLERATE else Deed.RESTART
+    return (*counting, Rung(deed=last))
+
+
+def _with_one_policy(service: ServiceSpec) -> ServiceSpec:
+    if not service.ladder:
+        return service
+    word = ServiceSpec(name=service.name, resources=()).recovery
+    return replace(service, recovery=word, max_restarts=0, restart_expire_ms=0)
 
 
 @st.composite
