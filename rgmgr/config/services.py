@@ -9,6 +9,7 @@ from typing import NamedTuple, TypedDict
 
 from domains.model import ServiceName
 from rgmgr.config.checks import read_checks
+from rgmgr.config.depend import check_depend, read_depend
 from rgmgr.config.ladder import is_ladder, read_ladder
 from rgmgr.config.levels import SERVICE, read_levels
 from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, check_word, resource_unit_length
@@ -19,6 +20,7 @@ from rgmgr.config.values import parse_plain
 from rgmgr.core.spec import (
     SHAREABLE_FILE_SYSTEMS,
     ClusterSpec,
+    DependMode,
     NoQuorumPolicy,
     RecoveryPolicy,
     ResourceName,
@@ -43,6 +45,8 @@ SERVICE_KEYS = (
     "restart_expire_time",
     "no_quorum_policy",
     "on_stop_failure",
+    "depend",
+    "depend_mode",
     "weight",
     "resource",
 )
@@ -238,6 +242,7 @@ def read_services(
             path_by_name[name] = number_path
         table = Table(raw, path, root.problems, known=SERVICE_KEYS)
         services.append(_read_service(name or "", table, shared, domain_names, claims))
+    check_depend(services, root.problems)
     return tuple(services)
 
 
@@ -262,6 +267,8 @@ def _read_service(
         **_read_recovery(table),
         no_quorum_policy=table.optional_word("no_quorum_policy", NoQuorumPolicy),
         on_stop_failure=table.word("on_stop_failure", StopFailurePolicy, _SERVICE.on_stop_failure),
+        depend=read_depend(table),
+        depend_mode=table.word("depend_mode", DependMode, _SERVICE.depend_mode),
         weight=table.integer("weight", minimum=0, default=_SERVICE.weight),
         resources=_read_tree(name, table, shared, claims),
     )

@@ -135,6 +135,8 @@ def _service(service: ServiceSpec) -> Entries:
         **_span("restart_expire_time", service.restart_expire_ms, default.restart_expire_ms),
         **_word("no_quorum_policy", service.no_quorum_policy, None),
         **_word("on_stop_failure", service.on_stop_failure, default.on_stop_failure),
+        **_plain("depend", list(service.depend), []),
+        **_word("depend_mode", service.depend_mode, default.depend_mode),
         **_plain("weight", service.weight, default.weight),
         "resource": [_resource(resource, SERVICE) for resource in service.resources],
     }

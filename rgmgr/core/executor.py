@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from domains.model import ServiceName
 from rgmgr.core import outbox, resting
 from rgmgr.core.actions import StartResource, StopResource
+from rgmgr.core.depend import must_go_first
 from rgmgr.core.events import (
     ResourceFailed,
     ResourceStarted,
@@ -187,7 +188,8 @@ def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
         case ServiceState.STARTING:
             return _Duty(JobKind.START, service.op)
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
-            return _Duty(JobKind.STOP, service.op)
+            waits = name not in turn.local.jobs and must_go_first(turn.cluster, service)
+            return None if waits else _Duty(JobKind.STOP, service.op)
         case _:
             return None
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from domains.model import NodeId, ServiceName
 from domains.rank import may_own, rank_nodes, should_move
+from rgmgr.core import depend
 from rgmgr.core.actions import Severity
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
@@ -149,10 +150,8 @@ def _because_of_owner(cluster: ClusterState, service: Service) -> str | None:
 
 def _because_idle(cluster: ClusterState, service: Service) -> str:
     names = cluster.spec.node_name
-    if service.frozen or service.is_held:
-        word = "frozen" if service.frozen else "stopped"
-        until = "it is unfrozen" if service.frozen else "the membership changes"
-        return f"{word} by an administrator until {until}"
+    if waits := _because_asked(service) or depend.because(cluster, service.spec):
+        return waits
     if service.cleanup:
         return f"waiting for left-overs on {', '.join(map(names, service.cleanup))}"
     if unproven := blockers(cluster, service):
@@ -163,6 +162,12 @@ def _because_idle(cluster: ClusterState, service: Service) -> str:
         tried = ", ".join(map(names, service.failed_on))
         return f"start failed on {tried}: {service.fault}"
     return f"no node of domain {service.spec.domain!r} is online"
+
+
+def _because_asked(service: Service) -> str | None:
+    if service.frozen:
+        return "frozen by an administrator until it is unfrozen"
+    return "stopped by an administrator until the membership changes" if service.is_held else None
 
 
 def _was_freed_after(service: Service, lost_epoch: int) -> bool:
@@ -209,6 +214,9 @@ def _consider(ledger: Ledger, service: Service, spec: ServiceSpec) -> None:
     if service.is_new and not service.spec.autostart:
         ledger.move(replace(service, is_new=False), ServiceState.DISABLED)
         return
+    if waits := depend.because(ledger.state, spec):
+        _wait(ledger, service, waits)
+        return
     ranked = targets(ledger.state, service)
     if ranked and not service.cleanup and not blockers(ledger.state, service):
         _start(ledger, service, ranked[0])
@@ -216,6 +224,13 @@ def _consider(ledger: Ledger, service: Service, spec: ServiceSpec) -> None:
         ledger.move(service, ServiceState.STOPPED)
         reason = because(ledger.state, service.spec.name)
         ledger.note("service.waiting", Severity.ERROR, service=service.spec.name, reason=reason)
+
+
+def _wait(ledger: Ledger, service: Service, reason: str) -> None:
+    """It wants to start and cannot: that is a stopped service, and it says why."""
+    if service.state is ServiceState.RECOVERING:
+        ledger.move(service, ServiceState.STOPPED)
+        ledger.note("service.waiting", service=service.spec.name, reason=reason)
 
 
 def _start(ledger: Ledger, service: Service, target: NodeId) -> None:

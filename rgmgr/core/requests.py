@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from domains.model import NodeId
 from domains.rank import rank_nodes
-from rgmgr.core import freezing
+from rgmgr.core import depend, freezing
 from rgmgr.core.actions import Answer
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import Request, Verb
@@ -76,6 +76,9 @@ def _make_startable(ledger: Ledger, service: Service, target: NodeId | None) -> 
     if not targets(ledger.state, ready):
         domain = service.spec.domain
         return Verdict(Answer.NOT_ALLOWED, f"no node that may run it is online (domain {domain!r})")
+    if depend.is_hopeless(ledger.state, service.spec):
+        text = f"{service.spec.name} is {depend.because(ledger.state, service.spec)}"
+        return Verdict(Answer.NOT_ALLOWED, text)
     ledger.move(ready, ServiceState.STOPPED)
     return ACCEPTED
 
@@ -215,6 +218,7 @@ def _outcome_of_start(
     if service.state is ServiceState.DISABLED or service.is_held:
         reason = service.fault or because(cluster, name)
         return Verdict(Answer.FAILED, f"{name} is {service.state.value}: {reason}")
-    if service.state is ServiceState.STOPPED and not targets(cluster, service):
+    is_stuck = not targets(cluster, service) or depend.is_hopeless(cluster, service.spec)
+    if service.state is ServiceState.STOPPED and is_stuck:
         return Verdict(Answer.FAILED, because(cluster, name) or "")
     return ACCEPTED

@@ -50,6 +50,13 @@ class Rung:
     window_ms: int = 0  # 0: they count for ever
 
 
+class DependMode(Enum):
+    """What the loss of a service means to one that depends on it. Source: `depend_mode`."""
+
+    HARD = "hard"  # it stops, and starts again when the other is up
+    SOFT = "soft"  # it needs the other to start, and not to go on
+
+
 class NoQuorumPolicy(Enum):
     """What a node does with its services when it has no quorum."""
 
@@ -128,6 +135,8 @@ class ServiceSpec:
     ladder: tuple[Rung, ...] = ()  # instead of the three above; the last one has no limit
     no_quorum_policy: NoQuorumPolicy | None = None  # None: the cluster's
     on_stop_failure: StopFailurePolicy = StopFailurePolicy.HOLD
+    depend: tuple[ServiceName, ...] = ()  # services that must be up before it starts
+    depend_mode: DependMode = DependMode.HARD
     weight: int = 1  # in a race of two halves: the side that runs more of it fences first
 
 
