@@ -47,7 +47,7 @@ from rgmgr.core.events import (
 from rgmgr.core.lease import LEASE_MS
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin, step
-from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, FenceRequest, Request
+from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, AnyRequest
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.sync import EX_CONFIG
 from rgmgr.sim.bus import Bus
@@ -281,7 +281,7 @@ class Host:
         if is_loaded and self.daemon is not None:
             self.post(self.daemon, ConfigLoaded(spec))
 
-    def ask(self, request: Request | FenceRequest) -> None:
+    def ask(self, request: AnyRequest) -> None:
         """Pass on an operator's request, if there is a daemon to ask."""
         if self.daemon is not None:
             self._observer.asked(self, request)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from rgmgr.core.actions import Action
 from rgmgr.core.events import Event
 from rgmgr.core.local import State
-from rgmgr.core.messages import FenceRequest, Request
+from rgmgr.core.messages import AnyRequest
 
 if TYPE_CHECKING:
     from rgmgr.sim.host import Daemon, Host
@@ -26,7 +26,7 @@ class Observer(Protocol):
     def acts(self, host: Host, action: Action) -> None:
         """An action is about to be carried out."""
 
-    def asked(self, host: Host, request: Request | FenceRequest) -> None:
+    def asked(self, host: Host, request: AnyRequest) -> None:
         """An operator asked a daemon that is there."""
 
     def ended(self, host: Host, daemon: Daemon, reason: str) -> None:
