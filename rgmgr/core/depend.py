@@ -15,6 +15,7 @@ from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.recovery import begin_stop
 from rgmgr.core.spec import DependMode, ServiceSpec
+from rgmgr.core.standing import is_left_alone
 
 STOPPING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
 RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
@@ -51,7 +52,7 @@ def stop_dependents(ledger: Ledger) -> None:
 
 def _stop_if_lost(ledger: Ledger, spec: ServiceSpec) -> bool:
     service = ledger.state.services.get(spec.name)
-    if service is None or service.frozen or service.state not in RUNNING:
+    if service is None or service.state not in RUNNING or is_left_alone(ledger.state, service):
         return False
     lost = [n for n in spec.depend if not _runs(ledger.state, n)]
     if not lost:

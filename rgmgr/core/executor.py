@@ -177,7 +177,7 @@ def holds_anything(turn: Turn) -> bool:
 
 
 def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
-    if turn.local.emergency and must_stop(turn.cluster, service):
+    if turn.local.emergency and must_stop(turn, service):
         is_there = bool(turn.local.active.get(name)) or name in turn.local.jobs
         is_done = _reported_op(turn, name) == EMERGENCY_OP
         return _Duty(JobKind.STOP, EMERGENCY_OP) if is_there and not is_done else None

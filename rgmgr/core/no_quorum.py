@@ -7,17 +7,23 @@ it elsewhere.
 
 from __future__ import annotations
 
-from rgmgr.core.model import ClusterState, Service
+from rgmgr.core.local import Turn
+from rgmgr.core.model import Service
 from rgmgr.core.spec import NoQuorumPolicy
+from rgmgr.core.standing import is_shielded
 
 
-def must_stop(cluster: ClusterState, service: Service) -> bool:
+def must_stop(turn: Turn, service: Service) -> bool:
     """Tell whether this node has to stop the service at once.
 
-    A frozen one stays: with it, it is the fence alone that keeps it from running twice. Where
-    fencing is switched off that is nothing, so there it has to stop.
+    A frozen one stays, and so does all while the cluster is disarmed: it is the fence alone that
+    keeps it from running twice. Where fencing is switched off that is nothing, so there it stops.
     """
+    cluster = turn.cluster
     if service.frozen and not cluster.spec.fencing.unsafe_disabled:
+        return False
+    is_staying = turn.local.shutdown is None
+    if is_staying and is_shielded(cluster, turn.local.me, turn.cluster_ms):
         return False
     policy = service.spec.no_quorum_policy or cluster.spec.no_quorum_policy
     return policy is NoQuorumPolicy.STOP

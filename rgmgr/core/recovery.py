@@ -26,6 +26,7 @@ from rgmgr.core.messages import (
 )
 from rgmgr.core.model import After, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import Deed
+from rgmgr.core.standing import is_left_alone
 
 Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
 STOPPING_STATES = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
@@ -67,6 +68,10 @@ def failed(ledger: Ledger, sender: NodeId, body: ServiceFailed) -> None:
         return
     faulty = replace(service, fault=body.reason)
     rung = ladder.next_rung(faulty, ledger.state.now_ms)
+    if is_left_alone(ledger.state, service):
+        note_failure(ledger, "service.failed", service, sender, body.reason)
+        ledger.put(faulty)
+        return
     if rung.deed is Deed.TOLERATE:
         ledger.note(
             "service.failure_tolerated",

@@ -17,12 +17,14 @@ from rgmgr.core.actions import Answer
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import Request, Verb
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
-from rgmgr.core.placement import because, load_by_node, may_run, online, targets
+from rgmgr.core.placement import because, eligible, load_by_node, may_run, online, targets
 from rgmgr.core.recovery import begin_stop
+from rgmgr.core.standing import why_nothing_starts
 from rgmgr.core.verdict import ACCEPTED, Verdict
 
 PROVEN_DOWN = (NodeStatus.LEFT, NodeStatus.FENCED)
 MOVING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
+STARTING_VERBS = (Verb.ENABLE, Verb.RELOCATE, Verb.RESTART)
 UP = (ServiceState.STARTING, ServiceState.STARTED)
 
 
@@ -33,12 +35,22 @@ def apply(ledger: Ledger, request: Request) -> Verdict:
         return Verdict(Answer.UNKNOWN_SERVICE, f"service {request.service!r} is not configured")
     if request.verb in freezing.VERBS:
         return freezing.apply(ledger, service, request)
+    refusal = _refuse_by_order(ledger.state, service, request.verb)
+    if refusal is None and request.verb in STARTING_VERBS:
+        refusal = _refuse_target(ledger.state, service, request.target)
+    return refusal or _APPLY[request.verb](ledger, service, request.target)
+
+
+def _refuse_by_order(cluster: ClusterState, service: Service, verb: Verb) -> Verdict | None:
+    """Refuse what an earlier word of an administrator forbids."""
     if service.frozen:
-        return Verdict(Answer.FROZEN, f"{request.service} is frozen; unfreeze it first")
-    refusal = _refuse_target(ledger.state, service, request.target)
-    if refusal is not None and request.verb in (Verb.ENABLE, Verb.RELOCATE, Verb.RESTART):
-        return refusal
-    return _APPLY[request.verb](ledger, service, request.target)
+        return Verdict(Answer.FROZEN, f"{service.spec.name} is frozen; unfreeze it first")
+    why = why_nothing_starts(cluster)
+    if why and cluster.disarmed is not None:
+        return Verdict(Answer.FROZEN, f"{why}; 'rgmgr arm' ends it")
+    if why and verb in STARTING_VERBS:
+        return Verdict(Answer.TRY_AGAIN, f"{why}; 'rgmgr unlock' ends it")
+    return None
 
 
 def outcome(cluster: ClusterState, request: Request, accepted_op: int) -> Verdict:
@@ -182,6 +194,8 @@ def _refuse_target(
     name = cluster.spec.node_name(target)
     if target not in online(cluster):
         return Verdict(Answer.NODE_OFFLINE, f"{name} is not online")
+    if target in cluster.standby:
+        return Verdict(Answer.NOT_ALLOWED, f"{name} is in standby")
     if not may_run(cluster, service, target):
         domain = service.spec.domain
         return Verdict(Answer.NOT_ALLOWED, f"restricted domain {domain!r} does not have {name}")
@@ -189,7 +203,7 @@ def _refuse_target(
 
 
 def _best_other(cluster: ClusterState, service: Service) -> NodeId | None:
-    others = [n for n in online(cluster) if n != service.owner]
+    others = [n for n in eligible(cluster) if n != service.owner]
     ranked = rank_nodes(cluster.spec.domain_of(service.spec), others, load_by_node(cluster))
     return ranked[0] if ranked else None
 

@@ -27,7 +27,7 @@ from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
 from rgmgr.sim.policies import with_policies, with_requests
-from rgmgr.sim.troubles import CALM_MAKERS, MAKERS
+from rgmgr.sim.troubles import CALM_MAKERS, MAKERS, draw_maintenance
 
 QUIET_START_MS = 12_000
 CALM_SEED_EVERY = 10
@@ -68,6 +68,8 @@ def draw_script(
         weights = [weight for weight, _ in makers]
         (_, maker) = rolls.choices(makers, weights)[0]
         faults.append(maker(rolls, spec, at_ms))
+    if steps is None and not is_calm(seed):
+        faults += draw_maintenance(dice(seed, "maintenance"), spec, start_ms, at_ms)
     script = Script(
         seed=seed,
         spec=spec,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import (
@@ -48,13 +47,14 @@ from rgmgr.core.events import (
 from rgmgr.core.lease import LEASE_MS
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin, step
-from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, FenceRequest, Request
+from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, AnyRequest
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.sync import EX_CONFIG
 from rgmgr.sim.bus import Bus
 from rgmgr.sim.disk import Disk, DiskMood
 from rgmgr.sim.engine import Alarm, Call, Dice, Engine
 from rgmgr.sim.line import Line
+from rgmgr.sim.observer import Observer
 from rgmgr.sim.power import Power
 from rgmgr.sim.rings import BusEvent
 from rgmgr.sim.systemd import FOR_EVER_MS, Systemd, UnitEvent
@@ -63,25 +63,6 @@ COROSYNC_START_MS = (200, 1_200)
 DAEMON_START_MS = (50, 400)
 RECONNECT_MS = (50, 500)
 RESTART_MS = 500
-
-
-class Observer(Protocol):
-    """Sees everything a daemon does; used for checks and for the story."""
-
-    def began(self, host: Host) -> None:
-        """A daemon was started."""
-
-    def stepped(self, host: Host, event: Event, before: State) -> None:
-        """The core took one event; `host.daemon.state` is what came out."""
-
-    def acts(self, host: Host, action: Action) -> None:
-        """An action is about to be carried out."""
-
-    def asked(self, host: Host, request: Request | FenceRequest) -> None:
-        """An operator asked a daemon that is there."""
-
-    def ended(self, host: Host, daemon: Daemon, reason: str) -> None:
-        """A daemon is gone."""
 
 
 @dataclass(slots=True, eq=False)
@@ -300,7 +281,7 @@ class Host:
         if is_loaded and self.daemon is not None:
             self.post(self.daemon, ConfigLoaded(spec))
 
-    def ask(self, request: Request | FenceRequest) -> None:
+    def ask(self, request: AnyRequest) -> None:
         """Pass on an operator's request, if there is a daemon to ask."""
         if self.daemon is not None:
             self._observer.asked(self, request)

@@ -7,10 +7,10 @@ What waits must say so; a word that was lost shows here, too.
 from __future__ import annotations
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import FenceOrder, Verb
+from rgmgr.core.messages import FenceOrder, MaintenanceOrder, Verb
 from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because
-from rgmgr.sim.faults import Ask, AskFence
+from rgmgr.sim.faults import Ask, AskFence, AskMaintenance
 from rgmgr.sim.world import World
 
 
@@ -21,6 +21,7 @@ def operate(world: World) -> None:
     if daemon is None or not daemon.state.local.is_installed or world.watch.open_wishes():
         return
     cluster = daemon.state.cluster
+    _end_orders(world, cluster)
     _free_nodes(world, cluster)
     for name in world.watch.must_be_frozen():
         if name in cluster.services and not cluster.services[name].frozen:
@@ -46,6 +47,26 @@ def _free_nodes(world: World, cluster: ClusterState) -> None:
                 victim=node,
             )
             world.ask(order)
+
+
+def _end_orders(world: World, cluster: ClusterState) -> None:
+    """End every standing order, so that all can come to rest; none may have been forgotten."""
+    check_standby(world, cluster)
+    ends = [
+        *((MaintenanceOrder.UNSTANDBY, node) for node in cluster.standby),
+        *([(MaintenanceOrder.UNLOCK, None)] if cluster.locked else []),
+        *([(MaintenanceOrder.ARM, None)] if cluster.disarmed else []),
+    ]
+    for order, victim in ends:
+        at_ms, node = world.engine.now_ms, world.configured()[0].node
+        world.ask(AskMaintenance(at_ms=at_ms, node=node, order=order, victim=victim))
+
+
+def check_standby(world: World, cluster: ClusterState) -> None:
+    """Note a node whose standby was forgotten (I7)."""
+    for node in world.watch.must_be_in_standby():
+        if node in cluster.nodes and node not in cluster.standby:
+            world.watch.violate("I7", f"{world.watch.name(node)} was in standby, and is not")
 
 
 def _way_out(service: Service) -> Verb | None:

@@ -14,7 +14,7 @@ from rgmgr.core.tree import start_order
 from rgmgr.sim.draw import draw_script, is_calm
 from rgmgr.sim.faults import Fault, Script
 from rgmgr.sim.host import Host
-from rgmgr.sim.operator import operate
+from rgmgr.sim.operator import check_standby, operate
 from rgmgr.sim.systemd import Phase, active_services
 from rgmgr.sim.trace import Trace
 from rgmgr.sim.world import World
@@ -229,6 +229,7 @@ def _started_unrest(
 def _check_end(world: World) -> None:
     """Ask at rest what can only be asked then."""
     cluster = _any_state(world)
+    check_standby(world, cluster)
     for name in world.watch.must_be_disabled():
         if _state_of(cluster, name) is not ServiceState.DISABLED:
             world.watch.violate("I7", f"{name} was disabled, is {_state_of(cluster, name).value}")
