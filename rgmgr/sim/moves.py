@@ -22,6 +22,7 @@ from rgmgr.core.messages import (
 )
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because
+from rgmgr.sim.bonds import broken_bonds
 from rgmgr.sim.orders import disobeyed
 
 RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
@@ -51,6 +52,8 @@ class Moves:
                 self._violate("I8", sentence)
         for sentence in (*disobeyed(base, after), *_touched_though_frozen(cause, base, after)):
             self._violate("I7", sentence)
+        for sentence in broken_bonds(base, after):
+            self._violate("I3", sentence)
         for sentence in silent(after):
             self._violate("I11", sentence)
         self._follow(cause, base, after)

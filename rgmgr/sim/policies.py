@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rgmgr.core.messages import Verb
-from rgmgr.core.spec import ClusterSpec, Deed, Rung
+from rgmgr.core.spec import ClusterSpec, Deed, DependMode, Rung, ServiceSpec
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Ask, Fault, Script
 from rgmgr.sim.troubles import draw_node
@@ -21,9 +21,32 @@ def with_policies(seed: int, spec: ClusterSpec) -> ClusterSpec:
     """Give some services of a drawn cluster a policy of their own."""
     rolls = dice(seed, "ladders")
     services = tuple(
-        replace(s, ladder=_draw_ladder(rolls)) if chance(rolls, 0.3) else s for s in spec.services
+        _with_ladder(s, _draw_ladder(rolls)) if chance(rolls, 0.3) else s for s in spec.services
     )
-    return replace(spec, services=services)
+    return replace(spec, services=_with_needs(dice(seed, "depend"), services))
+
+
+def _with_needs(rolls: Dice, services: tuple[ServiceSpec, ...]) -> tuple[ServiceSpec, ...]:
+    """Let some services need others, in an order of their own, so that there is no ring."""
+    if not chance(rolls, 0.3):
+        return services
+    names = rolls.sample([s.name for s in services], len(services))
+    needs = {
+        name: tuple(rolls.sample(names[:place], min(place, rolls.choice((0, 1, 1, 2)))))
+        for place, name in enumerate(names)
+    }
+    modes = (DependMode.HARD, DependMode.HARD, DependMode.SOFT)
+    return tuple(
+        replace(s, depend=needs[s.name], depend_mode=rolls.choice(modes)) for s in services
+    )
+
+
+def _with_ladder(service: ServiceSpec, ladder: tuple[Rung, ...]) -> ServiceSpec:
+    """Let a ladder stand for rgmanager's words."""
+    plain = ServiceSpec(name=service.name, resources=())
+    return replace(
+        service, ladder=ladder, recovery=plain.recovery, max_restarts=0, restart_expire_ms=0
+    )
 
 
 def _draw_ladder(rolls: Dice) -> tuple[Rung, ...]:

@@ -11,6 +11,7 @@ from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because, may_run
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.tree import start_order
+from rgmgr.sim.bonds import rests
 from rgmgr.sim.draw import draw_script, is_calm
 from rgmgr.sim.faults import Fault, Script
 from rgmgr.sim.host import Host
@@ -203,7 +204,8 @@ def _service_unrest(world: World, cluster: ClusterState, service: Service) -> li
         return _started_unrest(world, cluster, service, where)
     if where:
         return [f"{name} is {service.state.value}, but active on {names}"]
-    if service.state is not ServiceState.DISABLED:
+    is_at_rest = service.state is ServiceState.STOPPED and rests(cluster, service.spec)
+    if service.state is not ServiceState.DISABLED and not is_at_rest:
         return [f"{name} is {service.state.value}: {because(cluster, name)}"]
     return []
 

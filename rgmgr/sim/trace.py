@@ -29,6 +29,7 @@ PHRASES = {
     "node.unclean": "{node} may still run its services: nothing starts elsewhere without proof",
     "request.accepted": "the members accept: {request} {service}",
     "service.adopted": "{service} is found running on {owner} and stays there",
+    "service.dependency_lost": "{service} has to stop: {reason}",
     "service.failed": "{service} failed on {node}: {reason}",
     "service.failure_tolerated": "{service} failed on {node}, and that is tolerated: {reason}",
     "service.starting": "{service} is given to {owner}",

@@ -46,6 +46,7 @@ from rgmgr.core.messages import (
 from rgmgr.core.model import ClusterState
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.tree import start_order
+from rgmgr.sim.bonds import overtaken
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
@@ -266,11 +267,20 @@ class Watch:
     def _stops(self, host: Host, action: StopResource) -> None:
         what = f"{action.service}/{action.resource.name}"
         self.ambush(host.node, Moment.STOP)
+        self._check_dependents(host, action)
         _, after = self._around(host, action)
         for unit in after:
             if unit.is_active and not unit.has_refused and not unit.is_excused:
                 words = f"{what} is stopped while {unit.resource} is {unit.phase.value}"
                 self.violate("I3", f"{self.name(host.node)}: {words}")
+
+    def _check_dependents(self, host: Host, action: StopResource) -> None:
+        state = host.daemon.state if host.daemon else None
+        service = state.cluster.services.get(action.service) if state else None
+        if state is None or service is None or service.op != action.op or state.local.emergency:
+            return
+        for sentence in overtaken(state.cluster, service, self._active):
+            self.violate("I3", f"{self.name(host.node)}: {sentence}")
 
     def _around(
         self, host: Host, action: StartResource | StopResource

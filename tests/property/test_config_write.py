@@ -128,11 +128,15 @@ def devices_named(name: str) -> st.SearchStrategy[FenceDevice]:
 @st.composite
 def services(draw: st.DrawFn, domains: list[str]) -> tuple[ServiceSpec, ...]:
     """Draw services whose resources claim nothing twice."""
+    names = draw(st.lists(words, max_size=3, unique=True))
     return tuple(
         draw(
             build(
                 ServiceSpec,
                 name=st.just(ServiceName(name)),
+                depend=st.lists(st.sampled_from(names[:number]), unique=True).map(tuple)
+                if number
+                else st.just(()),
                 domain=st.sampled_from([None, *domains]),
                 max_restarts=st.integers(0, 2**62),
                 restart_expire_ms=spans,
@@ -141,7 +145,7 @@ def services(draw: st.DrawFn, domains: list[str]) -> tuple[ServiceSpec, ...]:
                 resources=trees(number),
             ).map(_with_one_policy)
         )
-        for number, name in enumerate(draw(st.lists(words, max_size=3, unique=True)))
+        for number, name in enumerate(names)
     )
 
 
