@@ -12,6 +12,7 @@ from rgmgr.config.checks import read_checks
 from rgmgr.config.depend import check_depend, read_depend
 from rgmgr.config.ladder import is_ladder, read_ladder
 from rgmgr.config.levels import SERVICE, read_levels
+from rgmgr.config.modes import read_mode
 from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, check_word, resource_unit_length
 from rgmgr.config.problems import Problems, below, did_you_mean, listed, shown
 from rgmgr.config.resources import accept, find_type, known_keys, read_parameters
@@ -27,7 +28,9 @@ from rgmgr.core.spec import (
     ResourceSpec,
     Rung,
     ServiceSpec,
+    ShutdownMode,
     StopFailurePolicy,
+    TakeoverMode,
 )
 
 TREE_DEPTH_MAX = 16
@@ -47,6 +50,8 @@ SERVICE_KEYS = (
     "on_stop_failure",
     "depend",
     "depend_mode",
+    "takeover",
+    "on_shutdown",
     "weight",
     "resource",
 )
@@ -260,6 +265,8 @@ def _read_service(
         hint = did_you_mean(domain, domain_names) or f"defined: {listed(sorted(domain_names))}"
         text = f"unknown failover domain {shown(domain)}"
         table.problems.add(table.at("domain"), text, hint)
+    takeover, delay_ms = read_mode(table, "takeover", TakeoverMode.DELAY, _SERVICE.takeover)
+    on_shutdown, wait_ms = read_mode(table, "on_shutdown", ShutdownMode.WAIT, _SERVICE.on_shutdown)
     return ServiceSpec(
         name=ServiceName(name),
         domain=domain,
@@ -269,6 +276,10 @@ def _read_service(
         on_stop_failure=table.word("on_stop_failure", StopFailurePolicy, _SERVICE.on_stop_failure),
         depend=read_depend(table),
         depend_mode=table.word("depend_mode", DependMode, _SERVICE.depend_mode),
+        takeover=takeover,
+        takeover_delay_ms=delay_ms,
+        on_shutdown=on_shutdown,
+        shutdown_wait_ms=wait_ms,
         weight=table.integer("weight", minimum=0, default=_SERVICE.weight),
         resources=_read_tree(name, table, shared, claims),
     )

@@ -21,6 +21,7 @@ from rgmgr.config.durations import written_duration
 from rgmgr.config.fencing import CUTS_PATHS
 from rgmgr.config.ladder import written_ladder
 from rgmgr.config.levels import LEVELS, SERVICE, Levels
+from rgmgr.config.modes import written_mode
 from rgmgr.config.resources import RESOURCE_TYPES, ResourceType, flag_word
 from rgmgr.core.spec import (
     AGENT_OPTION_PREFIX,
@@ -33,6 +34,8 @@ from rgmgr.core.spec import (
     ResourceName,
     ResourceSpec,
     ServiceSpec,
+    ShutdownMode,
+    TakeoverMode,
 )
 
 Entries = dict[str, Any]
@@ -137,6 +140,8 @@ def _service(service: ServiceSpec) -> Entries:
         **_word("on_stop_failure", service.on_stop_failure, default.on_stop_failure),
         **_plain("depend", list(service.depend), []),
         **_word("depend_mode", service.depend_mode, default.depend_mode),
+        **_plain("takeover", _takeover(service), default.takeover.value),
+        **_plain("on_shutdown", _on_shutdown(service), default.on_shutdown.value),
         **_plain("weight", service.weight, default.weight),
         "resource": [_resource(resource, SERVICE) for resource in service.resources],
     }
@@ -144,6 +149,14 @@ def _service(service: ServiceSpec) -> Entries:
 
 def _recovery(service: ServiceSpec) -> str | list[str]:
     return written_ladder(service.ladder) if service.ladder else service.recovery.value
+
+
+def _takeover(service: ServiceSpec) -> str:
+    return written_mode(service.takeover, TakeoverMode.DELAY, service.takeover_delay_ms)
+
+
+def _on_shutdown(service: ServiceSpec) -> str:
+    return written_mode(service.on_shutdown, ShutdownMode.WAIT, service.shutdown_wait_ms)
 
 
 def _resource(resource: ResourceSpec, parent: str) -> Entries:

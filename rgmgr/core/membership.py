@@ -55,6 +55,7 @@ def with_spec(state: ClusterState, spec: ClusterSpec) -> ClusterState:
                 known,
                 spec=service_spec if known.owner is None else known.spec,
                 failed_on=tuple(n for n in known.failed_on if n in nodes),
+                awaits=known.awaits if known.awaits and known.awaits.node in nodes else None,
             )
     gone = {name: s for name, s in state.services.items() if name not in services}
     standby = {n: order for n, order in state.standby.items() if n in nodes}
@@ -89,7 +90,7 @@ def install(ledger: Ledger, message: Install) -> None:
     forget_lost_testers(ledger)
     joined = _arrivals(ledger, before)
     if joined or _departures(ledger, before):
-        _new_chance(ledger)
+        new_chance(ledger)
     rebooted = {
         n for n, node in before.items() if n in enrolled and _has_rebooted(node, enrolled[n])
     }
@@ -227,7 +228,7 @@ def _departures(ledger: Ledger, before: dict[NodeId, Node]) -> bool:
     )
 
 
-def _new_chance(ledger: Ledger) -> None:
+def new_chance(ledger: Ledger) -> None:
     """A changed membership ends an operator's `stop` and forgives failed starts."""
     for service in tuple(ledger.state.services.values()):
         if service.is_held or service.failed_on:

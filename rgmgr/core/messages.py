@@ -98,6 +98,9 @@ class Verb(Enum):
     RELOCATE = "relocate"
     FREEZE = "freeze"  # the cluster leaves the service as it is, whatever becomes of it
     UNFREEZE = "unfreeze"
+    RETRY = "retry"  # try again now what has started nowhere
+    CONFIRM = "confirm"  # the takeover of a service whose owner was lost
+    REFUSE = "refuse"  # that takeover
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +275,22 @@ class JoinDelayOver:
     epoch: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitOver:
+    """A service has waited for its node for as long as it shall."""
+
+    service: ServiceName
+    until_ms: int  # names the wait: a later one has another
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryDue:
+    """The pause before a service that starts nowhere is tried again is over."""
+
+    service: ServiceName
+    rounds: int  # those in vain so far
+
+
 @dataclass(frozen=True, slots=True)
 class Leaving:
     """The sender will go: give its services away."""
@@ -312,6 +331,8 @@ Body = (
     | PathsTested
     | MaintenanceRequest
     | TermOver
+    | AwaitOver
+    | RetryDue
 )
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from domains.model import NodeId, ServiceName
 from domains.rank import may_own, rank_nodes, should_move
-from rgmgr.core import depend
+from rgmgr.core import awaiting, depend, retrying
 from rgmgr.core.actions import Severity
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
@@ -48,7 +48,7 @@ def may_run(cluster: ClusterState, service: Service, node: NodeId) -> bool:
 
 def targets(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
     """Return the nodes that could start it now, best first; those that failed are left out."""
-    fit = [n for n in eligible(cluster) if n not in service.failed_on]
+    fit = [n for n in eligible(cluster) if n not in service.failed_on and awaiting.lets(service, n)]
     ranked = rank_nodes(cluster.spec.domain_of(service.spec), fit, load_by_node(cluster))
     if service.target in ranked:
         return (service.target, *(n for n in ranked if n != service.target))
@@ -170,6 +170,8 @@ def _because_idle(cluster: ClusterState, service: Service) -> str:
     asked = _because_asked(service) or why_nothing_starts(cluster)
     if waits := asked or depend.because(cluster, service.spec):
         return waits
+    if (waits := awaiting.because(cluster, service)) and not targets(cluster, service):
+        return waits
     if service.cleanup:
         return f"waiting for left-overs on {', '.join(map(names, service.cleanup))}"
     if unproven := blockers(cluster, service):
@@ -183,7 +185,8 @@ def _because_nowhere(cluster: ClusterState, service: Service) -> str:
     names = cluster.spec.node_name
     if service.failed_on:
         tried = ", ".join(map(names, service.failed_on))
-        return f"start failed on {tried}: {service.fault}"
+        pause = f"{retrying.pause_ms(service) / 1_000:g} s"
+        return f"start failed on {tried}: {service.fault}; tried again in {pause} at most"
     idle = [n for n in online(cluster) if n in cluster.standby and may_run(cluster, service, n)]
     if idle:
         return f"every node that may run it is in standby: {', '.join(map(names, idle))}"
@@ -243,6 +246,9 @@ def _consider(ledger: Ledger, service: Service, spec: ServiceSpec) -> None:
     if service.is_new and not service.spec.autostart:
         ledger.move(replace(service, is_new=False), ServiceState.DISABLED)
         return
+    if awaiting.is_void(ledger.state, service):
+        service = replace(service, awaits=None)
+        ledger.put(service)
     if waits := depend.because(ledger.state, spec):
         _wait(ledger, service, waits)
         return
@@ -250,7 +256,7 @@ def _consider(ledger: Ledger, service: Service, spec: ServiceSpec) -> None:
     if ranked and not service.cleanup and not blockers(ledger.state, service):
         _start(ledger, service, ranked[0])
     elif not ranked and service.state is ServiceState.RECOVERING:
-        ledger.move(service, ServiceState.STOPPED)
+        ledger.move(retrying.in_vain(service), ServiceState.STOPPED)
         reason = because(ledger.state, service.spec.name)
         ledger.note("service.waiting", Severity.ERROR, service=service.spec.name, reason=reason)
 
@@ -268,6 +274,7 @@ def _start(ledger: Ledger, service: Service, target: NodeId) -> None:
         service,
         owner=target,
         target=None,
+        awaits=None,
         after=After.STOP,
         is_new=False,
         restarts=service.restarts + 1 if is_again else 0,

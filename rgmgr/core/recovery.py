@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.model import NodeId
-from rgmgr.core import ladder
+from rgmgr.core import awaiting, ladder
 from rgmgr.core.actions import Severity
 from rgmgr.core.incidents import service_back
 from rgmgr.core.ledger import Ledger
@@ -46,7 +46,8 @@ def started(ledger: Ledger, sender: NodeId, body: ServiceStarted) -> None:
     service = current(ledger, sender, body)
     if service is None or service.state is not ServiceState.STARTING:
         return
-    ledger.move(replace(service, failed_on=(), fault="", target=None), ServiceState.STARTED)
+    up = replace(service, failed_on=(), rounds=0, fault="", target=None)
+    ledger.move(up, ServiceState.STARTED)
     service_back(ledger, service.spec.name, sender)
     ledger.note("service.started", service=service.spec.name, owner=ledger.name(sender))
 
@@ -108,7 +109,10 @@ def finish_stop(ledger: Ledger, service: Service) -> None:
     owner = service.owner
     freed = replace(service, owner=None, last_owner=owner, target=None)
     ledger.note("service.stopped", service=service.spec.name, last_owner=ledger.name(owner))
-    if service.frozen and service.after not in (After.STOP, After.DISABLE):
+    is_asked = service.after in (After.STOP, After.DISABLE)
+    if service.after is After.SETTLE and owner is not None and _is_leaving(ledger, owner):
+        freed = awaiting.after_shutdown(ledger, freed, owner)
+    if (service.frozen or freed.awaits is not None) and not is_asked:
         ledger.move(freed, ServiceState.STOPPED)
         return
     match service.after:  # not REPAIR any more
@@ -124,6 +128,11 @@ def finish_stop(ledger: Ledger, service: Service) -> None:
             ledger.move(freed, ServiceState.RECOVERING)
         case After.RECOVER:
             _apply_policy(ledger, freed)
+
+
+def _is_leaving(ledger: Ledger, owner: NodeId) -> bool:
+    node = ledger.state.nodes.get(owner)
+    return node is not None and node.status is NodeStatus.LEAVING
 
 
 def _finish_repair(ledger: Ledger, service: Service) -> None:
@@ -146,7 +155,8 @@ def release(ledger: Ledger, node: NodeId, freed_epoch: int) -> None:
         is_stopping = service.state is ServiceState.STOPPING
         after = service.after if is_stopping else After.SETTLE
         free = replace(service, cleanup=rest, after=after, freed_epoch=freed_epoch)
-        finish_stop(ledger, free)
+        finish_stop(ledger, free if is_stopping else awaiting.after_loss(ledger, free, node))
+    awaiting.of_last_owner(ledger, node)
 
 
 def current(ledger: Ledger, sender: NodeId, body: Result) -> Service | None:

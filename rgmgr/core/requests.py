@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from domains.model import NodeId
 from domains.rank import rank_nodes
-from rgmgr.core import depend, freezing
+from rgmgr.core import awaiting, depend, freezing, retrying
 from rgmgr.core.actions import Answer
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import Request, Verb
@@ -38,6 +38,8 @@ def apply(ledger: Ledger, request: Request) -> Verdict:
     refusal = _refuse_by_order(ledger.state, service, request.verb)
     if refusal is None and request.verb in STARTING_VERBS:
         refusal = _refuse_target(ledger.state, service, request.target)
+    if refusal is None and request.verb in awaiting.VERBS:
+        refusal = awaiting.decide(ledger, service, request)
     return refusal or _APPLY[request.verb](ledger, service, request.target)
 
 
@@ -62,6 +64,8 @@ def outcome(cluster: ClusterState, request: Request, accepted_op: int) -> Verdic
         return freezing.outcome(service, request)
     if service.state is ServiceState.FAILED:
         return Verdict(Answer.ABORTED, because(cluster, request.service) or "")
+    if request.verb is Verb.REFUSE:
+        return awaiting.outcome_of_refusal(service)
     if request.verb in (Verb.DISABLE, Verb.STOP):
         return _outcome_of_stop(service, request.verb)
     return _outcome_of_start(cluster, service, request, accepted_op)
@@ -84,7 +88,16 @@ def _enable(ledger: Ledger, service: Service, target: NodeId | None) -> Verdict:
 
 
 def _make_startable(ledger: Ledger, service: Service, target: NodeId | None) -> Verdict:
-    ready = replace(service, target=target, is_held=False, is_new=False, failed_on=(), fault="")
+    ready = replace(
+        service,
+        target=target,
+        is_held=False,
+        is_new=False,
+        awaits=None,
+        failed_on=(),
+        rounds=0,
+        fault="",
+    )
     if not targets(ledger.state, ready):
         domain = service.spec.domain
         return Verdict(Answer.NOT_ALLOWED, f"no node that may run it is online (domain {domain!r})")
@@ -104,7 +117,7 @@ def _disable(ledger: Ledger, service: Service, _target: NodeId | None) -> Verdic
         case ServiceState.FAILED:
             return _disable_failed(ledger, service)
         case ServiceState.STOPPED | ServiceState.RECOVERING | ServiceState.DISABLED:
-            done = replace(service, is_held=False, is_new=False, fault="", target=None)
+            done = replace(service, is_held=False, is_new=False, awaits=None, fault="", target=None)
             ledger.move(done, ServiceState.DISABLED)
     return ACCEPTED
 
@@ -132,7 +145,8 @@ def _stop(ledger: Ledger, service: Service, _target: NodeId | None) -> Verdict:
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
             begin_stop(ledger, service, After.STOP)
         case ServiceState.STOPPED | ServiceState.RECOVERING:
-            ledger.move(replace(service, is_held=True, target=None), ServiceState.STOPPED)
+            held = replace(service, is_held=True, awaits=None, target=None)
+            ledger.move(held, ServiceState.STOPPED)
         case ServiceState.DISABLED:
             pass
         case ServiceState.FAILED:
@@ -183,6 +197,7 @@ _APPLY: dict[Verb, Callable[[Ledger, Service, NodeId | None], Verdict]] = {
     Verb.STOP: _stop,
     Verb.RESTART: _restart,
     Verb.RELOCATE: _relocate,
+    Verb.RETRY: lambda ledger, service, _target: retrying.retry(ledger, service),
 }
 
 

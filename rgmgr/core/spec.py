@@ -57,6 +57,23 @@ class DependMode(Enum):
     SOFT = "soft"  # it needs the other to start, and not to go on
 
 
+class TakeoverMode(Enum):
+    """When a service starts elsewhere, once its lost owner is proven down."""
+
+    AUTO = "auto"  # at once
+    DELAY = "delay"  # after a time, unless the owner is back before
+    CONFIRM = "confirm"  # when an administrator says so
+    ALERT = "alert"  # never by itself: it is told, and an administrator enables the service
+
+
+class ShutdownMode(Enum):
+    """What becomes of a service when its node is shut down."""
+
+    FAILOVER = "failover"  # it starts elsewhere at once
+    WAIT = "wait"  # its node has a time to come back
+    STAY = "stay"  # it stays down until its node is back
+
+
 class NoQuorumPolicy(Enum):
     """What a node does with its services when it has no quorum."""
 
@@ -137,6 +154,10 @@ class ServiceSpec:
     on_stop_failure: StopFailurePolicy = StopFailurePolicy.HOLD
     depend: tuple[ServiceName, ...] = ()  # services that must be up before it starts
     depend_mode: DependMode = DependMode.HARD
+    takeover: TakeoverMode = TakeoverMode.AUTO
+    takeover_delay_ms: int = 0  # of DELAY
+    on_shutdown: ShutdownMode = ShutdownMode.FAILOVER
+    shutdown_wait_ms: int = 0  # of WAIT
     weight: int = 1  # in a race of two halves: the side that runs more of it fences first
 
 

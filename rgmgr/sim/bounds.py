@@ -29,7 +29,7 @@ def check_local(local: LocalState, cluster: ClusterState) -> Iterator[str]:
     sent_max = RESULTS_PER_SERVICE * services + 4 * nodes + 2 * len(local.waiting) + 8
     for name, value, bound in (
         ("operations", local.sent, sent_max),
-        ("timers", local.timers, OWN_TIMERS + 2 * nodes),
+        ("timers", local.timers, OWN_TIMERS + 2 * nodes + services),
         ("hellos", local.hellos, nodes),
         ("acks", local.acks, 2 * nodes),  # also of those that were dropped from the configuration
         ("members' places", local.applied_by, 2 * nodes),

@@ -24,6 +24,7 @@ from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceSt
 from rgmgr.core.placement import because
 from rgmgr.sim.bonds import broken_bonds
 from rgmgr.sim.orders import disobeyed
+from rgmgr.sim.waits import untimely
 
 RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
 WAITING = (ServiceState.STOPPED, ServiceState.RECOVERING)
@@ -50,7 +51,12 @@ class Moves:
         elif isinstance(cause, Operation) and isinstance(cause.body, ConfigProposed):
             for sentence in _needless_changes(before, after):
                 self._violate("I8", sentence)
-        for sentence in (*disobeyed(base, after), *_touched_though_frozen(cause, base, after)):
+        said = (
+            *disobeyed(base, after),
+            *_touched_though_frozen(cause, base, after),
+            *untimely(cause, base, after),
+        )
+        for sentence in said:
             self._violate("I7", sentence)
         for sentence in broken_bonds(base, after):
             self._violate("I3", sentence)

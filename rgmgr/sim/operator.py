@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.messages import FenceOrder, MaintenanceOrder, Verb
-from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
+from rgmgr.core.model import AwaitKind, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.sim.faults import Ask, AskFence, AskMaintenance
 from rgmgr.sim.world import World
@@ -75,6 +75,8 @@ def _way_out(service: Service) -> Verb | None:
         return Verb.UNFREEZE
     if service.state is ServiceState.FAILED:
         return Verb.DISABLE
+    if service.awaits is not None and service.awaits.kind is AwaitKind.CONFIRM:
+        return Verb.CONFIRM
     return Verb.ENABLE if service.state is ServiceState.STOPPED else None
 
 

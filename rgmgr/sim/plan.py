@@ -37,6 +37,9 @@ KINDS = {
     "service.disabled": "disabled",
     "service.waiting": "waits",
     "service.adopted": "adopted",
+    "takeover.delayed": "waits",
+    "takeover.asked": "waits",
+    "takeover.alerted": "waits",
 }
 """Journal events that are steps of a plan, and what the step is called."""
 

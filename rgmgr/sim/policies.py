@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from domains.model import ServiceName
 from rgmgr.core.messages import Verb
-from rgmgr.core.spec import ClusterSpec, Deed, DependMode, Rung, ServiceSpec
+from rgmgr.core.spec import (
+    ClusterSpec,
+    Deed,
+    DependMode,
+    Rung,
+    ServiceSpec,
+    ShutdownMode,
+    TakeoverMode,
+)
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Ask, Fault, Script
 from rgmgr.sim.troubles import draw_node
 
 FROZEN_MAX_MS = 20_000
+TAKEOVERS = (TakeoverMode.AUTO, *TakeoverMode)
+SHUTDOWNS = (ShutdownMode.FAILOVER, *ShutdownMode)
 
 
 def with_policies(seed: int, spec: ClusterSpec) -> ClusterSpec:
@@ -23,7 +34,29 @@ def with_policies(seed: int, spec: ClusterSpec) -> ClusterSpec:
     services = tuple(
         _with_ladder(s, _draw_ladder(rolls)) if chance(rolls, 0.3) else s for s in spec.services
     )
-    return replace(spec, services=_with_needs(dice(seed, "depend"), services))
+    services = _with_needs(dice(seed, "depend"), services)
+    return replace(spec, services=_with_modes(dice(seed, "modes"), services))
+
+
+def _with_modes(rolls: Dice, services: tuple[ServiceSpec, ...]) -> tuple[ServiceSpec, ...]:
+    """Let some services wait for their node, once it is lost or was shut down."""
+    if not chance(rolls, 0.4):
+        return services
+    found = []
+    for service in services:
+        takeover, on_shutdown = rolls.choice(TAKEOVERS), rolls.choice(SHUTDOWNS)
+        span_ms = rolls.choice((3_000, 15_000))
+        is_delay, is_wait = takeover is TakeoverMode.DELAY, on_shutdown is ShutdownMode.WAIT
+        found.append(
+            replace(
+                service,
+                takeover=takeover,
+                takeover_delay_ms=span_ms if is_delay else 0,
+                on_shutdown=on_shutdown,
+                shutdown_wait_ms=span_ms if is_wait else 0,
+            )
+        )
+    return tuple(found)
 
 
 def _with_needs(rolls: Dice, services: tuple[ServiceSpec, ...]) -> tuple[ServiceSpec, ...]:
@@ -65,6 +98,14 @@ def with_requests(seed: int, script: Script) -> Script:
     added: list[Fault] = []
     if script.faults and chance(rolls, 0.3):
         added += _freeze(rolls, script.spec, script.faults)
+    modes = [s for s in script.spec.services if s.takeover is not TakeoverMode.AUTO]
+    if script.faults and modes:
+        added += _decide(rolls, script.spec, script.faults, rolls.choice(modes).name)
+    if script.faults and chance(rolls, 0.1):
+        at_ms = rolls.choice(script.faults).at_ms + rolls.randint(0, 30_000)
+        name = rolls.choice(script.spec.services).name
+        node = draw_node(rolls, script.spec)
+        added.append(Ask(at_ms=at_ms, node=node, verb=Verb.RETRY, service=name))
     faults = sorted((*script.faults, *added), key=lambda fault: fault.at_ms)
     return replace(script, faults=tuple(faults))
 
@@ -77,3 +118,18 @@ def _freeze(rolls: Dice, spec: ClusterSpec, faults: tuple[Fault, ...]) -> list[F
     later_ms = at_ms + rolls.randint(50, FROZEN_MAX_MS)
     ended = replace(asked, at_ms=later_ms, node=draw_node(rolls, spec), verb=Verb.UNFREEZE)
     return [asked, ended] if chance(rolls, 0.6) else [asked]
+
+
+def _decide(
+    rolls: Dice, spec: ClusterSpec, faults: tuple[Fault, ...], service: ServiceName
+) -> list[Fault]:
+    """Let one or two administrators decide, mostly when there is something to decide."""
+    return [
+        Ask(
+            at_ms=rolls.choice(faults).at_ms + rolls.randint(0, 12_000),
+            node=draw_node(rolls, spec),
+            verb=rolls.choice((Verb.CONFIRM, Verb.CONFIRM, Verb.REFUSE)),
+            service=service,
+        )
+        for _ in range(rolls.choice((0, 1, 1, 2)))
+    ]

@@ -39,6 +39,12 @@ PHRASES = {
     "service.stopped": "{service} has stopped on {last_owner}",
     "service.waiting": "{service} waits: {reason}",
     "services.forbidden": "services are forbidden there: {reason}",
+    "takeover.alerted": "{service} ran on {node}, which is down: an administrator decides",
+    "takeover.asked": "{service} ran on {node}, which is down: may it be taken over?",
+    "takeover.confirmed": "the takeover of {service} from {node} is {decision}",
+    "takeover.delayed": "{service} ran on {node}, which is down: it has {delay_ms} ms to be back",
+    "takeover.due": "{service} has waited for {node} for long enough",
+    "takeover.refused": "the takeover of {service} from {node} is {decision}",
     "shutdown.begun": "rgmgrd is told to end ({kind})",
 }
 """Journal events in the words of the story; others are told as they stand in the journal."""

@@ -23,6 +23,7 @@ import msgspec
 
 from rgmgr.core.messages import (
     Ack,
+    AwaitOver,
     Body,
     ConfigProposed,
     FenceDue,
@@ -41,6 +42,7 @@ from rgmgr.core.messages import (
     PathsTested,
     PowerRestored,
     Request,
+    RetryDue,
     ServiceFailed,
     ServiceStarted,
     ServiceStartFailed,
@@ -89,6 +91,8 @@ _TAG_BY_BODY: Final[dict[type[Body], int]] = {
     PathsTested: 17,
     MaintenanceRequest: 30,
     TermOver: 31,
+    AwaitOver: 20,
+    RetryDue: 21,
 }
 _MAY_BE_IGNORED: Final = (Ack, Tick)
 

@@ -27,7 +27,9 @@ from rgmgr.core.spec import (
     ResourceSpec,
     Rung,
     ServiceSpec,
+    ShutdownMode,
     StopFailurePolicy,
+    TakeoverMode,
 )
 from rgmgr.sim.draw import draw_script
 from tests.property.strategies import build
@@ -141,6 +143,8 @@ def services(draw: st.DrawFn, domains: list[str]) -> tuple[ServiceSpec, ...]:
                 max_restarts=st.integers(0, 2**62),
                 restart_expire_ms=spans,
                 weight=st.integers(0, 2**62),
+                takeover_delay_ms=timeouts,
+                shutdown_wait_ms=timeouts,
                 ladder=st.just(()) | ladders(),
                 resources=trees(number),
             ).map(_with_one_policy)
@@ -163,6 +167,10 @@ def ladders(draw: st.DrawFn) -> tuple[Rung, ...]:
 
 
 def _with_one_policy(service: ServiceSpec) -> ServiceSpec:
+    if service.takeover is not TakeoverMode.DELAY:
+        service = replace(service, takeover_delay_ms=0)
+    if service.on_shutdown is not ShutdownMode.WAIT:
+        service = replace(service, shutdown_wait_ms=0)
     if not service.ladder:
         return service
     word = ServiceSpec(name=service.name, resources=()).recovery
