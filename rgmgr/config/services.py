@@ -17,6 +17,7 @@ from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, check_word, resource_unit_l
 from rgmgr.config.problems import Problems, below, did_you_mean, listed, shown
 from rgmgr.config.resources import accept, find_type, known_keys, read_parameters
 from rgmgr.config.table import Table
+from rgmgr.config.terms import TERMS_KEYS, read_terms
 from rgmgr.config.values import parse_plain
 from rgmgr.core.spec import (
     SHAREABLE_FILE_SYSTEMS,
@@ -53,6 +54,7 @@ SERVICE_KEYS = (
     "takeover",
     "on_shutdown",
     "weight",
+    *TERMS_KEYS,
     "resource",
 )
 _DEVICE_PREFIXES = ("/dev/", "LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=")
@@ -281,6 +283,7 @@ def _read_service(
         on_shutdown=on_shutdown,
         shutdown_wait_ms=wait_ms,
         weight=table.integer("weight", minimum=0, default=_SERVICE.weight),
+        terms=read_terms(table),
         resources=_read_tree(name, table, shared, claims),
     )
 

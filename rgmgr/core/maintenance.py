@@ -15,8 +15,9 @@ from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import MaintenanceOrder, MaintenanceRequest, TermOver
 from rgmgr.core.model import After, ClusterState, NodeStatus, ServiceState, StandingOrder
-from rgmgr.core.placement import because, may_run, offer_to_joiners, online
+from rgmgr.core.placement import because, offer_to_joiners
 from rgmgr.core.recovery import begin_stop
+from rgmgr.core.seating import may_run, online
 from rgmgr.core.standing import why_nothing_starts
 from rgmgr.core.verdict import ACCEPTED, Verdict
 

@@ -42,7 +42,7 @@ def _free_nodes(world: World, cluster: ClusterState) -> None:
         if record.withheld:
             order = AskFence(
                 at_ms=world.engine.now_ms,
-                node=min(world.hosts),
+                node=min(cluster.members(), default=node),  # not the one that is to be fenced
                 order=FenceOrder.FENCE,
                 victim=node,
             )

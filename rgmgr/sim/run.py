@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
-from rgmgr.core.placement import because, may_run
+from rgmgr.core.placement import because
+from rgmgr.core.seating import may_run
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.tree import start_order
+from rgmgr.sim import rules
 from rgmgr.sim.bonds import rests
 from rgmgr.sim.draw import draw_script, is_calm
 from rgmgr.sim.faults import Fault, Script
@@ -173,7 +175,7 @@ def unrest(world: World) -> list[str]:
             problems.append(f"{cluster.spec.node_name(node)} is {record.status.value}")
     for service in cluster.services.values():
         problems += _service_unrest(world, cluster, service)
-    problems += world.watch.jury.moves.misplaced(cluster)
+    problems += [*world.watch.jury.moves.misplaced(cluster), *rules.strays(cluster)]
     problems += [f"{name} is frozen" for name, s in cluster.services.items() if s.frozen]
     problems += [
         f"request {wish.request.number} ({wish.request.verb.value} {wish.request.service}) is open"
@@ -204,8 +206,10 @@ def _service_unrest(world: World, cluster: ClusterState, service: Service) -> li
         return _started_unrest(world, cluster, service, where)
     if where:
         return [f"{name} is {service.state.value}, but active on {names}"]
-    is_at_rest = service.state is ServiceState.STOPPED and rests(cluster, service.spec)
-    if service.state is not ServiceState.DISABLED and not is_at_rest:
+    may_wait = rests(cluster, service.spec) or rules.may_wait(cluster, service)
+    if service.state is ServiceState.STOPPED and may_wait:
+        return []
+    if service.state is not ServiceState.DISABLED:
         return [f"{name} is {service.state.value}: {because(cluster, name)}"]
     return []
 
