@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 from domains.model import ServiceName
 from rgmgr.config.problems import Problems, below, did_you_mean, item, listed, shown
@@ -30,7 +31,11 @@ def read_depend(table: Table) -> tuple[ServiceName, ...]:
 
 
 def check_depend(services: Iterable[ServiceSpec], problems: Problems) -> None:
-    """Note every name that is not known, and every ring."""
+    """Note every name that is not known, and every ring.
+
+    To be with another one is to come after it, so that closes a ring as well.
+    """
+    services = tuple(services)
     needs = {service.name: service.depend for service in services}
     for name, others in needs.items():
         for other in others:
@@ -38,12 +43,18 @@ def check_depend(services: Iterable[ServiceSpec], problems: Problems) -> None:
                 hint = did_you_mean(other, needs) or f"defined: {listed(needs)}"
                 problems.add(_path(name), f"unknown service {shown(other)}", hint)
     told: set[frozenset[ServiceName]] = set()
+    followed = {s.name: (*s.depend, *_leaders(s)) for s in services}
     for name in needs:
-        ring = _ring_from(name, needs)
-        if ring and frozenset(ring) not in told:
+        ring = _ring_from(name, followed)
+        is_ours = any(b in needs[a] for a, b in pairwise((*ring, *ring[:1])))
+        if is_ours and frozenset(ring) not in told:
             told.add(frozenset(ring))
             words = " -> ".join(map(repr, (*ring, ring[0])))
             problems.add(_path(name), f"{words} is a ring", "none of them could ever start")
+
+
+def _leaders(service: ServiceSpec) -> tuple[ServiceName, ...]:
+    return tuple(tie.service for tie in service.terms.together if tie.hard)
 
 
 def _path(name: ServiceName) -> str:

@@ -12,6 +12,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.model import After, ClusterState, Service, ServiceState
 from rgmgr.core.spec import DependMode, ServiceSpec
 from rgmgr.core.standing import is_left_alone
+from rgmgr.sim.rules import may_wait
 
 RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
 GOING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
@@ -48,14 +49,18 @@ def overtaken(
 
 
 def rests(cluster: ClusterState, spec: ServiceSpec) -> bool:
-    """Tell whether a stopped service rightly waits for one that is disabled, at any distance."""
+    """Tell whether a stopped service rightly waits for one that is down, at any distance."""
     found = [(name, cluster.services.get(name)) for name in spec.depend]
     return any(
         other is None
         or other.state is ServiceState.DISABLED
-        or (other.state is ServiceState.STOPPED and rests(cluster, other.spec))
+        or (other.state is ServiceState.STOPPED and _may_rest(cluster, other))
         for _, other in found
     )
+
+
+def _may_rest(cluster: ClusterState, service: Service) -> bool:
+    return rests(cluster, service.spec) or may_wait(cluster, service)
 
 
 def _is_started(cluster: ClusterState, name: ServiceName) -> bool:

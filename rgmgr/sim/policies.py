@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.model import ServiceName
+from rgmgr.config.depend import check_depend
+from rgmgr.config.problems import Problems
 from rgmgr.core.messages import Verb
 from rgmgr.core.spec import (
     ClusterSpec,
@@ -69,9 +71,12 @@ def _with_needs(rolls: Dice, services: tuple[ServiceSpec, ...]) -> tuple[Service
         for place, name in enumerate(names)
     }
     modes = (DependMode.HARD, DependMode.HARD, DependMode.SOFT)
-    return tuple(
+    drawn = tuple(
         replace(s, depend=needs[s.name], depend_mode=rolls.choice(modes)) for s in services
     )
+    problems = Problems()
+    check_depend(drawn, problems)  # who must be with whom may close a ring
+    return services if problems.found else drawn
 
 
 def _with_ladder(service: ServiceSpec, ladder: tuple[Rung, ...]) -> ServiceSpec:

@@ -43,6 +43,12 @@ def test_one_alone_may_be_a_text() -> None:
             "service.web.depend",
             "'web' -> 'db' -> 'web' is a ring",
         ),
+        (
+            'depend = "db"',
+            'with = ["web"]',
+            "service.web.depend",
+            "'web' -> 'db' -> 'web' is a ring",
+        ),
         ('depend_mode = "firm"', "", "service.web.depend_mode", "expected one of 'hard', 'soft'"),
     ],
 )
