@@ -124,6 +124,13 @@ class TestPaths:
 
 
 @dataclass(frozen=True, slots=True)
+class RebootNode:
+    """Reboot this node at once, stopping nothing: what runs here may run here no longer."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetTimer:
     """Set or move a timer; answered by TimerFired."""
 
@@ -208,6 +215,7 @@ Action = (
     | EndFence
     | SwitchOn
     | TestPaths
+    | RebootNode
     | SetTimer
     | CancelTimer
     | SaveState

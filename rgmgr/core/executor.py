@@ -34,7 +34,7 @@ from rgmgr.core.messages import (
     ServiceStopped,
 )
 from rgmgr.core.model import After, Service, ServiceState
-from rgmgr.core.no_quorum import must_stop
+from rgmgr.core.no_quorum import is_untouched, must_stop
 from rgmgr.core.spec import ResourceName
 from rgmgr.core.tree import start_order, stop_from_fault, stop_order, stopped_later
 
@@ -188,8 +188,9 @@ def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
         case ServiceState.STARTING:
             return _Duty(JobKind.START, service.op)
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
-            waits = name not in turn.local.jobs and must_go_first(turn.cluster, service)
-            return None if waits else _Duty(JobKind.STOP, service.op)
+            waits = is_untouched(turn, service) or must_go_first(turn.cluster, service)
+            is_begun = name in turn.local.jobs
+            return _Duty(JobKind.STOP, service.op) if is_begun or not waits else None
         case _:
             return None
 

@@ -20,6 +20,7 @@ from rgmgr.core import (
     lease,
     operations,
     outbox,
+    rebooting,
     sync,
 )
 from rgmgr.core.actions import Severity
@@ -212,6 +213,7 @@ def _follow_up(turn: Turn) -> None:
     if turn.local.emergency and turn.local.waiting:
         desk.give_up(turn, turn.local.emergency)
     departure.proceed(turn)
+    rebooting.act(turn)
     may_act = lease.gate_is_open(turn)
     executor.drive(turn, may_start=may_act)
     if may_act:

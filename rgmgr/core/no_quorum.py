@@ -25,5 +25,14 @@ def must_stop(turn: Turn, service: Service) -> bool:
     is_staying = turn.local.shutdown is None
     if is_staying and is_shielded(cluster, turn.local.me, turn.cluster_ms):
         return False
-    policy = service.spec.no_quorum_policy or cluster.spec.no_quorum_policy
-    return policy is NoQuorumPolicy.STOP
+    return policy_of(turn, service) in (NoQuorumPolicy.STOP, NoQuorumPolicy.SUICIDE)
+
+
+def policy_of(turn: Turn, service: Service) -> NoQuorumPolicy:
+    """Return the policy of a service, which may be the cluster's."""
+    return service.spec.no_quorum_policy or turn.cluster.spec.no_quorum_policy
+
+
+def is_untouched(turn: Turn, service: Service) -> bool:
+    """Tell whether nothing is begun with the service before this node may run services again."""
+    return bool(turn.local.emergency) and policy_of(turn, service) is NoQuorumPolicy.FREEZE

@@ -79,6 +79,8 @@ class NoQuorumPolicy(Enum):
 
     STOP = "stop"
     FREEZE = "freeze"  # leave them running, touch nothing; the others fence this node
+    IGNORE = "ignore"  # go on with what runs and is under way, start nothing; likewise
+    SUICIDE = "suicide"  # reboot this node at once
 
 
 class StopFailurePolicy(Enum):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from domains.model import NodeId, ServiceName
 from rgmgr.adapters.fencing import FenceRunner
 from rgmgr.adapters.journal import Journal
+from rgmgr.adapters.reboot import reboot
 from rgmgr.adapters.store import Store
 from rgmgr.adapters.systemd import Systemd
 from rgmgr.adapters.timers import Timers
@@ -19,6 +20,7 @@ from rgmgr.core.actions import (
     Exit,
     FenceNode,
     Multicast,
+    RebootNode,
     Record,
     Reply,
     ResumeChecks,
@@ -112,6 +114,8 @@ class Dispatcher:
                 self._systemd.resume(service)
             case FenceNode() | EndFence() | SwitchOn() | TestPaths():
                 self._fence(action)
+            case RebootNode(reason=reason):
+                self._tasks.create_task(reboot(reason), name="reboot")
             case SetTimer(key=key, after_ms=after_ms):
                 self._timers.set(key, after_ms)
             case CancelTimer(key=key):

@@ -19,6 +19,7 @@ from rgmgr.core.actions import (
     Exit,
     FenceNode,
     Multicast,
+    RebootNode,
     Record,
     Reply,
     ResumeChecks,
@@ -63,6 +64,7 @@ COROSYNC_START_MS = (200, 1_200)
 DAEMON_START_MS = (50, 400)
 RECONNECT_MS = (50, 500)
 RESTART_MS = 500
+REBOOT_MS = (1_000, 3_000)
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +119,7 @@ class Host:
         self._observer = observer
         self._clock_zero_ms = 0
         self._suspended_ms: int | None = None
+        self._cuts = 0  # how often it was switched off, also while it was off
 
     @property
     def boot_id(self) -> str:
@@ -159,6 +162,7 @@ class Host:
 
     def switch_off(self) -> None:
         """Lose power: everything but the disk is gone."""
+        self._cuts += 1
         if not self.is_on:
             return
         self.is_on = False
@@ -167,6 +171,14 @@ class Host:
         self._bus.crash(self.node, None)
         self.disk.lose_power()
         self.systemd.power_off()
+
+    def _reboot(self) -> None:
+        """Go down at once and come up again, unless somebody switches the node off meanwhile."""
+        self.switch_off()
+        boot = self._cuts
+        self._engine.after(
+            self._dice.randint(*REBOOT_MS), lambda: self.switch_on() if self._cuts == boot else None
+        )
 
     def start_corosync(self, boot: int) -> None:
         """Start corosync, and the daemon after it, if this is still the same boot."""
@@ -367,6 +379,8 @@ class Host:
                 self.line.stop(action, lambda event: self._unit_answer(daemon, event))
             case FenceNode() | EndFence() | SwitchOn() | TestPaths():
                 self._fence(daemon, action)
+            case RebootNode():
+                self._reboot()
             case SaveState(state):
                 self.disk.save(state, lambda event: self._saved(daemon, event))
             case Exit(status, reason):

@@ -170,4 +170,5 @@ def _is_shielded(host: Host) -> bool:
 
 
 def _must_stop(spec: ClusterSpec, service: ServiceSpec) -> bool:
-    return (service.no_quorum_policy or spec.no_quorum_policy) is NoQuorumPolicy.STOP
+    policy = service.no_quorum_policy or spec.no_quorum_policy
+    return policy in (NoQuorumPolicy.STOP, NoQuorumPolicy.SUICIDE)

@@ -16,6 +16,7 @@ from rgmgr.core.spec import (
     ClusterSpec,
     Deed,
     DependMode,
+    NoQuorumPolicy,
     Rung,
     ServiceSpec,
     ShutdownMode,
@@ -36,6 +37,10 @@ def with_policies(seed: int, spec: ClusterSpec) -> ClusterSpec:
     services = tuple(
         _with_ladder(s, _draw_ladder(rolls)) if chance(rolls, 0.3) else s for s in spec.services
     )
+    quorum = dice(seed, "quorum policies")
+    if chance(quorum, 0.3):
+        others = (None, NoQuorumPolicy.IGNORE, NoQuorumPolicy.SUICIDE)
+        services = tuple(replace(s, no_quorum_policy=quorum.choice(others)) for s in services)
     services = _with_needs(dice(seed, "depend"), services)
     return replace(spec, services=_with_modes(dice(seed, "modes"), services))
 

@@ -16,6 +16,7 @@ from rgmgr.core.actions import (
     Answer,
     FenceNode,
     Multicast,
+    RebootNode,
     Record,
     Reply,
     SaveState,
@@ -231,6 +232,8 @@ class Watch:
                 self._fences(host, action)
             case Reply():
                 self._replies(host, action)
+            case RebootNode(reason=reason):
+                self._reboots(host, reason)
             case SaveState():
                 self.ambush(host.node, Moment.SAVE)
             case Multicast(message=message):
@@ -304,6 +307,11 @@ class Watch:
         if host.daemon is not None:
             for problem in check_fence(host.daemon.state.cluster, host.node, action.node):
                 self.violate("I5", f"{self.name(host.node)}: {problem}")
+
+    def _reboots(self, host: Host, reason: str) -> None:
+        self._trace.tell(self._engine.now_ms, host.node, "reboots itself: {}", reason)
+        if host.node not in self.installs:
+            self.violate("I4", f"{self.name(host.node)} reboots, and never had quorum in this life")
 
     def _replies(self, host: Host, action: Reply) -> None:
         now_ms = self._engine.now_ms
