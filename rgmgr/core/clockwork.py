@@ -7,7 +7,7 @@ recognised as such. For agreed matters the first online member keeps the time.
 
 from __future__ import annotations
 
-from rgmgr.core import awaiting, retrying
+from rgmgr.core import awaiting, failback, retrying
 from rgmgr.core.actions import CancelTimer, SetTimer
 from rgmgr.core.fence_races import chance_delay_ms
 from rgmgr.core.fencing import backoff_ms
@@ -131,6 +131,8 @@ def _agreed(turn: Turn) -> dict[str, int]:
         if not _is_told(turn, term)
     }
     wanted |= _for_services(turn)
+    if turn.cluster.failbacks:
+        wanted |= failback.timers(turn)
     spec = turn.cluster.spec
     for node_id, node in turn.cluster.nodes.items():
         if node.status is NodeStatus.UNCLEAN and not node.is_due and node.fencer is None:

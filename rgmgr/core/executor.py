@@ -35,6 +35,7 @@ from rgmgr.core.messages import (
 )
 from rgmgr.core.model import After, Service, ServiceState
 from rgmgr.core.no_quorum import is_untouched, must_stop
+from rgmgr.core.recovery import STOPPING_STATES
 from rgmgr.core.spec import ResourceName
 from rgmgr.core.tree import start_order, stop_from_fault, stop_order, stopped_later
 
@@ -135,19 +136,36 @@ def _is_done(turn: Turn) -> bool:
 
 
 def _concerned(turn: Turn) -> list[ServiceName]:
-    """Return the services that this node may have to do with; most belong to other nodes."""
+    """Return the services of which this node may have something to do now.
+
+    Most belong to other nodes, and of its own most are as they were when they were last settled.
+    One that is to stop may have waited for another one.
+    """
     me, jobs, services = turn.local.me, turn.local.jobs, turn.cluster.services
-    if turn.local.emergency:
+    if turn.local.emergency or turn.before.local.emergency:
         return sorted(services)
+    resting = {**turn.local.resting, **turn.before.local.resting}
     return sorted(
         [
             name
             for name, service in services.items()
-            if service.owner == me
-            or name in jobs
-            or me in service.cleanup
-            or name in turn.local.resting
+            if name in jobs
+            or name in resting
+            or (
+                (service.owner == me or me in service.cleanup)
+                and (service.state in STOPPING_STATES or _has_changed(turn, name, service))
+            )
         ]
+    )
+
+
+def _has_changed(turn: Turn, name: ServiceName, service: Service) -> bool:
+    local, before = turn.local, turn.before.local
+    return (
+        service is not turn.before.cluster.services.get(name)
+        or local.active.get(name) != before.active.get(name)
+        or local.doubtful.get(name) != before.doubtful.get(name)
+        or local.reported.get(name) != before.reported.get(name)
     )
 
 

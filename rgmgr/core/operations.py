@@ -9,6 +9,7 @@ from domains.model import NodeId
 from domains.rank import may_own
 from rgmgr.core import (
     awaiting,
+    failback,
     fence_paths,
     fence_requests,
     fencing,
@@ -27,6 +28,7 @@ from rgmgr.core.membership import TAKING_PART, new_chance, with_spec
 from rgmgr.core.messages import (
     AwaitOver,
     ConfigProposed,
+    FailbackDue,
     FenceDue,
     FenceFailed,
     FenceRequest,
@@ -131,6 +133,8 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             awaiting.over(ledger, body)
         case RetryDue() as body:
             retrying.due(ledger, body)
+        case FailbackDue() as body:
+            failback.due(ledger, body)
         case Leaving():
             _leaving(ledger, sender)
         case Goodbye():

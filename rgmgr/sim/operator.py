@@ -37,7 +37,7 @@ def operate(world: World) -> None:
 
 def _free_nodes(world: World, cluster: ClusterState) -> None:
     for node, record in cluster.nodes.items():
-        if record.to_unfence and record.status is NodeStatus.FENCED:
+        if record.to_unfence and record.status in (NodeStatus.FENCED, NodeStatus.LEFT):
             world.hosts[node].switch_off()  # its paths are cut: it has to be booted
         if record.withheld:
             order = AskFence(
