@@ -52,6 +52,7 @@ async def _by_command(command: Sequence[str], timeout_s: float) -> str:
             status = await process.wait()
     except TimeoutError:
         process.kill()
+        await process.wait()
         return f"no end after {timeout_s:g} s"
     await asyncio.sleep(timeout_s if status == 0 else 0)  # it has said yes: the kernel is at it
     return f"exit status {status}"
