@@ -16,7 +16,7 @@ from rgmgr.adapters.systemd.checkup import UnitFacts
 from rgmgr.config.advice import warnings
 from rgmgr.config.corosync_conf import ConfNode
 from rgmgr.config.problems import listed
-from rgmgr.core.spec import ClusterSpec, NodeSpec, ResourceSpec
+from rgmgr.core.spec import EXISTING_UNIT_TYPES, ClusterSpec, NodeSpec, ResourceSpec
 from rgmgr.links import CorosyncView
 from rgmgr.view import NodeView, ServiceView, Status
 
@@ -97,7 +97,7 @@ def resources_of(spec: ClusterSpec) -> Iterator[tuple[str, ResourceSpec]]:
         while todo:
             resource = todo.pop(0)
             todo = [*resource.children, *todo]
-            if resource.type == "systemd":
+            if resource.type in EXISTING_UNIT_TYPES:
                 yield service.name, resource
 
 

@@ -420,7 +420,9 @@ class Systemd:
 
     async def _has_lost_its_daemon(self, watch: _Watch, status: UnitStatus) -> bool:
         """Tell whether a forking unit stays active only for `RemainAfterExit`."""
-        if status.sub != "exited" or not (watch.plan.is_existing_unit or watch.plan.is_script):
+        if status.sub != "exited" or not (
+            watch.plan.is_existing_unit or watch.plan.is_told_by_commands
+        ):
             return False
         properties = await self._manager.type_properties(status.name)
         return properties.get("Type") == "forking"
