@@ -25,6 +25,7 @@ from rgmgr.core.messages import (
 )
 from rgmgr.core.model import After, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import RecoveryPolicy
+from rgmgr.core.standing import is_left_alone
 
 Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
 STOPPING_STATES = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
@@ -66,6 +67,9 @@ def failed(ledger: Ledger, sender: NodeId, body: ServiceFailed) -> None:
         return
     note_failure(ledger, "service.failed", service, sender, body.reason)
     faulty = replace(service, fault=body.reason)
+    if is_left_alone(ledger.state, service):
+        ledger.put(faulty)
+        return
     if is_restart_due(faulty, ledger.state.now_ms):
         begin_stop(ledger, _count_restart(faulty, ledger.state.now_ms), After.REPAIR)
     else:

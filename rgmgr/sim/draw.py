@@ -24,9 +24,10 @@ from rgmgr.core.spec import (
     StopFailurePolicy,
 )
 from rgmgr.sim.bunches import PAIRS
+from rgmgr.sim.draw_terms import with_terms
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
-from rgmgr.sim.troubles import CALM_MAKERS, MAKERS
+from rgmgr.sim.troubles import CALM_MAKERS, MAKERS, draw_maintenance
 
 QUIET_START_MS = 12_000
 CALM_SEED_EVERY = 10
@@ -49,7 +50,7 @@ def draw_script(
     """
     rolls = dice(seed, "script")
     drawn = draw_spec(rolls, nodes or rolls.choice((2, 3, 3, 3, 4, 5)))
-    spec = spec or _with_stop_failures(seed, drawn)
+    spec = spec or with_terms(seed, _with_stop_failures(seed, drawn))
     makers = MAKERS
     count = rolls.choice((1, 2, 3, 4, 6, 8, 12)) if steps is None else steps
     start_ms = rolls.choice((0, QUIET_START_MS, QUIET_START_MS))
@@ -67,6 +68,8 @@ def draw_script(
         weights = [weight for weight, _ in makers]
         (_, maker) = rolls.choices(makers, weights)[0]
         faults.append(maker(rolls, spec, at_ms))
+    if steps is None and not is_calm(seed):
+        faults += draw_maintenance(dice(seed, "maintenance"), spec, start_ms, at_ms)
     return Script(
         seed=seed,
         spec=spec,
