@@ -28,8 +28,8 @@ UNIT_TEXT = (
 IDLE_S = 30
 DEATHS = 20
 US_PER_MS, US_PER_S = 1_000, 1_000_000
-START = ("Starting bench ", "Started bench ")
-STOP = ("Stopping bench ", "Stopped bench ")
+START = ("Starting bench", "Started bench")
+STOP = ("Stopping bench", "Stopped bench")
 
 
 def main() -> int:
