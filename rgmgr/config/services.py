@@ -300,11 +300,9 @@ def _check_name(
     if other != placed.path:
         text = f"the resource name {shown(name)} is already used by {other}"
         problems.add(placed.path, text, "give one of them another name")
-    is_helper_unit = (
-        placed.resource.type not in EXISTING_UNIT_TYPES
-    )  # others run as units that we name
+    is_own_unit = placed.resource.type not in EXISTING_UNIT_TYPES
     length = resource_unit_length(service, name)
-    if is_helper_unit and length > UNIT_NAME_LENGTH_MAX:
+    if is_own_unit and length > UNIT_NAME_LENGTH_MAX:
         problems.add(
             placed.path,
             f"the resource name {shown(name)} makes a unit name of {length} characters,"

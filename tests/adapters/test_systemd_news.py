@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from dbus_next.signature import Variant
+from structlog.testing import capture_logs
 
 from domains.model import ServiceName
 from rgmgr.adapters.systemd import names
@@ -192,8 +193,12 @@ def test_the_probe_tells_all_that_may_hold_something(tmp_path: Path) -> None:
         s.pid1.units["rgmgr-old.slice"] = Unit(
             "active", "active", of_unit={"SliceOf": Variant("as", [gone])}
         )
-        s.systemd.probe(cluster(VIP, DATA, APP))
-        told = [await s.event() for _ in range(3)]
+        with capture_logs() as written:
+            s.systemd.probe(cluster(VIP, DATA, APP))
+            told = [await s.event() for _ in range(3)]
+        orphans = [line for line in written if line["event"] == "service.orphaned"]
+        hints = [(line["service"], line["units"], line["hint"]) for line in orphans]
+        assert hints == [("old", "db", "systemctl stop 'rgmgr-old.slice'")]
         assert told == [
             ServiceProbed(service=WEB, active=(VIP.name, APP.name)),
             ServiceProbed(service=ServiceName("old"), active=(ResourceName("db"),)),

@@ -21,6 +21,7 @@ from rgmgr.adapters.systemd import survey
 from rgmgr.adapters.systemd.checks import Checks
 from rgmgr.adapters.systemd.dropins import FOLDER, DropIns
 from rgmgr.adapters.systemd.manager import Manager, UnitNews, UnitStatus, job_path
+from rgmgr.adapters.systemd.names import slice_of
 from rgmgr.adapters.systemd.node import AddressWatch, NodeFacts, ThisNode
 from rgmgr.adapters.systemd.resources import (
     HELPERS,
@@ -106,6 +107,7 @@ class Systemd:
         self._spec: ClusterSpec | None = None
         self._units: frozenset[str] = frozenset()  # of all configured resources
         self._touched: set[ServiceName] = set()  # worked on since the present survey began
+        self._orphans: set[ServiceName] = set()  # services that run here and nobody knows
         self._has_probed = False
         self._resync = asyncio.Event()
         self._broken: asyncio.Future[None] | None = None
@@ -240,6 +242,7 @@ class Systemd:
 
     async def _probe_all(self, spec: ClusterSpec) -> None:
         found = await self._survey(spec)
+        self._tell_of_orphans(spec, found)
         for seen in found.up:
             if seen.plan.key not in self._queues:
                 self._begin_checks(self._begin_watch(seen.plan, seen.unit))
@@ -247,6 +250,19 @@ class Systemd:
             self._emit(ServiceProbed(service=service, active=active))
         self._has_probed = True
         self._emit(ProbeFinished())
+
+    def _tell_of_orphans(self, spec: ClusterSpec, found: survey.Survey) -> None:
+        """Say once of what runs here in our slices that no configuration tells how to stop it."""
+        known = {service.name for service in spec.services}
+        orphans = {name for name in found.active if name not in known}
+        for name in sorted(orphans - self._orphans):
+            log.warning(
+                "service.orphaned",
+                service=name,
+                units=", ".join(found.active[name]),
+                hint=f"systemctl stop '{slice_of(name)}'",
+            )
+        self._orphans = orphans
 
     async def _survey(self, spec: ClusterSpec) -> survey.Survey:
         """Look at everything, for as long as it takes until systemd answers."""
@@ -276,6 +292,7 @@ class Systemd:
     async def _tell_again(self, spec: ClusterSpec) -> None:
         self._touched = {key.service for key in self._queues}
         found = await self._survey(spec)
+        self._tell_of_orphans(spec, found)
         for service, active in found.active.items():
             if service not in self._touched:  # else what was seen may be past
                 self._emit(ServiceProbed(service=service, active=active))
