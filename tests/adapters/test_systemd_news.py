@@ -347,3 +347,21 @@ def test_an_address_fails_with_its_link_but_not_with_a_blip(
         assert failed.reason == "eth0 has lost its link, and web: address 10.0.0.100/24 with it"
 
     stage(tmp_path, play)
+
+
+def test_a_mount_that_becomes_read_only_has_failed(tmp_path: Path) -> None:
+    """The kernel does that after an error of the device; the server above fails bit by bit."""
+
+    async def play(s: Stage) -> None:
+        s.start(DATA)
+        assert isinstance(await s.event(), ResourceStarted)
+        await s.settled()
+        (mount,) = s.facts.mounted
+        s.facts.mounted = [replace(mount, is_read_only=True)]
+        s.pid1.reloading(begins=True)
+        s.pid1.reloading(begins=False)  # whatever makes the adapter look again
+        event = await s.event()
+        assert isinstance(event, ResourceFailed)
+        assert event.reason.startswith("web: /dev/vg0/web on /srv/web has become read-only")
+
+    stage(tmp_path, play)

@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from domains.model import ServiceName
-from rgmgr.adapters.systemd import survey
+from rgmgr.adapters.systemd import mounts, survey
 from rgmgr.adapters.systemd.checks import Checks
 from rgmgr.adapters.systemd.dropins import FOLDER, DropIns
 from rgmgr.adapters.systemd.manager import Manager, UnitNews, job_path
@@ -68,6 +68,7 @@ class _Watch:
     is_foreign: bool = False  # somebody else's job was seen on it
     has_failed: bool = False
     sub: str = ""
+    was_writable: bool = False  # said of a mount
     checks: Checks | None = None  # from when it is known to be up
 
 
@@ -425,10 +426,23 @@ class Systemd:
             return await self._worker.why_down(watch.plan, status)
         if is_present(watch.plan, self._node) is False:
             return f"{watch.plan.description} is gone, although {watch.unit} is active"
+        return self._why_unwritable(watch) or await self._why_cut_off(watch)
+
+    async def _why_cut_off(self, watch: _Watch) -> str | None:
         if why_cut_off(watch.plan, self._node) is None:
             return None
         await asyncio.sleep(_LINK_GRACE_S)  # a switch that restarts a port is no failure
         return why_cut_off(watch.plan, self._node)
+
+    def _why_unwritable(self, watch: _Watch) -> str | None:
+        """Say that a mount has become read-only; one that was so from the start is meant to be."""
+        if not watch.plan.is_mount:
+            return None
+        if not mounts.is_read_only(watch.plan.spec, self._node):
+            watch.was_writable = True
+        elif watch.was_writable:
+            return f"{watch.plan.description} has become read-only: 'journalctl -k' may say why"
+        return None
 
     async def _told(self, watch: _Watch, status: UnitStatus) -> str:
         is_stopped = status.active == "inactive" or _is_being_stopped(status)
