@@ -78,9 +78,10 @@ lab: setup ## boot three real nodes on this machine and leave them up (root)
 bench-sim: setup ## measure the simulator: seeds per second, and long histories of a big cluster
 	@$(BIN)/python benchmarks/simulator.py
 
-bench: setup ## measure fence agents, and each part of a failover on real nodes (root)
+bench: setup ## measure fence agents, each part of a failover, and 200 units, on real nodes (root)
 	@PYTHONPATH=. $(BIN)/python benchmarks/agents.py
 	@$(BIN)/python benchmarks/failover.py --dir $(LAB_DIR)
+	@$(BIN)/python benchmarks/units.py --dir $(LAB_DIR)
 
 bench-placement: setup ## measure placement: 10,000 services, and the cost of an event
 	@PYTHONPATH=. $(BIN)/python benchmarks/placement.py
