@@ -377,7 +377,7 @@ class Host:
             self._observer.acts(self, action)
             self._act(daemon, action)
 
-    def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901 - one arm per kind
+    def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901, PLR0912 - one arm per kind
         match action:
             case Multicast(message):
                 self._bus.multicast(self.node, self.wall.stamped(message))
