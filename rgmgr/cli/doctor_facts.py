@@ -17,12 +17,8 @@ from pathlib import Path
 
 from rgmgr.adapters.fencing.devices import AGENT_PATHS
 from rgmgr.adapters.fencing.options import StepError, options_of
-<<<<<<< HEAD
-from rgmgr.adapters.systemd.checkup import UnitFacts, look_up
-from rgmgr.adapters.watchdog import WatchdogError, check_device
-=======
 from rgmgr.adapters.systemd.checkup import UnitFacts, look_for_services, look_up
->>>>>>> main
+from rgmgr.adapters.watchdog import WatchdogError, check_device
 from rgmgr.cli.client import Connector, DaemonError
 from rgmgr.cli.doctor_checks import COROSYNC_UNIT, DAEMON_UNIT, Facts, resources_of
 from rgmgr.config.corosync_conf import ConfNode, read_nodes
