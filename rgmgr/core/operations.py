@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domains.model import NodeId
 from domains.rank import may_own
 from rgmgr.core import fence_paths, fence_requests, fencing, outbox, recovery, requests
 from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.desk import settle_requests, verdict_given
 from rgmgr.core.durable import save_if_changed
+from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import Turn
 from rgmgr.core.membership import TAKING_PART, with_spec

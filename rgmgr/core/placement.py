@@ -8,11 +8,10 @@ been when the owner, or the proof of the owner's end, freed the service after th
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domains.model import NodeId, ServiceName
 from domains.rank import may_own, rank_nodes, should_move
 from rgmgr.core.actions import Severity
+from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.recovery import begin_stop

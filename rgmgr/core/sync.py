@@ -13,7 +13,6 @@ wins every merge; INSTALLs of one ring are in total order, so the second of two 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from domains.model import NodeId
 from rgmgr.core import outbox
@@ -21,6 +20,7 @@ from rgmgr.core.actions import Exit, Multicast, Severity
 from rgmgr.core.digest import digest
 from rgmgr.core.durable import PAIR, is_kept, save_if_changed
 from rgmgr.core.events import ViewChanged
+from rgmgr.core.evolve import replace
 from rgmgr.core.executor import claims
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import LocalState, Turn

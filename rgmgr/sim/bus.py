@@ -188,7 +188,7 @@ class Bus:
         """Send to the group; without a connection the message is lost, as in the real one."""
         station = self.stations[node]
         if station.client is not None:
-            self._send(station, Said(node, station.connection, message))
+            self._send(station, Said(station.connection, Delivered(node, message)))
 
     # What is true, for the checks.
 
@@ -339,7 +339,7 @@ class Bus:
             return
         least = max(self.stations[node].cursor for node in together)
         for index, entry in enumerate(ring.log):
-            if isinstance(entry, Said) and entry.sender in together:
+            if isinstance(entry, Said) and entry.event.sender in together:
                 least = max(least, index + 1)
         cut = self._dice.randint(least, len(ring.log))
         if ring.broken_ms is None and ring.nodes == together:
@@ -435,8 +435,8 @@ class Bus:
         """Follow the group's membership and pass on what the daemon may see."""
         event: BusEvent | None = None
         if isinstance(entry, Said):
-            is_member = station.members.get(entry.sender) == entry.connection
-            event = Delivered(entry.sender, entry.message) if is_member else None
+            if station.members.get(entry.event.sender) == entry.connection:
+                event = entry.event
         else:
             event = self._membership(station, entry)
         if event is None or station.client is None or not station.has_joined:

@@ -15,7 +15,7 @@ from rgmgr.core.local import State
 from rgmgr.core.messages import Install, Operation
 from rgmgr.core.model import ClusterState
 from rgmgr.errors import InvariantViolation
-from rgmgr.sim.bounds import check_agreed, check_local
+from rgmgr.sim.bounds import check_agreed, check_local, may_differ
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
 from rgmgr.sim.host import Host
@@ -67,8 +67,10 @@ class Jury:
         """A daemon starts."""
         self._windows.began(node)
 
-    def stepped(self, node: NodeId, after: State) -> None:
+    def stepped(self, node: NodeId, before: State, after: State) -> None:
         """A daemon took an event, any event."""
+        if not may_differ(before, after):
+            return
         for sentence in check_local(after.local, after.cluster):
             self._violate("I13", f"{after.cluster.spec.node_name(node)} {sentence}")
 

@@ -12,7 +12,6 @@ from typing import Protocol
 
 from domains.model import NodeId
 from rgmgr.core.events import CorosyncLost, Delivered, QuorumChanged, ViewChanged
-from rgmgr.core.messages import Message
 from rgmgr.core.model import RingId
 
 BusEvent = ViewChanged | QuorumChanged | CorosyncLost | Delivered
@@ -27,11 +26,10 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message in the order of a ring."""
+    """A message in the order of a ring, as every member hears it."""
 
-    sender: NodeId
     connection: int
-    message: Message
+    event: Delivered
 
 
 @dataclass(frozen=True, slots=True)
