@@ -29,6 +29,7 @@ from rgmgr.core.model import (
 from rgmgr.core.placement import may_run, offer_to_joiners
 from rgmgr.core.recovery import begin_stop, finish_stop
 from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.standing import after_outage, is_left_alone
 
 LOST = "it left the ring without goodbye"
 TAKING_PART = (NodeStatus.ONLINE, NodeStatus.LEAVING)
@@ -53,7 +54,8 @@ def with_spec(state: ClusterState, spec: ClusterSpec) -> ClusterState:
                 known, spec=service_spec if known.owner is None else known.spec
             )
     gone = {name: s for name, s in state.services.items() if name not in services}
-    return replace(state, spec=spec, nodes=nodes, services={**services, **gone})
+    standby = {n: order for n, order in state.standby.items() if n in nodes}
+    return replace(state, spec=spec, nodes=nodes, services={**services, **gone}, standby=standby)
 
 
 def install(ledger: Ledger, message: Install) -> None:
@@ -61,6 +63,11 @@ def install(ledger: Ledger, message: Install) -> None:
     is_cold = not ledger.state.has_formed and not any(e.is_live for e in message.enrolments)
     if is_cold and message.ring.seq != ledger.state.ring_seq:
         _doubt_the_absent(ledger, message)
+    if is_cold:
+        known = [node.boot_id for node in ledger.state.nodes.values()]
+        has_booted = all(e.boot_id not in known for e in message.enrolments)
+        gap_ms = max(0, message.at_ms - ledger.state.now_ms)
+        ledger.state = after_outage(ledger.state, gap_ms, has_booted=has_booted)
     ledger.state = replace(
         ledger.state,
         epoch=message.epoch,
@@ -252,6 +259,8 @@ def _judge_owner(ledger: Ledger, service: Service, claim: Claim | None) -> None:
         case ServiceState.STARTED if not is_up and claim and claim.op == EMERGENCY_OP:
             # no failure of the service: no policy, no counting
             begin_stop(ledger, service, After.SETTLE)
+        case ServiceState.STARTED if not is_up and is_left_alone(ledger.state, service):
+            ledger.put(_faulty(service, "found not running"))
         case ServiceState.STARTED if not is_up:
             begin_stop(ledger, _faulty(service, "found not running"), After.RECOVER)
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:

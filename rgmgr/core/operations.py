@@ -5,7 +5,15 @@ from __future__ import annotations
 
 from domains.model import NodeId
 from domains.rank import may_own
-from rgmgr.core import fence_paths, fence_requests, fencing, outbox, recovery, requests
+from rgmgr.core import (
+    fence_paths,
+    fence_requests,
+    fencing,
+    maintenance,
+    outbox,
+    recovery,
+    requests,
+)
 from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.desk import settle_requests, verdict_given
 from rgmgr.core.durable import save_if_changed
@@ -22,6 +30,7 @@ from rgmgr.core.messages import (
     GraceExpired,
     JoinDelayOver,
     Leaving,
+    MaintenanceRequest,
     NodeFenced,
     Operation,
     PathsTested,
@@ -32,12 +41,14 @@ from rgmgr.core.messages import (
     ServiceStartFailed,
     ServiceStopFailed,
     ServiceStopped,
+    TermOver,
 )
 from rgmgr.core.model import ClusterState, NodeStatus
 from rgmgr.core.placement import UNPROVEN
 from rgmgr.core.requests import PROVEN_DOWN
 from rgmgr.core.settle import settle
 from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.stop_failures import stop_failed
 
 
 def heard(turn: Turn, sender: NodeId, operation: Operation) -> None:
@@ -83,7 +94,7 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
         case ServiceStopped() as body:
             recovery.stopped(ledger, sender, body, first_epoch)
         case ServiceStopFailed() as body:
-            recovery.stop_failed(ledger, sender, body)
+            stop_failed(ledger, sender, body)
         case ServiceFailed() as body:
             recovery.failed(ledger, sender, body)
         case FenceDue() as body:
@@ -96,6 +107,12 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             verdict = fence_requests.apply(ledger, sender, request)
             if sender == turn.local.me:
                 verdict_given(turn, request, verdict, fence_requests.number_of(ledger, request))
+        case MaintenanceRequest() as request:
+            verdict = maintenance.apply(ledger, sender, request)
+            if sender == turn.local.me:
+                verdict_given(turn, request, verdict, 0)
+        case TermOver() as body:
+            maintenance.over(ledger, body)
         case PowerRestored() as body:
             fencing.restored(ledger, body)
         case PathsTested() as body:

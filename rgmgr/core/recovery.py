@@ -24,6 +24,7 @@ from rgmgr.core.messages import (
 )
 from rgmgr.core.model import After, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import RecoveryPolicy
+from rgmgr.core.standing import is_left_alone
 
 Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
 STOPPING_STATES = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
@@ -40,7 +41,7 @@ def begin_stop(
 
 def started(ledger: Ledger, sender: NodeId, body: ServiceStarted) -> None:
     """The owner brought the whole tree up."""
-    service = _current(ledger, sender, body)
+    service = current(ledger, sender, body)
     if service is None or service.state is not ServiceState.STARTING:
         return
     ledger.move(replace(service, failed_on=(), fault="", target=None), ServiceState.STARTED)
@@ -50,21 +51,24 @@ def started(ledger: Ledger, sender: NodeId, body: ServiceStarted) -> None:
 
 def start_failed(ledger: Ledger, sender: NodeId, body: ServiceStartFailed) -> None:
     """The owner could not start it: clean up there, then try the next node."""
-    service = _current(ledger, sender, body)
+    service = current(ledger, sender, body)
     if service is None or service.state is not ServiceState.STARTING:
         return
     failed = replace(service, fault=body.reason, failed_on=_add(service.failed_on, sender))
     begin_stop(ledger, failed, After.SETTLE)
-    _note_failure(ledger, "service.start_failed", failed, sender, body.reason)
+    note_failure(ledger, "service.start_failed", failed, sender, body.reason)
 
 
 def failed(ledger: Ledger, sender: NodeId, body: ServiceFailed) -> None:
     """A running service failed on its owner: stop what is left, then apply the policy."""
-    service = _current(ledger, sender, body)
+    service = current(ledger, sender, body)
     if service is None or service.state is not ServiceState.STARTED:
         return
-    _note_failure(ledger, "service.failed", service, sender, body.reason)
+    note_failure(ledger, "service.failed", service, sender, body.reason)
     faulty = replace(service, fault=body.reason)
+    if is_left_alone(ledger.state, service):
+        ledger.put(faulty)
+        return
     if is_restart_due(faulty, ledger.state.now_ms):
         begin_stop(ledger, _count_restart(faulty, ledger.state.now_ms), After.REPAIR)
     else:
@@ -73,7 +77,7 @@ def failed(ledger: Ledger, sender: NodeId, body: ServiceFailed) -> None:
 
 def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: int) -> None:
     """The owner, or a node with left-overs, holds nothing of the service any more."""
-    service = _current(ledger, sender, body)
+    service = current(ledger, sender, body)
     if service is not None and service.state in STOPPING_STATES:
         finish_stop(ledger, replace(service, freed_epoch=first_epoch))
         return
@@ -81,28 +85,6 @@ def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: i
     if service and sender in service.cleanup and body.op == service.cleanup_op:
         rest = tuple(n for n in service.cleanup if n != sender)
         ledger.put(replace(service, cleanup=rest))
-
-
-def stop_failed(ledger: Ledger, sender: NodeId, body: ServiceStopFailed) -> None:
-    """Something may still be held: only a human, or the proof that the node is down, helps."""
-    service = ledger.state.services.get(body.service)
-    if service is None:
-        return
-    is_owner = _current(ledger, sender, body) is not None and service.state in STOPPING_STATES
-    is_cleaner = sender in service.cleanup and body.op == service.cleanup_op
-    if not is_owner and not is_cleaner:
-        return
-    _note_failure(ledger, "service.stop_failed", service, sender, body.reason)
-    if is_owner or service.owner is None:
-        held = replace(
-            service,
-            owner=None,
-            last_owner=sender,
-            cleanup=tuple(n for n in service.cleanup if n != sender),
-            fault=body.reason,
-            target=None,
-        )
-        ledger.move(held, ServiceState.FAILED)
 
 
 def finish_stop(ledger: Ledger, service: Service) -> None:
@@ -151,7 +133,7 @@ def release(ledger: Ledger, node: NodeId, freed_epoch: int) -> None:
         finish_stop(ledger, free)
 
 
-def _current(ledger: Ledger, sender: NodeId, body: Result) -> Service | None:
+def current(ledger: Ledger, sender: NodeId, body: Result) -> Service | None:
     """Return the record if the result is its owner's and of its present number."""
     service = ledger.state.services.get(body.service)
     if service is None or service.owner != sender or service.op != body.op:
@@ -220,7 +202,8 @@ def _add(nodes: tuple[NodeId, ...], node: NodeId) -> tuple[NodeId, ...]:
     return tuple(sorted({*nodes, node}))
 
 
-def _note_failure(ledger: Ledger, event: str, service: Service, node: NodeId, reason: str) -> None:
+def note_failure(ledger: Ledger, event: str, service: Service, node: NodeId, reason: str) -> None:
+    """Tell the journal that something of a service did not go well on a node."""
     ledger.note(
         event, Severity.ERROR, service=service.spec.name, node=ledger.name(node), reason=reason
     )

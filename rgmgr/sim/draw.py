@@ -6,6 +6,8 @@ What is drawn up front can be shortened later without changing the rest, which s
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from domains.model import FailoverDomain, NodeId, ServiceName
 from rgmgr.core.spec import (
     ClusterSpec,
@@ -19,11 +21,12 @@ from rgmgr.core.spec import (
     ResourceName,
     ResourceSpec,
     ServiceSpec,
+    StopFailurePolicy,
 )
 from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
-from rgmgr.sim.troubles import CALM_MAKERS, MAKERS
+from rgmgr.sim.troubles import CALM_MAKERS, MAKERS, draw_maintenance
 
 QUIET_START_MS = 12_000
 CALM_SEED_EVERY = 10
@@ -46,7 +49,7 @@ def draw_script(
     """
     rolls = dice(seed, "script")
     drawn = draw_spec(rolls, nodes or rolls.choice((2, 3, 3, 3, 4, 5)))
-    spec = spec or drawn
+    spec = spec or _with_stop_failures(seed, drawn)
     makers = MAKERS
     count = rolls.choice((1, 2, 3, 4, 6, 8, 12)) if steps is None else steps
     start_ms = rolls.choice((0, QUIET_START_MS, QUIET_START_MS))
@@ -64,12 +67,22 @@ def draw_script(
         weights = [weight for weight, _ in makers]
         (_, maker) = rolls.choices(makers, weights)[0]
         faults.append(maker(rolls, spec, at_ms))
+    if steps is None and not is_calm(seed):
+        faults += draw_maintenance(dice(seed, "maintenance"), spec, start_ms, at_ms)
     return Script(
         seed=seed,
         spec=spec,
         faults=tuple(sorted(faults, key=lambda f: f.at_ms)),
         is_two_node=len(spec.nodes) == TWO and chance(rolls, 0.5),
     )
+
+
+def _with_stop_failures(seed: int, spec: ClusterSpec) -> ClusterSpec:
+    """Let some services have their node fenced when they do not stop."""
+    rolls = dice(seed, "stop failures")
+    policies = (StopFailurePolicy.HOLD, StopFailurePolicy.FENCE)
+    services = tuple(replace(s, on_stop_failure=rolls.choice(policies)) for s in spec.services)
+    return replace(spec, services=services)
 
 
 def is_calm(seed: int) -> bool:

@@ -16,6 +16,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import (
     Action,
     CancelTimer,
+    EndFence,
     Exit,
     FenceNode,
     Multicast,
@@ -45,7 +46,7 @@ from rgmgr.core.events import (
 from rgmgr.core.lease import LEASE_MS
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin, step
-from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, FenceRequest, Request
+from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, AnyRequest
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.sync import EX_CONFIG
 from rgmgr.sim.bus import Bus
@@ -74,7 +75,7 @@ class Observer(Protocol):
     def acts(self, host: Host, action: Action) -> None:
         """An action is about to be carried out."""
 
-    def asked(self, host: Host, request: Request | FenceRequest) -> None:
+    def asked(self, host: Host, request: AnyRequest) -> None:
         """An operator asked a daemon that is there."""
 
     def ended(self, host: Host, daemon: Daemon, reason: str) -> None:
@@ -297,7 +298,7 @@ class Host:
         if is_loaded and self.daemon is not None:
             self.post(self.daemon, ConfigLoaded(spec))
 
-    def ask(self, request: Request | FenceRequest) -> None:
+    def ask(self, request: AnyRequest) -> None:
         """Pass on an operator's request, if there is a daemon to ask."""
         if self.daemon is not None:
             self._observer.asked(self, request)
@@ -381,19 +382,26 @@ class Host:
                 self.line.start(action, lambda event: self._unit_answer(daemon, event))
             case StopResource():
                 self.line.stop(action, lambda event: self._unit_answer(daemon, event))
-            case FenceNode():
-                self._power.fence(self.node, daemon.incarnation, action, partial(self.post, daemon))
-            case SwitchOn():
-                answer = partial(self.post, daemon)
-                self._power.restore(self.node, daemon.incarnation, action, answer)
-            case TestPaths():
-                self._power.test(self.node, action, partial(self.post, daemon))
+            case FenceNode() | EndFence() | SwitchOn() | TestPaths():
+                self._fence(daemon, action)
             case SaveState(state):
                 self.disk.save(state, lambda event: self._saved(daemon, event))
             case Exit(status, reason):
                 self._exit(daemon, status, reason)
             case Reply() | Record():
                 pass  # the observer has seen it
+
+    def _fence(self, daemon: Daemon, action: FenceNode | EndFence | SwitchOn | TestPaths) -> None:
+        answer = partial(self.post, daemon)
+        match action:
+            case FenceNode():
+                self._power.fence(self.node, daemon.incarnation, action, answer)
+            case EndFence():
+                self._power.end(self.node, action.node)
+            case SwitchOn():
+                self._power.restore(self.node, daemon.incarnation, action, answer)
+            case TestPaths():
+                self._power.test(self.node, action, answer)
 
     def _set_timer(self, daemon: Daemon, key: str, after_ms: int) -> None:
         if alarm := daemon.timers.pop(key, None):

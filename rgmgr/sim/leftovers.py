@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from domains.model import NodeId, ServiceName
 from rgmgr.core.messages import Goodbye, Operation, ServiceFailed, ServiceStopped
 from rgmgr.core.model import After, ClusterState, Service, ServiceState
+from rgmgr.core.standing import is_left_alone
 from rgmgr.core.tree import start_order
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
@@ -125,7 +126,9 @@ def _lost(host: Host) -> list[ServiceName]:
         return []
     services = daemon.state.cluster.services.values()
     mine = [s for s in services if s.owner == host.node and s.state is ServiceState.STARTED]
-    lost = [service.spec.name for service in mine if not _is_up(host, service)]
+    down = [service for service in mine if not _is_up(host, service)]
+    cluster = daemon.state.cluster
+    lost = [s.spec.name for s in down if not (s.fault and is_left_alone(cluster, s))]
     if not lost:
         return []
     told = {
