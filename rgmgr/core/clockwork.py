@@ -39,9 +39,7 @@ REJOIN_MS = 5_000
 
 def wind(turn: Turn) -> None:
     """Set the timers that are wanted and not running; cancel the others."""
-    if _are_as_before(turn) and turn.fired_key in (None, "tick"):
-        if turn.fired_key:
-            turn.do(SetTimer("tick", TICK_MS))
+    if turn.fired_key is None and _are_as_before(turn):
         return
     wanted = {} if turn.local.is_over else {**_own(turn), **_agreed(turn)}
     timers, fired_key = turn.local.timers, turn.fired_key
