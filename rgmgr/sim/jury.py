@@ -17,6 +17,7 @@ from rgmgr.core.model import ClusterState
 from rgmgr.errors import InvariantViolation
 from rgmgr.sim.bounds import check_agreed, check_local, may_differ
 from rgmgr.sim.engine import Engine
+from rgmgr.sim.evictions import welcomed_too_early
 from rgmgr.sim.excuses import Excuses
 from rgmgr.sim.host import Host
 from rgmgr.sim.leftovers import Active, Leftovers
@@ -90,6 +91,9 @@ class Jury:
         message = getattr(event, "message", None)
         cause = message if isinstance(message, Install | Operation) else None
         self.moves.changed(cause, before, after)
+        if isinstance(cause, Install):
+            for sentence in welcomed_too_early(cause, before, after):
+                self._violate("I5", sentence)
         for sentence in check_agreed(after):
             self._violate("I13", sentence)
 

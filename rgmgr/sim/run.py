@@ -173,11 +173,7 @@ def unrest(world: World) -> list[str]:
     for service in cluster.services.values():
         problems += _service_unrest(world, cluster, service)
     problems += world.watch.jury.moves.misplaced(cluster)
-    problems += [
-        f"request {wish.request.number} ({wish.request.verb.value} {wish.request.service}) is open"
-        for wish in world.watch.open_wishes()
-    ]
-    return problems
+    return problems + world.watch.unanswered()
 
 
 def _host_unrest(world: World, host: Host) -> str | None:
@@ -227,42 +223,45 @@ def _started_unrest(
 
 def _operate(world: World) -> None:
     """Do what an administrator does with a service that waits for one; it must say so."""
-    node = world.configured()[0].node
-    daemon = world.hosts[node].daemon
-    if daemon is None or not daemon.state.local.is_installed or world.watch.open_wishes():
+    members = (h for h in world.configured() if _is_member(h))
+    host = next(members, None)
+    if host is None or host.daemon is None:
         return
-    cluster = daemon.state.cluster
-    _end_orders(world, cluster)
-    for node, record in cluster.nodes.items():
-        if record.to_unfence and record.status is NodeStatus.FENCED:
-            world.hosts[node].switch_off()  # its paths are cut: it has to be booted
+    node, cluster = host.node, host.daemon.state.cluster
+    _end_orders(world, node, cluster)
+    if world.watch.open_wishes():
+        return
+    at_ms = world.engine.now_ms
+    for lost, record in cluster.nodes.items():
+        if record.to_unfence and lost not in cluster.members():
+            world.hosts[lost].switch_off()  # its paths are cut: it has to be booted
         if record.withheld:
-            order = AskFence(
-                at_ms=world.engine.now_ms,
-                node=min(world.hosts),
-                order=FenceOrder.FENCE,
-                victim=node,
-            )
-            world.ask(order)
+            world.ask(AskFence(at_ms=at_ms, node=node, order=FenceOrder.FENCE, victim=lost))
     for name, service in cluster.services.items():
         if service.state not in (ServiceState.FAILED, ServiceState.STOPPED):
             continue
         if not because(cluster, name):
             world.watch.violate("I11", f"{name} is {service.state.value} and does not say why")
         verb = Verb.DISABLE if service.state is ServiceState.FAILED else Verb.ENABLE
-        world.ask(Ask(at_ms=world.engine.now_ms, node=node, verb=verb, service=name))
+        world.ask(Ask(at_ms=at_ms, node=node, verb=verb, service=name))
 
 
-def _end_orders(world: World, cluster: ClusterState) -> None:
+def _is_member(host: Host) -> bool:
+    """Tell whether an operator who asks there is heard: one that is being fenced hears nobody."""
+    state = host.daemon.state if host.daemon is not None else None
+    return state is not None and state.local.is_installed and host.node in state.cluster.members()
+
+
+def _end_orders(world: World, node: NodeId, cluster: ClusterState) -> None:
     """End every standing order, so that all can come to rest; none may have been forgotten."""
     _check_standby(world, cluster)
     ends = [
-        *((MaintenanceOrder.UNSTANDBY, node) for node in cluster.standby),
+        *((MaintenanceOrder.UNSTANDBY, away) for away in cluster.standby),
         *([(MaintenanceOrder.UNLOCK, None)] if cluster.locked else []),
         *([(MaintenanceOrder.ARM, None)] if cluster.disarmed else []),
     ]
     for order, victim in ends:
-        at_ms, node = world.engine.now_ms, world.configured()[0].node
+        at_ms = world.engine.now_ms
         world.ask(AskMaintenance(at_ms=at_ms, node=node, order=order, victim=victim))
 
 
