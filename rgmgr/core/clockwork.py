@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from rgmgr.core import failback
 from rgmgr.core.actions import CancelTimer, SetTimer
 from rgmgr.core.evolve import comparer
 from rgmgr.core.fence_races import chance_delay_ms
@@ -23,7 +24,7 @@ from rgmgr.core.messages import (
     TermOver,
 )
 from rgmgr.core.model import ClusterState, Node, NodeStatus
-from rgmgr.core.placement import online
+from rgmgr.core.seating import online
 from rgmgr.core.standing import why_nothing_starts
 from rgmgr.core.sync import has_quorum_of
 
@@ -138,6 +139,8 @@ def _agreed(turn: Turn) -> dict[str, int]:
         for term in _terms(turn.cluster)
         if not _is_told(turn, term)
     }
+    if turn.cluster.failbacks:
+        wanted |= failback.timers(turn)
     spec = turn.cluster.spec
     for node_id, node in turn.cluster.nodes.items():
         if node.status is NodeStatus.UNCLEAN and not node.is_due and node.fencer is None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from domains.model import NodeId
 from domains.rank import may_own
 from rgmgr.core import (
+    failback,
     fence_paths,
     fence_requests,
     fencing,
@@ -23,6 +24,7 @@ from rgmgr.core.local import Turn
 from rgmgr.core.membership import TAKING_PART, with_spec
 from rgmgr.core.messages import (
     ConfigProposed,
+    FailbackDue,
     FenceDue,
     FenceFailed,
     FenceRequest,
@@ -44,8 +46,8 @@ from rgmgr.core.messages import (
     TermOver,
 )
 from rgmgr.core.model import ClusterState, NodeStatus
-from rgmgr.core.placement import UNPROVEN
 from rgmgr.core.requests import PROVEN_DOWN
+from rgmgr.core.seating import UNPROVEN
 from rgmgr.core.settle import settle
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.stop_failures import stop_failed
@@ -121,6 +123,8 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             fencing.grace_expired(ledger, body)
         case JoinDelayOver():
             fencing.join_delay_over(ledger)
+        case FailbackDue() as body:
+            failback.due(ledger, body)
         case Leaving():
             _leaving(ledger, sender)
         case Goodbye():

@@ -14,6 +14,7 @@ from itertools import chain
 from domains.model import FailoverDomain, NodeId, ServiceName
 from rgmgr.core.messages import (
     ConfigProposed,
+    FailbackDue,
     Install,
     MaintenanceRequest,
     Operation,
@@ -22,6 +23,7 @@ from rgmgr.core.messages import (
 )
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because
+from rgmgr.sim import rules
 from rgmgr.sim.orders import disobeyed
 
 RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
@@ -41,14 +43,11 @@ class Moves:
         self, cause: Install | Operation | None, before: ClusterState, after: ClusterState
     ) -> None:
         """The agreed state went from here to there."""
-        base = before
-        if isinstance(cause, Install):
-            base = cause.state or before
-            for sentence in _needless_moves(base, after):
-                self._violate("I8", sentence)
-        elif isinstance(cause, Operation) and isinstance(cause.body, ConfigProposed):
-            for sentence in _needless_changes(before, after):
-                self._violate("I8", sentence)
+        base = (cause.state if isinstance(cause, Install) else None) or before
+        for sentence in _needless(cause, base, after):
+            self._violate("I8", sentence)
+        for sentence in rules.broken(base, after) if rules.in_play(after.spec) else ():
+            self._violate("I10", sentence)
         for sentence in disobeyed(base, after):
             self._violate("I7", sentence)
         for sentence in silent(after):
@@ -66,6 +65,8 @@ class Moves:
             if service.state is not ServiceState.STARTED or name in self._explained:
                 continue
             domain = cluster.spec.domain_of(service.spec)
+            if domain is not None and domain.failback_window is not None:
+                continue  # it may be shut until tomorrow
             better = [n for n in online if is_preferred(domain, service.owner, n)]
             if better:
                 names = ", ".join(map(cluster.spec.node_name, better))
@@ -95,6 +96,8 @@ class Moves:
             has_failed = bool(service.fault or service.failed_on)
             if has_failed or is_adopted or (detached and service.state is not ServiceState.STARTED):
                 self._explained[name] = None
+        if rules.in_play(after.spec):
+            self._explained.update(dict.fromkeys(_kept_away(after)))
         if (
             detached
         ):  # nothing can be moved from there, and the return of a mere daemon moves nothing
@@ -103,6 +106,31 @@ class Moves:
                 for name, s in after.services.items()
                 if s.state not in SETTLED or s.owner in detached
             )
+
+
+def _kept_away(cluster: ClusterState) -> Iterator[ServiceName]:
+    """Yield the running services that other services keep away from a node that they prefer."""
+    for name, service in cluster.services.items():
+        if service.state not in RUNNING:
+            continue
+        domain = cluster.spec.domain_of(service.spec)
+        wanted = [n for n in cluster.nodes if is_preferred(domain, service.owner, n)]
+        if any(rules.why_barred(cluster, service, n) for n in wanted) or _has_wishes(
+            cluster, service
+        ):
+            yield name
+
+
+def _has_wishes(cluster: ClusterState, service: Service) -> bool:
+    """Tell whether a soft wish, its own or one about it, may weigh more than its domain."""
+    terms = service.spec.terms
+    if any(not tie.hard for tie in (*terms.together, *terms.apart)):
+        return True
+    return any(
+        tie.service == service.spec.name
+        for other in cluster.services.values()
+        for tie in (*other.spec.terms.together, *other.spec.terms.apart)
+    )
 
 
 def is_preferred(domain: FailoverDomain | None, owner: NodeId | None, node: NodeId) -> bool:
@@ -128,6 +156,21 @@ def silent(cluster: ClusterState) -> Iterator[str]:
             yield f"{name} says that it is about to start, and nobody starts it"
 
 
+def _needless(
+    cause: Install | Operation | None, before: ClusterState, after: ClusterState
+) -> Iterator[str]:
+    """Yield what an agreed message did to running services that nothing called for."""
+    body = cause.body if isinstance(cause, Operation) else None
+    if isinstance(body, FailbackDue):
+        yield from _needless_moves(before, after)
+        yield from _early(body, before, after)
+    elif isinstance(body, ConfigProposed):
+        yield from _needless_changes(before, after)
+    elif isinstance(cause, Install):
+        yield from _needless_moves(before, after)
+        yield from _hasty_moves(before, after)
+
+
 def _needless_moves(before: ClusterState, after: ClusterState) -> Iterator[str]:
     """Yield the services that an INSTALL moves to a joiner which they do not prefer."""
     for name, service in after.services.items():
@@ -136,10 +179,39 @@ def _needless_moves(before: ClusterState, after: ClusterState) -> Iterator[str]:
         if was is None or was is service or not is_move or was.state not in RUNNING:
             continue
         domain = after.spec.domain_of(service.spec)
+        if _follows(after, service):
+            continue
         if service.target is None or not is_preferred(domain, was.owner, service.target):
             target = after.spec.node_name(service.target or NodeId(0))
             owner = after.spec.node_name(was.owner or NodeId(0))
             yield f"{name} is moved from {owner} to {target}, which its domain does not prefer"
+
+
+def _hasty_moves(before: ClusterState, after: ClusterState) -> Iterator[str]:
+    """Yield the services that an INSTALL moves to a joiner although their domain puts it off."""
+    for name, service in after.services.items():
+        was, domain = before.services.get(name), after.spec.domain_of(service.spec)
+        is_put_off = domain and (domain.failback_delay_ms or domain.failback_window)
+        is_move = service.state is ServiceState.STOPPING and service.after is After.RELOCATE
+        is_begun = was is not None and was is not service and was.state in RUNNING
+        if is_put_off and is_move and is_begun and not _follows(after, service):
+            yield f"{name} is moved at once, and its domain puts that off"
+
+
+def _early(body: FailbackDue, before: ClusterState, after: ClusterState) -> Iterator[str]:
+    """Yield the service that goes back before its delay is over."""
+    service = after.services.get(body.service)
+    if service is None or service is before.services.get(body.service):
+        return
+    domain = after.spec.domain_of(service.spec)
+    if domain is not None and after.now_ms < body.since_ms + domain.failback_delay_ms:
+        yield f"{body.service} goes back before its delay is over"
+
+
+def _follows(cluster: ClusterState, service: Service) -> bool:
+    """Tell whether it goes to the node of one that it must be with."""
+    leaders = [cluster.services.get(t.service) for t in service.spec.terms.together if t.hard]
+    return any(leader is not None and leader.owner == service.target for leader in leaders)
 
 
 def _needless_changes(before: ClusterState, after: ClusterState) -> Iterator[str]:
@@ -151,7 +223,8 @@ def _needless_changes(before: ClusterState, after: ClusterState) -> Iterator[str
             continue
         domains = (before.spec.domain_of(spec), after.spec.domain_of(spec))
         is_same = old.get(spec.name) == spec == was.spec and domains[0] == domains[1]
-        if is_same and not _goes_on(was, service):
+        is_displaced = service.after is After.SETTLE and rules.in_play(after.spec)
+        if is_same and not _goes_on(was, service) and not is_displaced:
             yield f"{spec.name} is {service.state.value} by a configuration that says no news of it"
 
 

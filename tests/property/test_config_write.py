@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domains.model import PRIORITY_BEST, PRIORITY_WORST, FailoverDomain, NodeId, ServiceName
+from domains.model import (
+    MINUTES_PER_DAY,
+    PRIORITY_BEST,
+    PRIORITY_WORST,
+    FailoverDomain,
+    NodeId,
+    ServiceName,
+    Terms,
+    Tie,
+    Window,
+)
 from rgmgr.config.durations import DURATION_MS_MAX, parse_duration, written_duration
 from rgmgr.config.load import loads
 from rgmgr.config.resources import RESOURCE_TYPES
@@ -55,6 +65,15 @@ options = st.dictionaries(
     max_size=3,
 )
 
+minutes = st.integers(0, MINUTES_PER_DAY - 1)
+windows = st.builds(Window, minutes, minutes).filter(lambda w: w.begin_min != w.end_min)
+failbacks = st.sampled_from(
+    (
+        {"nofailback": st.booleans(), "failback_window": st.none()},
+        {"nofailback": st.sampled_from((False,)), "failback_window": windows},
+    )
+)
+
 
 @st.composite
 def clusters(draw: st.DrawFn) -> ClusterSpec:
@@ -74,6 +93,8 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
                 priorities=st.dictionaries(
                     st.sampled_from(ids), st.integers(PRIORITY_BEST, PRIORITY_WORST), min_size=1
                 ),
+                failback_delay_ms=spans,
+                **draw(failbacks),
             )
         )
         for name in sorted(draw(st.sets(words, max_size=2)))
@@ -87,7 +108,12 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
             digest=st.just(""),
             nodes=st.just(
                 {
-                    n: NodeSpec(name=x, fence=draw(methods), fence_delay_ms=draw(spans))
+                    n: NodeSpec(
+                        name=x,
+                        fence=draw(methods),
+                        fence_delay_ms=draw(spans),
+                        capacity=draw(st.none() | st.integers(100, 2**62)),
+                    )
                     for n, x in zip(ids, names, strict=True)
                 }
             ),
@@ -125,7 +151,8 @@ def devices_named(name: str) -> st.SearchStrategy[FenceDevice]:
 
 @st.composite
 def services(draw: st.DrawFn, domains: list[str]) -> tuple[ServiceSpec, ...]:
-    """Draw services whose resources claim nothing twice."""
+    """Draw services whose resources claim nothing twice, and whose ties contradict nothing."""
+    names = draw(st.lists(words, max_size=3, unique=True))
     return tuple(
         draw(
             build(
@@ -135,10 +162,24 @@ def services(draw: st.DrawFn, domains: list[str]) -> tuple[ServiceSpec, ...]:
                 max_restarts=st.integers(0, 2**62),
                 restart_expire_ms=spans,
                 weight=st.integers(0, 2**62),
+                terms=terms([ServiceName(other) for other in names[:number]]),
                 resources=trees(number),
             )
         )
-        for number, name in enumerate(draw(st.lists(words, max_size=3, unique=True)))
+        for number, name in enumerate(names)
+    )
+
+
+@st.composite
+def terms(draw: st.DrawFn, others: list[ServiceName]) -> Terms:
+    """Draw what a service asks of its node; each of the others is in one list at most."""
+    split = draw(st.integers(0, len(others)))
+    return Terms(
+        exclusive=draw(st.booleans()),
+        load=draw(st.integers(0, 100)),
+        priority=draw(st.integers(PRIORITY_BEST, PRIORITY_WORST)),
+        together=tuple(Tie(other, hard=False) for other in others[:split]),
+        apart=tuple(Tie(other, draw(st.booleans())) for other in others[split:]),
     )
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from tests.simulation.mutants.mutant import Mutant
 
 PLACEMENT = "rgmgr.core.placement"
+SEATING = "rgmgr.core.seating"
+FAILBACK = "rgmgr.core.failback"
 FENCING = "rgmgr.core.fencing"
 RECOVERY = "rgmgr.core.recovery"
 STOP_FAILURES = "rgmgr.core.stop_failures"
@@ -49,21 +51,21 @@ MUTANTS = (
     _(
         "detached-runs-nothing",
         "takes a node whose daemon is gone for one that runs nothing",
-        PLACEMENT,
+        SEATING,
         "UNPROVEN = (NodeStatus.UNSEEN, NodeStatus.DETACHED, NodeStatus.UNCLEAN)",
         "UNPROVEN = (NodeStatus.UNSEEN, NodeStatus.UNCLEAN)",
     ),
     _(
         "unseen-runs-nothing",
         "takes a node that was never seen for one that runs nothing",
-        PLACEMENT,
+        SEATING,
         "UNPROVEN = (NodeStatus.UNSEEN, NodeStatus.DETACHED, NodeStatus.UNCLEAN)",
         "UNPROVEN = (NodeStatus.DETACHED, NodeStatus.UNCLEAN)",
     ),
     _(
         "lost-nodes-heard-nothing",
         "believes that no lost node can have been given a service that was freed at any time",
-        PLACEMENT,
+        SEATING,
         "return 0 < lost_epoch <= service.freed_epoch",
         "return 0 < lost_epoch",
     ),
@@ -230,9 +232,9 @@ MUTANTS = (
     _(
         "always-move",
         "moves a service to any node that joins",
-        PLACEMENT,
-        "better = [n for n in joined if should_move(domain, owner, n, there)]",
-        "better = [n for n in joined if n != owner]",
+        FAILBACK,
+        "        if should_move(tenant.domain, owner, n, there)\n    ]\n    if not joined:\n        return ()\n",
+        "        if n != owner\n    ]\n    if joined:\n        return tuple(joined)\n",
     ),
     _(
         "restart-for-ever",
@@ -324,8 +326,8 @@ MUTANTS = (
         "start-beside-left-overs",
         "starts a service while something of it is left on another node",
         PLACEMENT,
-        "if ranked and not service.cleanup and",
-        "if ranked and",
+        "may_start = not service.cleanup and not blockers(",
+        "may_start = not blockers(",
     ),
     _(
         "restarts-never-expire",
