@@ -233,8 +233,8 @@ MUTANTS = (
         "always-move",
         "moves a service to any node that joins",
         FAILBACK,
-        "        if should_move(tenant.domain, owner, n, there)\n    ]\n    if not joined:\n        return ()\n",
-        "        if n != owner\n    ]\n    if joined:\n        return tuple(joined)\n",
+        "        if should_move(tenant.domain, owner, n, there)\n    ]\n",
+        "        if n != owner\n    ]\n    return tuple(joined)\n",
     ),
     _(
         "restart-for-ever",
