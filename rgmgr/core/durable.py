@@ -134,11 +134,12 @@ def _disks_with(turn: Turn, applied: int, nodes: Iterable[NodeId]) -> int:
 def _node(node: Node) -> Node:
     cut = node.to_unfence or (node.to_restore if node.is_cut_off else ())
     if node.status not in KEPT_NODES:
-        return Node(boot_id=node.boot_id, to_unfence=cut)
+        return Node(boot_id=node.boot_id, met_boot_id=node.met_boot_id, to_unfence=cut)
     return Node(
         status=node.status,
         incarnation=node.incarnation,
         boot_id=node.boot_id,
+        met_boot_id=node.met_boot_id,
         proof=node.proof,
         to_unfence=cut,
     )

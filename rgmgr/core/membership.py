@@ -81,7 +81,7 @@ def install(ledger: Ledger, message: Install) -> None:
     enrolled = {enrolment.node: enrolment for enrolment in message.enrolments}
     for node_id in sorted(before):
         if node_id in enrolled:
-            _enrol(ledger, node_id, enrolled[node_id])
+            _enrol(ledger, node_id, enrolled[node_id], is_alone=len(enrolled) == 1)
         else:
             _lose(ledger, node_id, message, is_cold=is_cold)
     forget_lost_testers(ledger)
@@ -115,7 +115,7 @@ def _away_since(node: Node, epoch: int) -> int:
     return epoch if node.status in TAKING_PART else node.lost_epoch
 
 
-def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
+def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment, *, is_alone: bool) -> None:
     node = ledger.state.nodes[node_id]
     is_same = node.incarnation == enrolment.incarnation
     if is_same and node.status is NodeStatus.LEFT:
@@ -148,6 +148,8 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         status=NodeStatus.LEAVING if is_going else NodeStatus.ONLINE,
         incarnation=enrolment.incarnation,
         boot_id=enrolment.boot_id,
+        # one that begins alone from its disk agrees with nobody: its state is as old as it was
+        met_boot_id=node.met_boot_id if is_alone else enrolment.boot_id,
         sequence=node.sequence if is_same else 0,
         joined_epoch=node.joined_epoch if is_return else ledger.state.epoch,
         proof=ledger.state.nodes[node_id].proof,

@@ -108,6 +108,7 @@ class Node:
     status: NodeStatus = NodeStatus.UNSEEN
     incarnation: int = 0  # of its daemon; 0: never seen
     boot_id: str = ""
+    met_boot_id: str = ""  # its boot in the last epoch that was more than one node's own
     sequence: int = 0  # last operation applied from this incarnation
     lost_epoch: int = 0  # the epoch that first lacked it
     joined_epoch: int = 0  # the epoch since which it takes part; its daemon may be another

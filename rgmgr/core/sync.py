@@ -233,8 +233,9 @@ def _say_hello(turn: Turn) -> None:
 
 
 def _boot_of(cluster: ClusterState, node_id: NodeId) -> str:
+    """Return the boot in which the node last agreed with another one on this state."""
     node = cluster.nodes.get(node_id)
-    return node.boot_id if node else ""
+    return node.met_boot_id if node else ""
 
 
 def _view_members(turn: Turn) -> tuple[NodeId, ...]:
