@@ -238,6 +238,12 @@ def _boot_of(cluster: ClusterState, node_id: NodeId) -> str:
     return node.met_boot_id if node else ""
 
 
+def _test_known_of(cluster: ClusterState, node_id: NodeId) -> int:
+    """Return the operators' test that a node has answered, as far as is agreed."""
+    test = cluster.tests.get(node_id)
+    return test.number if test else 0
+
+
 def _view_members(turn: Turn) -> tuple[NodeId, ...]:
     return turn.local.view.members if turn.local.view else ()
 
@@ -377,6 +383,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
         applied_by={},
         heard_ms={},
         clock_offset_ms=message.at_ms - turn.now_ms,
+        tested=_test_known_of(turn.cluster, turn.local.me),
         emergency="",
         reported={n: r for n, r in turn.local.reported.items() if r[0] > 0},
     )

@@ -148,6 +148,12 @@ class Bus:
     def speed_up(self) -> None:
         """Let messages be fast again."""
         self.delay_max_ms = PATH_MS
+        for station in self.stations.values():
+            station.late_ms = 0
+
+    def be_late(self, node: NodeId, delay_ms: int) -> None:
+        """Deliver to this node so much later than to the others."""
+        self.stations[node].late_ms = delay_ms
 
     def slow_quorum(self, delay_ms: int) -> None:
         """Tell verdicts up to so much later than usual."""
@@ -417,7 +423,8 @@ class Bus:
             self._plan_delivery(self.stations[node], ring)
 
     def _plan_delivery(self, station: Station, ring: Ring) -> None:
-        due_ms = self._engine.now_ms + self._dice.randint(0, self.delay_max_ms)
+        late_ms = station.late_ms + self._dice.randint(0, self.delay_max_ms)
+        due_ms = self._engine.now_ms + late_ms
         station.group_due_ms = max(station.group_due_ms, due_ms)
         self._engine.after(
             station.group_due_ms - self._engine.now_ms, lambda: self._deliver(station, ring)

@@ -79,6 +79,7 @@ class Station:
     outbox: deque[Entry] = field(default_factory=deque)
     held: list[tuple[int, BusEvent]] = field(default_factory=list)  # while paused
     group_due_ms: int = 0  # the latest delivery planned on the CPG connection
+    late_ms: int = 0  # how much later than usual a delivery comes
     quorum_due_ms: int = 0
 
     @property
