@@ -15,6 +15,7 @@ from rgmgr.core.evolve import replace
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Ack
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
+from rgmgr.core.spec import TakeoverMode
 
 KEPT_STATES = (ServiceState.DISABLED, ServiceState.FAILED)
 PAIR = 2
@@ -134,12 +135,11 @@ def _disks_with(turn: Turn, applied: int, nodes: Iterable[NodeId]) -> int:
 def _node(node: Node) -> Node:
     cut = node.to_unfence or (node.to_restore if node.is_cut_off else ())
     if node.status not in KEPT_NODES:
-        return Node(boot_id=node.boot_id, met_boot_id=node.met_boot_id, to_unfence=cut)
+        return Node(boot_id=node.boot_id, to_unfence=cut)
     return Node(
         status=node.status,
         incarnation=node.incarnation,
         boot_id=node.boot_id,
-        met_boot_id=node.met_boot_id,
         proof=node.proof,
         to_unfence=cut,
     )
@@ -150,9 +150,17 @@ def _service(service: Service) -> Service:
     return Service(
         spec=service.spec,
         state=state,
-        last_owner=service.last_owner,
+        last_owner=_last_place(service),
+        awaits=service.awaits,
+        decision=service.decision,
         is_held=service.is_held,
         is_new=service.is_new,
         frozen=service.frozen,
         fault=service.fault if state is ServiceState.FAILED else "",
     )
+
+
+def _last_place(service: Service) -> NodeId | None:
+    """Return where it last ran: an owner of now, only where a takeover asks for it."""
+    is_asked = service.spec.takeover is not TakeoverMode.AUTO and service.owner is not None
+    return service.owner if is_asked else service.last_owner

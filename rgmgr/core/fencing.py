@@ -52,7 +52,6 @@ def open_case(
         status=NodeStatus.UNCLEAN,
         incarnation=node.incarnation,
         boot_id=node.boot_id,
-        met_boot_id=node.met_boot_id,
         sequence=node.sequence,
         joined_epoch=node.joined_epoch,
         lost_epoch=lost_epoch,

@@ -128,7 +128,7 @@ def _lost(host: Host) -> list[ServiceName]:
     mine = [s for s in services if s.owner == host.node and s.state is ServiceState.STARTED]
     down = [service for service in mine if not _is_up(host, service)]
     cluster = daemon.state.cluster
-    lost = [s.spec.name for s in down if not (s.fault and is_left_alone(cluster, s))]
+    lost = [s.spec.name for s in down if not _is_known(cluster, s)]
     if not lost:
         return []
     told = {
@@ -137,6 +137,11 @@ def _lost(host: Host) -> list[ServiceName]:
         if isinstance(sent.operation.body, ServiceFailed) and not sent.applied_at
     }
     return [name for name in lost if name not in told]
+
+
+def _is_known(cluster: ClusterState, service: Service) -> bool:
+    """Tell whether nothing is done about it on purpose; nobody looks after what is frozen."""
+    return bool(service.fault or service.frozen) and is_left_alone(cluster, service)
 
 
 def _can_know(host: Host, daemon: Daemon) -> bool:

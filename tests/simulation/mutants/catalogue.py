@@ -13,6 +13,7 @@ RECOVERY = "rgmgr.core.recovery"
 STOP_FAILURES = "rgmgr.core.stop_failures"
 MEMBERSHIP = "rgmgr.core.membership"
 SYNC = "rgmgr.core.sync"
+LADDER = "rgmgr.core.ladder"
 LEASE = "rgmgr.core.lease"
 OPERATIONS = "rgmgr.core.operations"
 OUTBOX = "rgmgr.core.outbox"
@@ -239,8 +240,8 @@ MUTANTS = (
     _(
         "restart-for-ever",
         "restarts a failing service without end",
-        RECOVERY,
-        "return not limit or len(recent_restarts(service, now_ms)) < limit",
+        LADDER,
+        "return not rung.limit or len(recent(service, rung, now_ms)) < rung.limit",
         "return True",
     ),
     # What administrators said.
@@ -332,9 +333,9 @@ MUTANTS = (
     _(
         "restarts-never-expire",
         "counts restarts that are long past",
-        RECOVERY,
-        "if not expire_ms or now_ms - s < expire_ms)",
-        "if expire_ms >= 0)",
+        LADDER,
+        "and (not rung.window_ms or now_ms - r.at_ms < rung.window_ms)",
+        "and now_ms >= r.at_ms",
     ),
     _(
         "done-before-it-is-safe",
