@@ -16,6 +16,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.model import ClusterState, Service, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.core.spec import ClusterSpec, ServiceSpec
+from rgmgr.core.subtrees import is_partial, tops_off
 from rgmgr.fence_view import (
     CaseView,
     FencingView,
@@ -71,7 +72,8 @@ class Standing:
 class Notice:
     """Something an operator must not overlook. `code` is stable, `text` is for people."""
 
-    code: str  # no-corosync, no-quorum, not-joined, fencing-disabled, unclean, fence-path, failed
+    # no-corosync, no-quorum, not-joined, fencing-disabled, unclean, fence-path, failed, partial
+    code: str
     text: str
 
 
@@ -107,10 +109,11 @@ class ServiceView:
     since_ms: int  # cluster time of the last transition
     age_ms: int  # how long ago that was
     restarts: int
-    flags: tuple[str, ...]  # frozen, held
+    flags: tuple[str, ...]  # frozen, held, partial
     domain: str | None
     because: str | None
     fault: str  # the latest failure in words; empty: none
+    off: tuple[str, ...] = ()  # parts that a partial service runs without, by their topmost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,11 +266,16 @@ def _service(
         domain=service.spec.domain,
         because=_because(service, cluster, obstacle),
         fault=service.fault,
+        off=tops_off(service) if is_partial(service) else (),
     )
 
 
 def _flags(service: Service) -> tuple[str, ...]:
-    flags = {"frozen": service.frozen, "held": service.is_held}
+    flags = {
+        "frozen": service.frozen,
+        "held": service.is_held,
+        "partial": is_partial(service),
+    }
     return tuple(flag for flag, is_set in flags.items() if is_set)
 
 
@@ -317,6 +325,11 @@ def _notices(
         Notice("failed", f"service {service.name!r} failed to stop{_detail(service.fault)}")
         for service in services
         if service.state == failed
+    )
+    found.extend(
+        Notice("partial", f"service {service.name!r} runs without {', '.join(service.off)}")
+        for service in services
+        if service.off
     )
     return tuple(found)
 

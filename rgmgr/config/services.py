@@ -11,6 +11,7 @@ from domains.model import ServiceName
 from rgmgr.config.checks import read_checks
 from rgmgr.config.levels import SERVICE, read_levels
 from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, check_word, resource_unit_length
+from rgmgr.config.parts import PART_KEYS, read_part
 from rgmgr.config.problems import Problems, below, did_you_mean, listed, shown
 from rgmgr.config.resources import accept, find_type, known_keys, read_parameters
 from rgmgr.config.table import Table
@@ -25,7 +26,7 @@ from rgmgr.core.spec import (
 
 TREE_DEPTH_MAX = 16
 COMMON_KEYS = ("type", "name", "start_timeout", "stop_timeout", "check")
-PLACE_KEYS = ("start_level", "stop_level", "resource")
+PLACE_KEYS = ("start_level", "stop_level", *PART_KEYS, "resource")
 REF_KEYS = ("ref", "type", "start_timeout", "stop_timeout", *PLACE_KEYS)
 _RESOURCE = ResourceSpec(name=ResourceName(""), type="", parameters={})  # its defaults
 _SERVICE = ServiceSpec(name=ServiceName(""), resources=())  # its defaults
@@ -153,13 +154,16 @@ class _Tree:
             self.placed.append(_Placed(path, resource))
         kind = resource.type if resource else ""
         children = self._read_children(raw, path, kind, depth)
-        levels = read_levels(Table(raw, path, self.problems, known=None), parent, kind)
-        return (
-            None
-            if resource is None
-            else replace(
-                resource, children=children, start_level=levels.start, stop_level=levels.stop
-            )
+        place = Table(raw, path, self.problems, known=None)
+        levels, part = read_levels(place, parent, kind), read_part(place)
+        if resource is None:
+            return None
+        return replace(
+            resource,
+            children=children,
+            start_level=levels.start,
+            stop_level=levels.stop,
+            **part._asdict(),
         )
 
     def _read_children(

@@ -20,6 +20,7 @@ from rgmgr.config.checks import usual_checks
 from rgmgr.config.durations import written_duration
 from rgmgr.config.fencing import CUTS_PATHS
 from rgmgr.config.levels import LEVELS, SERVICE, Levels
+from rgmgr.config.rates import written_rate
 from rgmgr.config.resources import RESOURCE_TYPES, ResourceType
 from rgmgr.core.spec import (
     AGENT_OPTION_PREFIX,
@@ -92,17 +93,11 @@ def _fencing(fencing: FencingSpec) -> Entries:
         **_plain("unsafe_disabled", fencing.unsafe_disabled, _FENCING.unsafe_disabled),
         **_span("delay_random", fencing.delay_random_ms, _FENCING.delay_random_ms),
         **_span("delay_by_weight", fencing.delay_by_weight_ms, _FENCING.delay_by_weight_ms),
-        **_plain("max_fences", _budget(fencing), None),
+        **_plain("max_fences", written_rate(fencing.max_fences, fencing.max_fences_ms), None),
         **_span("test_interval", fencing.test_interval_ms, _FENCING.test_interval_ms),
         **_plain("tie_breaker", list(fencing.tie_breaker), []),
         **_plain("device", {n: _device(d) for n, d in fencing.devices.items()}, {}),
     }
-
-
-def _budget(fencing: FencingSpec) -> str | None:
-    if not fencing.max_fences:
-        return None
-    return f"{fencing.max_fences} in {written_duration(fencing.max_fences_ms)}"
 
 
 def _device(device: FenceDevice) -> Entries:
@@ -149,8 +144,18 @@ def _resource(resource: ResourceSpec, parent: str) -> Entries:
         **_span("stop_timeout", resource.stop_timeout_ms, _RESOURCE.stop_timeout_ms),
         **_plain("start_level", resource.start_level or 0, usual.start or 0),
         **_plain("stop_level", resource.stop_level or 0, usual.stop or 0),
+        **_part(resource),
         **_plain("check", _checks(resource.checks), _checks(usual_checks(kind))),
         **_plain("resource", [_resource(child, resource.type) for child in resource.children], []),
+    }
+
+
+def _part(resource: ResourceSpec) -> Entries:
+    return {
+        **_word("independent", resource.independent, None),
+        **_plain("max_restarts", resource.max_restarts, _RESOURCE.max_restarts),
+        **_span("restart_expire_time", resource.restart_expire_ms, _RESOURCE.restart_expire_ms),
+        **_plain("tolerance", written_rate(resource.tolerated, resource.tolerance_ms), None),
     }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.spec import ClusterSpec, FenceStep, ServiceSpec
+from rgmgr.core.spec import ClusterSpec, FenceStep, ResourceName, ServiceSpec
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -205,6 +205,15 @@ class PathTest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What is known of one part of a tree that fails apart from the rest (`subtrees.py`)."""
+
+    is_off: bool = False  # given up until somebody convalesces the service or it starts anew
+    restart_stamps: tuple[int, ...] = ()  # cluster times of counted restarts
+    tolerance_stamps: tuple[int, ...] = ()  # cluster times of failures that were borne
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """The record of one service. `op` numbers its transitions; results with another are stale."""
 
@@ -226,6 +235,8 @@ class Service:
     cleanup: tuple[NodeId, ...] = ()  # nodes that must first stop left-overs
     cleanup_op: int = 0  # number of that work
     fault: str = ""  # the latest failure in words
+    parts: dict[ResourceName, Part] = field(default_factory=dict)  # by the top of the part
+    mending: tuple[ResourceName, ...] = ()  # parts that the owner takes down, and up unless off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ Source: rgmanager `svc_start`, `svc_stop`, `handle_recover_req`; departures in d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from domains.model import NodeId
@@ -24,7 +25,8 @@ from rgmgr.core.messages import (
     ServiceStopped,
 )
 from rgmgr.core.model import After, NodeStatus, Service, ServiceState
-from rgmgr.core.spec import RecoveryPolicy
+from rgmgr.core.spec import RecoveryPolicy, ResourceName
+from rgmgr.core.subtrees import bear, tops_off, with_all_parts, without_parts
 
 Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
 STOPPING_STATES = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
@@ -36,17 +38,42 @@ def begin_stop(
     """Have the owner stop the service; `after` says what for."""
     recovers = after in (After.RECOVER, After.SETTLE, After.REPAIR)
     state = ServiceState.RECOVERABLE if recovers else ServiceState.STOPPING
-    return ledger.move(replace(service, after=after, target=target), state)
+    kept = service if after is After.REPAIR else with_all_parts(service)
+    return ledger.move(replace(kept, after=after, target=target, mending=()), state)
 
 
 def started(ledger: Ledger, sender: NodeId, body: ServiceStarted) -> None:
-    """The owner brought the whole tree up."""
+    """The owner brought the tree up, or mended what was to be mended."""
     service = _current(ledger, sender, body)
-    if service is None or service.state is not ServiceState.STARTING:
+    if service is None:
         return
-    ledger.move(replace(service, failed_on=(), fault="", target=None), ServiceState.STARTED)
+    if service.state is ServiceState.STARTED and service.mending:
+        _mended(ledger, service, sender)
+        return
+    if service.state is not ServiceState.STARTING:
+        return
+    up = without_parts(service, body.off)
+    up = replace(up, failed_on=(), fault="", target=None)
+    ledger.move(up, ServiceState.STARTED)
     service_back(ledger, service.spec.name, sender)
     ledger.note("service.started", service=service.spec.name, owner=ledger.name(sender))
+    if body.off:
+        ledger.renew(replace(up, state=ServiceState.STARTED, mending=body.off))
+        _note_off(ledger, service, sender, body.off, "did not start")
+
+
+def _mended(ledger: Ledger, service: Service, sender: NodeId) -> None:
+    off = tops_off(service)
+    restarted = [name for name in service.mending if name not in off]
+    whole = replace(service, mending=(), fault=service.fault if off else "")
+    ledger.put(whole)
+    if restarted:
+        ledger.note(
+            "service.mended",
+            service=service.spec.name,
+            resources=", ".join(restarted),
+            owner=ledger.name(sender),
+        )
 
 
 def start_failed(ledger: Ledger, sender: NodeId, body: ServiceStartFailed) -> None:
@@ -60,16 +87,57 @@ def start_failed(ledger: Ledger, sender: NodeId, body: ServiceStartFailed) -> No
 
 
 def failed(ledger: Ledger, sender: NodeId, body: ServiceFailed) -> None:
-    """A running service failed on its owner: stop what is left, then apply the policy."""
+    """Something failed on the owner: mend the part, or stop all of it and apply the policy."""
     service = _current(ledger, sender, body)
     if service is None or service.state is not ServiceState.STARTED:
         return
-    _note_failure(ledger, "service.failed", service, sender, body.reason)
     faulty = replace(service, fault=body.reason)
+    if mend(ledger, faulty, sender, body.resources, body.unstartable):
+        return
+    _note_failure(ledger, "service.failed", service, sender, body.reason)
     if is_restart_due(faulty, ledger.state.now_ms):
         begin_stop(ledger, _count_restart(faulty, ledger.state.now_ms), After.REPAIR)
     else:
         begin_stop(ledger, faulty, After.RECOVER)
+
+
+def mend(
+    ledger: Ledger,
+    service: Service,
+    owner: NodeId,
+    broken: tuple[ResourceName, ...],
+    unstartable: tuple[ResourceName, ...] = (),
+) -> bool:
+    """Have the owner mend the parts that these resources belong to; False: the service failed."""
+    borne = bear(service, broken, unstartable, ledger.state.now_ms)
+    if borne is None:
+        return False
+    ledger.renew(borne)
+    ledger.note(
+        "service.part_failed",
+        Severity.WARNING,
+        service=service.spec.name,
+        resources=", ".join(borne.mending),
+        node=ledger.name(owner),
+        reason=service.fault,
+    )
+    off = [name for name in tops_off(borne) if name in borne.mending]
+    _note_off(ledger, service, owner, off, service.fault)
+    return True
+
+
+def _note_off(
+    ledger: Ledger, service: Service, owner: NodeId, off: Sequence[ResourceName], reason: str
+) -> None:
+    if off:
+        ledger.note(
+            "service.partial",
+            Severity.ERROR,
+            service=service.spec.name,
+            resources=", ".join(off),
+            node=ledger.name(owner),
+            reason=reason,
+        )
 
 
 def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: int) -> None:

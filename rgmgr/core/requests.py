@@ -18,6 +18,7 @@ from rgmgr.core.messages import Request, Verb
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because, load_by_node, may_run, online, targets
 from rgmgr.core.recovery import begin_stop
+from rgmgr.core.subtrees import convalescing, is_partial, tops_off
 
 PROVEN_DOWN = (NodeStatus.LEFT, NodeStatus.FENCED)
 MOVING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
@@ -57,6 +58,8 @@ def outcome(cluster: ClusterState, request: Request, accepted_op: int) -> Verdic
         return Verdict(Answer.ABORTED, because(cluster, request.service) or "")
     if request.verb in (Verb.DISABLE, Verb.STOP):
         return _outcome_of_stop(service, request.verb)
+    if request.verb is Verb.CONVALESCE:
+        return _outcome_of_convalescence(service)
     return _outcome_of_start(cluster, service, request, accepted_op)
 
 
@@ -167,12 +170,27 @@ def _stop_and_start(
             return Verdict(Answer.TRY_AGAIN, f"{name} is {service.state.value}; try again")
 
 
+def _convalesce(ledger: Ledger, service: Service, _target: NodeId | None) -> Verdict:
+    name = service.spec.name
+    if service.state is not ServiceState.STARTED:
+        return Verdict(
+            Answer.INVALID, f"{name} is {service.state.value}; only a started one can be partial"
+        )
+    if service.mending:
+        return Verdict(Answer.TRY_AGAIN, f"parts of {name} are being restarted; try again")
+    if not is_partial(service):
+        return Verdict(Answer.ALREADY_RUNNING, f"{name} is whole")
+    ledger.renew(convalescing(service))
+    return ACCEPTED
+
+
 _APPLY: dict[Verb, Callable[[Ledger, Service, NodeId | None], Verdict]] = {
     Verb.ENABLE: _enable,
     Verb.DISABLE: _disable,
     Verb.STOP: _stop,
     Verb.RESTART: _restart,
     Verb.RELOCATE: _relocate,
+    Verb.CONVALESCE: _convalesce,
 }
 
 
@@ -205,6 +223,18 @@ def _outcome_of_stop(service: Service, verb: Verb) -> Verdict:
     if service.state in MOVING:
         return ACCEPTED
     return Verdict(Answer.FAILED, f"overtaken: {service.spec.name} is {service.state.value}")
+
+
+def _outcome_of_convalescence(service: Service) -> Verdict:
+    name = service.spec.name
+    if service.state is not ServiceState.STARTED:
+        return Verdict(Answer.FAILED, f"overtaken: {name} is {service.state.value}")
+    if service.mending:
+        return ACCEPTED
+    if is_partial(service):
+        off = ", ".join(tops_off(service))
+        return Verdict(Answer.FAILED, f"{name} runs on without {off}: {service.fault}")
+    return Verdict(Answer.DONE, f"{name} is whole again")
 
 
 def _outcome_of_start(

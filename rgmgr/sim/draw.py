@@ -23,6 +23,7 @@ from rgmgr.core.spec import (
 from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
+from rgmgr.sim.parts import draw_troubles, has_parts, with_parts
 from rgmgr.sim.troubles import CALM_MAKERS, MAKERS
 
 QUIET_START_MS = 12_000
@@ -64,11 +65,16 @@ def draw_script(
         weights = [weight for weight, _ in makers]
         (_, maker) = rolls.choices(makers, weights)[0]
         faults.append(maker(rolls, spec, at_ms))
+    is_two_node = len(spec.nodes) == TWO and chance(rolls, 0.5)
+    own = dice(seed, "parts")
+    spec = with_parts(own, spec) if spec is drawn else spec
+    if makers is MAKERS and has_parts(spec):
+        faults += draw_troubles(own, spec, start_ms, at_ms)
     return Script(
         seed=seed,
         spec=spec,
         faults=tuple(sorted(faults, key=lambda f: f.at_ms)),
-        is_two_node=len(spec.nodes) == TWO and chance(rolls, 0.5),
+        is_two_node=is_two_node,
     )
 
 

@@ -11,6 +11,7 @@ from rgmgr.core.messages import FenceOrder, Verb
 from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because, may_run
 from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.subtrees import is_partial, tops_off
 from rgmgr.core.tree import start_order
 from rgmgr.sim.draw import draw_script, is_calm
 from rgmgr.sim.faults import Ask, AskFence, Fault, Script
@@ -217,6 +218,8 @@ def _started_unrest(
         return [f"{name} belongs to {owner_name}, but is active on {names}"]
     if not may_run(cluster, service, owner):
         return [f"{name} runs on {cluster.spec.node_name(owner)}, outside its domain"]
+    if is_partial(service):
+        return [f"{name} runs without {', '.join(tops_off(service))}"]
     units = world.hosts[owner].systemd.units
     return [
         f"{name}/{resource.name} is not up on {cluster.spec.node_name(owner)}"
@@ -244,6 +247,8 @@ def _operate(world: World) -> None:
             )
             world.ask(order)
     for name, service in cluster.services.items():
+        if is_partial(service):
+            world.ask(Ask(at_ms=world.engine.now_ms, node=node, verb=Verb.CONVALESCE, service=name))
         if service.state not in (ServiceState.FAILED, ServiceState.STOPPED):
             continue
         if not because(cluster, name):

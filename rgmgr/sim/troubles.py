@@ -180,9 +180,12 @@ def _ask_fence(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
     return AskFence(at_ms=at_ms, node=node, order=order, victim=victim)
 
 
+ASKED = (Verb.ENABLE, Verb.DISABLE, Verb.STOP, Verb.RESTART, Verb.RELOCATE)
+
+
 def draw_ask(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Ask:
     """Draw a request."""
-    verb = rolls.choice(tuple(Verb))
+    verb = rolls.choice(ASKED)
     may_aim = verb in (Verb.ENABLE, Verb.RELOCATE)
     return Ask(
         at_ms=at_ms,

@@ -189,7 +189,6 @@ def test_wrong_usage_shows_the_usage_and_exits_1(
         ("-M web -m node2", "migration"),
         ("-Z web", "freezing"),
         ("-U web", "unfreezing"),
-        ("-c web", "convalescing"),
         ("-l", "locking"),
         ("-u", "unlocking"),
         ("-S", "showing locks"),
