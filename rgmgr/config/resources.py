@@ -17,6 +17,7 @@ from rgmgr.config.values import (
     parse_agent,
     parse_command,
     parse_export,
+    parse_fsck,
     parse_fstype,
     parse_interface,
     parse_mountpoint,
@@ -38,7 +39,8 @@ class Parameter:
     help: str
     parse: Callable[[str], str | Rejection]
     required: bool = False
-    is_flag: bool = False  # true, which is not kept, or false, kept as no
+    is_flag: bool = False  # its usual value is not kept, the other one is: as yes or no
+    is_usually_on: bool = True  # said of a flag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,14 @@ MOUNTPOINT = Parameter(
     required=True,
 )
 OPTIONS = Parameter(name="options", help="mount options, separated by commas", parse=parse_plain)
+FORCE_UNMOUNT = Parameter(
+    name="force_unmount",
+    help="whether processes that keep it busy are ended, so that it can be unmounted; false"
+    " without it",
+    parse=parse_plain,
+    is_flag=True,
+    is_usually_on=False,
+)
 
 RESOURCE_TYPES = {
     kind.name: kind
@@ -129,6 +139,13 @@ RESOURCE_TYPES = {
                     required=True,
                 ),
                 OPTIONS,
+                Parameter(
+                    name="fsck",
+                    help="check and repair before each mount: never, always, or auto: if the type"
+                    " keeps no journal; auto without it",
+                    parse=parse_fsck,
+                ),
+                FORCE_UNMOUNT,
             ),
         ),
         ResourceType(
@@ -147,6 +164,7 @@ RESOURCE_TYPES = {
                     name="fstype", help="nfs, nfs4 or cifs", parse=parse_netfs, required=True
                 ),
                 OPTIONS,
+                FORCE_UNMOUNT,
             ),
         ),
         ResourceType(
@@ -162,6 +180,7 @@ RESOURCE_TYPES = {
                 ),
                 MOUNTPOINT,
                 OPTIONS,
+                FORCE_UNMOUNT,
             ),
         ),
         ResourceType(
@@ -270,12 +289,18 @@ def _read_options(table: Table) -> dict[str, str]:
 
 def _read_parameter(parameter: Parameter, table: Table) -> str | None:
     if parameter.is_flag:
-        return None if table.boolean(parameter.name, default=True) else "no"
+        is_on = table.boolean(parameter.name, default=parameter.is_usually_on)
+        return None if is_on is parameter.is_usually_on else flag_word(is_on=is_on)
     if parameter.required:
         text = table.required_text(parameter.name, parameter.help)
     else:
         text = table.text(parameter.name)
     return None if text is None else accept(parameter.parse(text), table, parameter.name)
+
+
+def flag_word(*, is_on: bool) -> str:
+    """Return how an unusual flag is kept among the parameters, which are texts."""
+    return "yes" if is_on else "no"
 
 
 def accept(parsed: str | Rejection, table: Table, key: str) -> str | None:

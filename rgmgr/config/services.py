@@ -17,11 +17,14 @@ from rgmgr.config.resources import accept, find_type, known_keys, read_parameter
 from rgmgr.config.table import Table
 from rgmgr.config.values import parse_plain
 from rgmgr.core.spec import (
+    SHAREABLE_FILE_SYSTEMS,
+    ClusterSpec,
     NoQuorumPolicy,
     RecoveryPolicy,
     ResourceName,
     ResourceSpec,
     ServiceSpec,
+    StopFailurePolicy,
 )
 
 TREE_DEPTH_MAX = 16
@@ -38,10 +41,10 @@ SERVICE_KEYS = (
     "max_restarts",
     "restart_expire_time",
     "no_quorum_policy",
+    "on_stop_failure",
     "weight",
     "resource",
 )
-_SHAREABLE = frozenset({"gfs2", "ocfs2"})  # file systems that several nodes may mount at once
 _DEVICE_PREFIXES = ("/dev/", "LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=")
 
 Entries = list[tuple[str, Mapping[str, object]]]  # tables with their key paths
@@ -75,7 +78,10 @@ def _claims_of(resource: ResourceSpec) -> list[tuple[str, str]]:
         case "fs":
             claims = [("mountpoint", parameters["mountpoint"])]
             device = parameters["device"]
-            if device.startswith(_DEVICE_PREFIXES) and parameters["fstype"] not in _SHAREABLE:
+            if (
+                device.startswith(_DEVICE_PREFIXES)
+                and parameters["fstype"] not in SHAREABLE_FILE_SYSTEMS
+            ):
                 claims.append(("device", device))
             return claims
         case "netfs" | "bind-mount":
@@ -259,6 +265,7 @@ def _read_service(
         max_restarts=table.integer("max_restarts", minimum=0, default=0),
         restart_expire_ms=table.duration("restart_expire_time", 0),
         no_quorum_policy=table.optional_word("no_quorum_policy", NoQuorumPolicy),
+        on_stop_failure=table.word("on_stop_failure", StopFailurePolicy, _SERVICE.on_stop_failure),
         weight=table.integer("weight", minimum=0, default=_SERVICE.weight),
         resources=_read_tree(name, table, shared, claims),
     )
@@ -296,3 +303,14 @@ def _check_name(
             f" systemd allows {UNIT_NAME_LENGTH_MAX}",
             "give it a shorter name",
         )
+
+
+def refuse_vain_fences(spec: ClusterSpec, problems: Problems) -> None:
+    """Note each service that counts on fencing where nothing is fenced."""
+    if not spec.fencing.unsafe_disabled:
+        return
+    for service in spec.services:
+        if service.on_stop_failure is StopFailurePolicy.FENCE:
+            path = below(below("service", service.name), "on_stop_failure")
+            text = "'fence' needs fencing, and fencing.unsafe_disabled switches it off"
+            problems.add(path, text, "leave one of the two out")

@@ -151,6 +151,11 @@ def parse_netfs(text: str) -> str | Rejection:
     return _one_of(text, "nfs", "nfs4", "cifs")
 
 
+def parse_fsck(text: str) -> str | Rejection:
+    """Accept when a file system is checked before it is mounted."""
+    return _one_of(text, "never", "auto", "always")
+
+
 def parse_agent(text: str) -> str | Rejection:
     """Accept the name of an OCF agent, with or without the words `ocf:` before it."""
     name = text.removeprefix("ocf:")

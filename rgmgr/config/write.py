@@ -21,7 +21,7 @@ from rgmgr.config.durations import written_duration
 from rgmgr.config.fencing import CUTS_PATHS
 from rgmgr.config.levels import LEVELS, SERVICE, Levels
 from rgmgr.config.rates import written_rate
-from rgmgr.config.resources import RESOURCE_TYPES, ResourceType
+from rgmgr.config.resources import RESOURCE_TYPES, ResourceType, flag_word
 from rgmgr.core.spec import (
     AGENT_OPTION_PREFIX,
     CheckKind,
@@ -128,6 +128,7 @@ def _service(service: ServiceSpec) -> Entries:
         **_plain("max_restarts", service.max_restarts, default.max_restarts),
         **_span("restart_expire_time", service.restart_expire_ms, default.restart_expire_ms),
         **_word("no_quorum_policy", service.no_quorum_policy, None),
+        **_word("on_stop_failure", service.on_stop_failure, default.on_stop_failure),
         **_plain("weight", service.weight, default.weight),
         "resource": [_resource(resource, SERVICE) for resource in service.resources],
     }
@@ -167,7 +168,7 @@ def _parameters(resource: ResourceSpec, kind: ResourceType) -> Entries:
         if kind.takes_options and name.startswith(AGENT_OPTION_PREFIX)
     }
     own = {
-        name: value != "no" if name in flags else value
+        name: value == flag_word(is_on=True) if name in flags else value
         for name, value in resource.parameters.items()
         if name.removeprefix(AGENT_OPTION_PREFIX) not in options
     }

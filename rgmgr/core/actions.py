@@ -64,6 +64,16 @@ class FenceNode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndFence:
+    """End what is left of fencing this node: its case is closed, a late `off` would hit it.
+
+    Not answered; ending what is not under way is fine.
+    """
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchOn:
     """Switch a fenced node on again, device by device; answered by SwitchOnEnded.
 
@@ -179,6 +189,7 @@ Action = (
     | StartResource
     | StopResource
     | FenceNode
+    | EndFence
     | SwitchOn
     | TestPaths
     | SetTimer

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from rgmgr.core import fence_requests, outbox, requests
 from rgmgr.core.actions import Answer, Reply
-from rgmgr.core.durable import is_kept
+from rgmgr.core.durable import is_final, is_kept
 from rgmgr.core.local import Turn, Waiting
 from rgmgr.core.messages import FenceRequest, Request
 from rgmgr.core.requests import Verdict
@@ -47,7 +47,8 @@ def settle_requests(turn: Turn) -> None:
         if waiting.accepted_op is None:
             continue
         verdict = _outcome(turn, waiting.request, waiting.accepted_op)
-        is_safe = turn.local.is_installed and is_kept(turn, turn.local.saved_at)
+        is_enough = is_final if isinstance(waiting.request, Request) else is_kept
+        is_safe = turn.local.is_installed and is_enough(turn, turn.local.saved_at)
         if verdict.answer is not None and (is_safe or verdict.answer is not Answer.DONE):
             _answer(turn, waiting.request, verdict)
 

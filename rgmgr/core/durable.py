@@ -98,6 +98,19 @@ def is_kept(turn: Turn, applied: int) -> bool:
     return _disks_with(turn, applied, nodes) >= _majority(turn)
 
 
+def is_final(turn: Turn, applied: int) -> bool:
+    """Tell whether an administrator's word holds from now on, whoever goes on with the cluster.
+
+    The other one of two may go on as well, and its state win, until it is proven down.
+    """
+    nodes = turn.cluster.nodes
+    is_alone = len(nodes) == PAIR and len(turn.cluster.members()) < PAIR
+    is_disputed = is_alone and any(
+        node.status not in KEPT_NODES for n, node in nodes.items() if n != turn.local.me
+    )
+    return not is_disputed and is_kept(turn, applied)
+
+
 def is_agreed_safely(turn: Turn) -> bool:
     """Tell whether what cannot be undone may rest on this epoch.
 

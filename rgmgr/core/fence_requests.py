@@ -16,7 +16,7 @@ from domains.model import NodeId
 from rgmgr.core.actions import Answer
 from rgmgr.core.fence_paths import fencers
 from rgmgr.core.fencing import open_case, order, prove, withhold
-from rgmgr.core.incidents import case_of
+from rgmgr.core.incidents import case_of, trial_ended
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import FenceOrder, FenceRequest
@@ -130,6 +130,8 @@ def _ack(ledger: Ledger, sender: NodeId, request: FenceRequest) -> Verdict:
     if node.status is NodeStatus.UNSEEN:
         cause = "not seen since the cluster formed"
         open_case(ledger, request.node, node.lost_epoch, cause=cause)
+    if node.fencer is not None:
+        trial_ended(ledger, node.victim, f"ended: {request.by} says that it is off")
     proof = Proof(
         kind=ProofKind.HUMAN,
         at_ms=ledger.state.now_ms,

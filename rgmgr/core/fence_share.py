@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from domains.model import NodeId
 from rgmgr.core import outbox
-from rgmgr.core.actions import FenceNode, PathTarget, SwitchOn, TestPaths
+from rgmgr.core.actions import EndFence, FenceNode, PathTarget, SwitchOn, TestPaths
 from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
 from rgmgr.core.fence_paths import trusted_methods
 from rgmgr.core.fence_races import may_race
@@ -20,7 +20,8 @@ from rgmgr.core.placement import online
 
 
 def act(turn: Turn) -> None:
-    """Begin what is ours; called only while the gate is open."""
+    """End what is over and begin what is ours; called only while the gate is open."""
+    _end_closed(turn)
     for node_id, node in sorted(turn.cluster.nodes.items()):
         is_victim = node.status is NodeStatus.UNCLEAN and node.fencer == turn.local.me
         attempt = (node.victim, node.attempt)
@@ -33,6 +34,17 @@ def act(turn: Turn) -> None:
             turn.do(_switch_on(turn, node_id))
     if turn.cluster.test > turn.local.tested and turn.local.testing is None:
         begin_test(turn)
+
+
+def _end_closed(turn: Turn) -> None:
+    """End attempts whose case is closed: by a human's word, say, who may boot the node at once."""
+    nodes = turn.cluster.nodes
+    for node_id, (victim, _) in sorted(turn.local.fencing.items()):
+        node = nodes.get(node_id)
+        if node is None or node.status is not NodeStatus.UNCLEAN or node.victim != victim:
+            others = {n: attempt for n, attempt in turn.local.fencing.items() if n != node_id}
+            turn.update(fencing=others)
+            turn.do(EndFence(node=node_id))
 
 
 def begin_test(turn: Turn) -> None:

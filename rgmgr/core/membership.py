@@ -16,6 +16,7 @@ from rgmgr.core.fence_paths import forget_lost_testers
 from rgmgr.core.fencing import call_off, open_case, prove
 from rgmgr.core.incidents import service_back
 from rgmgr.core.ledger import Ledger
+from rgmgr.core.mending import mend
 from rgmgr.core.messages import EMERGENCY_OP, Claim, Enrolment, Health, Install
 from rgmgr.core.model import (
     After,
@@ -28,7 +29,7 @@ from rgmgr.core.model import (
     ServiceState,
 )
 from rgmgr.core.placement import may_run, offer_to_joiners
-from rgmgr.core.recovery import begin_stop, finish_stop, mend
+from rgmgr.core.recovery import begin_stop, finish_stop
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.subtrees import as_found, non_critical_tops, tops_off
 

@@ -39,6 +39,7 @@ from rgmgr.core.placement import UNPROVEN
 from rgmgr.core.requests import PROVEN_DOWN
 from rgmgr.core.settle import settle
 from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.stop_failures import stop_failed
 
 
 def heard(turn: Turn, sender: NodeId, operation: Operation) -> None:
@@ -84,7 +85,7 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
         case ServiceStopped() as body:
             recovery.stopped(ledger, sender, body, first_epoch)
         case ServiceStopFailed() as body:
-            recovery.stop_failed(ledger, sender, body)
+            stop_failed(ledger, sender, body)
         case ServiceFailed() as body:
             recovery.failed(ledger, sender, body)
         case FenceDue() as body:

@@ -10,13 +10,13 @@ Source: rgmanager `svc_start`, `svc_stop`, `handle_recover_req`; departures in d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from domains.model import NodeId
 from rgmgr.core.actions import Severity
 from rgmgr.core.incidents import service_back
 from rgmgr.core.ledger import Ledger
+from rgmgr.core.mending import clear_off, mend, mended
 from rgmgr.core.messages import (
     ServiceFailed,
     ServiceStarted,
@@ -25,8 +25,8 @@ from rgmgr.core.messages import (
     ServiceStopped,
 )
 from rgmgr.core.model import After, NodeStatus, Service, ServiceState
-from rgmgr.core.spec import RecoveryPolicy, ResourceName
-from rgmgr.core.subtrees import bear, tops_off, with_all_parts, without_parts
+from rgmgr.core.spec import RecoveryPolicy
+from rgmgr.core.subtrees import with_all_parts, without_parts
 
 Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
 STOPPING_STATES = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
@@ -44,11 +44,11 @@ def begin_stop(
 
 def started(ledger: Ledger, sender: NodeId, body: ServiceStarted) -> None:
     """The owner brought the tree up, or mended what was to be mended."""
-    service = _current(ledger, sender, body)
+    service = current(ledger, sender, body)
     if service is None:
         return
     if service.state is ServiceState.STARTED and service.mending:
-        _mended(ledger, service, sender)
+        mended(ledger, service, sender)
         return
     if service.state is not ServiceState.STARTING:
         return
@@ -58,91 +58,37 @@ def started(ledger: Ledger, sender: NodeId, body: ServiceStarted) -> None:
     service_back(ledger, service.spec.name, sender)
     ledger.note("service.started", service=service.spec.name, owner=ledger.name(sender))
     if body.off:
-        ledger.renew(replace(up, state=ServiceState.STARTED, mending=body.off))
-        _note_off(ledger, service, sender, body.off, "did not start")
-
-
-def _mended(ledger: Ledger, service: Service, sender: NodeId) -> None:
-    off = tops_off(service)
-    restarted = [name for name in service.mending if name not in off]
-    whole = replace(service, mending=(), fault=service.fault if off else "")
-    ledger.put(whole)
-    if restarted:
-        ledger.note(
-            "service.mended",
-            service=service.spec.name,
-            resources=", ".join(restarted),
-            owner=ledger.name(sender),
-        )
+        clear_off(ledger, body.service, sender, body.off)
 
 
 def start_failed(ledger: Ledger, sender: NodeId, body: ServiceStartFailed) -> None:
     """The owner could not start it: clean up there, then try the next node."""
-    service = _current(ledger, sender, body)
+    service = current(ledger, sender, body)
     if service is None or service.state is not ServiceState.STARTING:
         return
     failed = replace(service, fault=body.reason, failed_on=_add(service.failed_on, sender))
     begin_stop(ledger, failed, After.SETTLE)
-    _note_failure(ledger, "service.start_failed", failed, sender, body.reason)
+    note_failure(ledger, "service.start_failed", failed, sender, body.reason)
 
 
 def failed(ledger: Ledger, sender: NodeId, body: ServiceFailed) -> None:
     """Something failed on the owner: mend the part, or stop all of it and apply the policy."""
-    service = _current(ledger, sender, body)
+    service = current(ledger, sender, body)
     if service is None or service.state is not ServiceState.STARTED:
         return
     faulty = replace(service, fault=body.reason)
     if mend(ledger, faulty, sender, body.resources, body.unstartable):
         return
-    _note_failure(ledger, "service.failed", service, sender, body.reason)
+    note_failure(ledger, "service.failed", service, sender, body.reason)
     if is_restart_due(faulty, ledger.state.now_ms):
         begin_stop(ledger, _count_restart(faulty, ledger.state.now_ms), After.REPAIR)
     else:
         begin_stop(ledger, faulty, After.RECOVER)
 
 
-def mend(
-    ledger: Ledger,
-    service: Service,
-    owner: NodeId,
-    broken: tuple[ResourceName, ...],
-    unstartable: tuple[ResourceName, ...] = (),
-) -> bool:
-    """Have the owner mend the parts that these resources belong to; False: the service failed."""
-    borne = bear(service, broken, unstartable, ledger.state.now_ms)
-    if borne is None:
-        return False
-    ledger.renew(borne)
-    ledger.note(
-        "service.part_failed",
-        Severity.WARNING,
-        service=service.spec.name,
-        resources=", ".join(borne.mending),
-        node=ledger.name(owner),
-        reason=service.fault,
-    )
-    off = [name for name in tops_off(borne) if name in borne.mending]
-    _note_off(ledger, service, owner, off, service.fault)
-    return True
-
-
-def _note_off(
-    ledger: Ledger, service: Service, owner: NodeId, off: Sequence[ResourceName], reason: str
-) -> None:
-    if off:
-        ledger.note(
-            "service.partial",
-            Severity.ERROR,
-            service=service.spec.name,
-            resources=", ".join(off),
-            node=ledger.name(owner),
-            reason=reason,
-        )
-
-
 def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: int) -> None:
     """The owner, or a node with left-overs, holds nothing of the service any more."""
-    service = _current(ledger, sender, body)
+    service = current(ledger, sender, body)
     if service is not None and service.state in STOPPING_STATES:
         finish_stop(ledger, replace(service, freed_epoch=first_epoch))
         return
@@ -150,28 +96,6 @@ def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: i
     if service and sender in service.cleanup and body.op == service.cleanup_op:
         rest = tuple(n for n in service.cleanup if n != sender)
         ledger.put(replace(service, cleanup=rest))
-
-
-def stop_failed(ledger: Ledger, sender: NodeId, body: ServiceStopFailed) -> None:
-    """Something may still be held: only a human, or the proof that the node is down, helps."""
-    service = ledger.state.services.get(body.service)
-    if service is None:
-        return
-    is_owner = _current(ledger, sender, body) is not None and service.state in STOPPING_STATES
-    is_cleaner = sender in service.cleanup and body.op == service.cleanup_op
-    if not is_owner and not is_cleaner:
-        return
-    _note_failure(ledger, "service.stop_failed", service, sender, body.reason)
-    if is_owner or service.owner is None:
-        held = replace(
-            service,
-            owner=None,
-            last_owner=sender,
-            cleanup=tuple(n for n in service.cleanup if n != sender),
-            fault=body.reason,
-            target=None,
-        )
-        ledger.move(held, ServiceState.FAILED)
 
 
 def finish_stop(ledger: Ledger, service: Service) -> None:
@@ -220,7 +144,7 @@ def release(ledger: Ledger, node: NodeId, freed_epoch: int) -> None:
         finish_stop(ledger, free)
 
 
-def _current(ledger: Ledger, sender: NodeId, body: Result) -> Service | None:
+def current(ledger: Ledger, sender: NodeId, body: Result) -> Service | None:
     """Return the record if the result is its owner's and of its present number."""
     service = ledger.state.services.get(body.service)
     if service is None or service.owner != sender or service.op != body.op:
@@ -289,7 +213,8 @@ def _add(nodes: tuple[NodeId, ...], node: NodeId) -> tuple[NodeId, ...]:
     return tuple(sorted({*nodes, node}))
 
 
-def _note_failure(ledger: Ledger, event: str, service: Service, node: NodeId, reason: str) -> None:
+def note_failure(ledger: Ledger, event: str, service: Service, node: NodeId, reason: str) -> None:
+    """Tell the journal that something of a service did not go well on a node."""
     ledger.note(
         event, Severity.ERROR, service=service.spec.name, node=ledger.name(node), reason=reason
     )

@@ -16,6 +16,9 @@ from domains.model import FailoverDomain, NodeId, ServiceName
 
 ResourceName = NewType("ResourceName", str)
 
+SHAREABLE_FILE_SYSTEMS = frozenset({"gfs2", "ocfs2"})
+"""Those that several nodes may mount at once."""
+
 AGENT_OPTION_PREFIX = "OCF_RESKEY_"
 """Begins the parameters of an OCF agent that are its own. Source: OCF Resource Agent API 1.0."""
 
@@ -34,6 +37,13 @@ class NoQuorumPolicy(Enum):
 
     STOP = "stop"
     FREEZE = "freeze"  # leave them running, touch nothing; the others fence this node
+
+
+class StopFailurePolicy(Enum):
+    """What follows when a service cannot be stopped where it runs."""
+
+    HOLD = "hold"  # it is failed until an administrator has looked
+    FENCE = "fence"  # its node is fenced, and it goes on elsewhere
 
 
 class FenceVerb(Enum):
@@ -110,6 +120,7 @@ class ServiceSpec:
     max_restarts: int = 0  # 0: unlimited
     restart_expire_ms: int = 0  # 0: entries never expire
     no_quorum_policy: NoQuorumPolicy | None = None  # None: the cluster's
+    on_stop_failure: StopFailurePolicy = StopFailurePolicy.HOLD
     weight: int = 1  # in a race of two halves: the side that runs more of it fences first
 
 

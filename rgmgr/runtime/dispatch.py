@@ -15,6 +15,7 @@ from rgmgr.adapters.timers import Timers
 from rgmgr.core.actions import (
     Action,
     CancelTimer,
+    EndFence,
     Exit,
     FenceNode,
     Multicast,
@@ -103,12 +104,8 @@ class Dispatcher:
                 self._systemd.start(action)
             case StopResource():
                 self._systemd.stop(action)
-            case FenceNode():
-                self._tasks.create_task(_watch(self._fences.start(action)), name="fence")
-            case SwitchOn():
-                self._tasks.create_task(_watch(self._fences.switch_on(action)), name="switch on")
-            case TestPaths():
-                self._tasks.create_task(_watch(self._fences.test(action)), name="fence test")
+            case FenceNode() | EndFence() | SwitchOn() | TestPaths():
+                self._fence(action)
             case SetTimer(key=key, after_ms=after_ms):
                 self._timers.set(key, after_ms)
             case CancelTimer(key=key):
@@ -121,6 +118,17 @@ class Dispatcher:
                 self._journal.write(action)
             case Exit():
                 self._end(action)
+
+    def _fence(self, action: FenceNode | EndFence | SwitchOn | TestPaths) -> None:
+        match action:
+            case FenceNode():
+                self._tasks.create_task(_watch(self._fences.start(action)), name="fence")
+            case EndFence():
+                self._fences.end(action.node)
+            case SwitchOn():
+                self._tasks.create_task(_watch(self._fences.switch_on(action)), name="switch on")
+            case TestPaths():
+                self._tasks.create_task(_watch(self._fences.test(action)), name="fence test")
 
 
 async def _watch(task: asyncio.Task[None]) -> None:

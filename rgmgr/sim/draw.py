@@ -6,6 +6,8 @@ What is drawn up front can be shortened later without changing the rest, which s
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from domains.model import FailoverDomain, NodeId, ServiceName
 from rgmgr.core.spec import (
     ClusterSpec,
@@ -19,6 +21,7 @@ from rgmgr.core.spec import (
     ResourceName,
     ResourceSpec,
     ServiceSpec,
+    StopFailurePolicy,
 )
 from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.engine import Dice, chance, dice
@@ -47,7 +50,7 @@ def draw_script(
     """
     rolls = dice(seed, "script")
     drawn = draw_spec(rolls, nodes or rolls.choice((2, 3, 3, 3, 4, 5)))
-    spec = spec or drawn
+    spec = spec or _with_stop_failures(seed, drawn)
     makers = MAKERS
     count = rolls.choice((1, 2, 3, 4, 6, 8, 12)) if steps is None else steps
     start_ms = rolls.choice((0, QUIET_START_MS, QUIET_START_MS))
@@ -76,6 +79,14 @@ def draw_script(
         faults=tuple(sorted(faults, key=lambda f: f.at_ms)),
         is_two_node=is_two_node,
     )
+
+
+def _with_stop_failures(seed: int, spec: ClusterSpec) -> ClusterSpec:
+    """Let some services have their node fenced when they do not stop."""
+    rolls = dice(seed, "stop failures")
+    policies = (StopFailurePolicy.HOLD, StopFailurePolicy.FENCE)
+    services = tuple(replace(s, on_stop_failure=rolls.choice(policies)) for s in spec.services)
+    return replace(spec, services=services)
 
 
 def is_calm(seed: int) -> bool:

@@ -16,6 +16,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import (
     Action,
     CancelTimer,
+    EndFence,
     Exit,
     FenceNode,
     Multicast,
@@ -381,19 +382,26 @@ class Host:
                 self.line.start(action, lambda event: self._unit_answer(daemon, event))
             case StopResource():
                 self.line.stop(action, lambda event: self._unit_answer(daemon, event))
-            case FenceNode():
-                self._power.fence(self.node, daemon.incarnation, action, partial(self.post, daemon))
-            case SwitchOn():
-                answer = partial(self.post, daemon)
-                self._power.restore(self.node, daemon.incarnation, action, answer)
-            case TestPaths():
-                self._power.test(self.node, action, partial(self.post, daemon))
+            case FenceNode() | EndFence() | SwitchOn() | TestPaths():
+                self._fence(daemon, action)
             case SaveState(state):
                 self.disk.save(state, lambda event: self._saved(daemon, event))
             case Exit(status, reason):
                 self._exit(daemon, status, reason)
             case Reply() | Record():
                 pass  # the observer has seen it
+
+    def _fence(self, daemon: Daemon, action: FenceNode | EndFence | SwitchOn | TestPaths) -> None:
+        answer = partial(self.post, daemon)
+        match action:
+            case FenceNode():
+                self._power.fence(self.node, daemon.incarnation, action, answer)
+            case EndFence():
+                self._power.end(self.node, action.node)
+            case SwitchOn():
+                self._power.restore(self.node, daemon.incarnation, action, answer)
+            case TestPaths():
+                self._power.test(self.node, action, answer)
 
     def _set_timer(self, daemon: Daemon, key: str, after_ms: int) -> None:
         if alarm := daemon.timers.pop(key, None):

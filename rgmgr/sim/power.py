@@ -9,6 +9,7 @@ its device. What an agent has begun may happen although its daemon has died mean
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -50,6 +51,7 @@ class Power:
     lied: Callable[[NodeId], None] = lambda _node: None
     is_on: Callable[[NodeId], bool] = lambda _node: True
     pace: Pace | None = None  # None: the dice say how long it takes
+    _ends: Counter[tuple[NodeId, NodeId]] = field(default_factory=Counter)  # by, victim
 
     def mend(self, node: NodeId) -> None:
         """Let the device of a node work from now on."""
@@ -83,6 +85,10 @@ class Power:
             self._switch(by, incarnation, action, answer, is_confirmed=is_confirmed)
         else:
             self._hang(by, incarnation, action, answer, device)
+
+    def end(self, by: NodeId, node: NodeId) -> None:
+        """End the agents of one node for another; what was sent may arrive all the same."""
+        self._ends[by, node] += 1
 
     def _switch(
         self,
@@ -120,11 +126,13 @@ class Power:
             self._off_in(late_ms, by, incarnation, action)
 
     def _off_in(self, delay_ms: int, by: NodeId, incarnation: int, action: FenceNode) -> None:
-        """Switch off later; an agent whose daemon died may or may not get to it."""
+        """Switch off later; an agent that is ended, or its daemon dead, may not get to it."""
         goes_on = chance(self.dice, 0.5)
+        ends = self._ends[by, action.node]
 
         def switch() -> None:
-            if not (goes_on or self.is_alive(by, incarnation)):
+            is_wanted = self.is_alive(by, incarnation) and self._ends[by, action.node] == ends
+            if not (goes_on or is_wanted):
                 return
             self.switch_off(action.node, "fenced")
 

@@ -85,7 +85,7 @@ def _smaller_services(service: ServiceSpec) -> Iterator[ServiceSpec]:
             yield replace(service, resources=_without(service.resources, resource))
     plain = ServiceSpec(name=service.name, resources=service.resources)
     names = ("domain", "recovery", "max_restarts", "restart_expire_ms", "autostart")
-    yield from _nearer(service, plain, (*names, "no_quorum_policy"))
+    yield from _nearer(service, plain, (*names, "no_quorum_policy", "on_stop_failure"))
 
 
 def _without(resources: tuple[ResourceSpec, ...], gone: ResourceSpec) -> tuple[ResourceSpec, ...]:

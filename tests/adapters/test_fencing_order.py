@@ -222,25 +222,25 @@ def test_victims_with_their_own_devices_are_fenced_in_parallel(lab: Lab) -> None
     assert [ended.is_confirmed for ended in lab.ended] == [True, True]
 
 
-def test_a_fence_is_called_off_only_before_its_agent_has_begun(lab: Lab, gate: Gate) -> None:
-    lab.recorder("fence_x", AT_THE_GATE)
+def test_a_fence_that_is_ended_switches_nothing_off_any_more(lab: Lab, gate: Gate) -> None:
+    lab.recorder("fence_x", AT_THE_GATE + 'echo off > "$HERE/switched"')
     devices = (device("d", "fence_x"),)
 
     async def fence() -> None:
         running = lab.runner.start(action((step("d"),), devices=devices, node=2))
         waiting = lab.runner.start(action((step("d"),), devices=devices, node=3))
         await appearing(lab.path / "begun")
-        assert not lab.runner.cancel(NodeId(2))
-        assert not lab.runner.cancel(NodeId(9))
-        assert lab.runner.cancel(NodeId(3))
-        assert not lab.runner.cancel(NodeId(3))
-        gate.open()
+        lab.runner.end(NodeId(2))
+        lab.runner.end(NodeId(3))
+        lab.runner.end(NodeId(9))
         await asyncio.wait([running, waiting])
 
     asyncio.run(fence())
-    assert [(ended.node, ended.is_confirmed) for ended in lab.ended] == [(3, False), (2, True)]
-    assert lab.ended[0].detail == "called off before an agent was started"
+    gate.open()
+    assert lab.ended == []
     assert lab.calls() == ["fence_x off "]
+    assert not (lab.path / "switched").exists()
+    assert lab.events() == ["fence.attempt_ended"]
 
 
 def test_a_node_that_is_fenced_again_is_not_switched_on(lab: Lab, gate: Gate) -> None:

@@ -30,7 +30,7 @@ REGISTRIES = re.compile(
 EVENT = re.compile(r"[a-z]+\.[a-z_]+")
 LEVELS = {
     "Severity.WARNING", "Severity.ERROR", "log.warning", "log.error", "log.exception",
-    "_note_failure", "severity", "journal.failed",  # functions that choose or carry a level
+    "note_failure", "severity", "journal.failed",  # functions that choose or carry a level
 }  # fmt: skip
 
 

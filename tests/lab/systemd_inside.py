@@ -30,7 +30,7 @@ from rgmgr.core.events import (
     Shutdown,
 )
 from rgmgr.core.spec import ResourceName, ResourceSpec, ServiceSpec
-from tests.lab import systemd_kinds
+from tests.lab import systemd_disks, systemd_kinds
 from tests.lab.systemd_desk import (
     ADDRESS,
     APP,
@@ -53,7 +53,12 @@ from tests.lab.systemd_desk import (
     write_unit,
 )
 
-KINDS = {name: each for name, each in vars(systemd_kinds).items() if name.startswith("check_")}
+KINDS = {
+    name: each
+    for part in (systemd_kinds, systemd_disks)
+    for name, each in vars(part).items()
+    if name.startswith("check_")
+}
 
 
 async def check_tree() -> str:
@@ -420,6 +425,7 @@ async def restore() -> None:
     await run("ip", "addr", "del", ADDRESS, "dev", "eth0")
     await run("umount", MOUNTPOINT)
     await systemd_kinds.restore_kinds()
+    await systemd_disks.restore_disks()
     with contextlib.suppress(OSError):
         Path(MOUNTPOINT).rmdir()
     for name in ("stubborn", "short", "absent", "hanging", "rgmgrd"):

@@ -26,6 +26,7 @@ from rgmgr.core.spec import (
     ResourceName,
     ResourceSpec,
     ServiceSpec,
+    StopFailurePolicy,
 )
 from rgmgr.sim.draw import draw_script
 from tests.property.strategies import build
@@ -79,7 +80,7 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
         for name in sorted(draw(st.sets(words, max_size=2)))
     }
     budget = draw(st.just((0, 0)) | st.tuples(st.integers(1, 9), timeouts))
-    return draw(
+    found = draw(
         build(
             ClusterSpec,
             name=node_names,
@@ -111,6 +112,9 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
             sync_timeout_ms=timeouts,
         )
     )
+    counts_on_it = any(s.on_stop_failure is StopFailurePolicy.FENCE for s in found.services)
+    is_disabled = found.fencing.unsafe_disabled and not counts_on_it
+    return replace(found, fencing=replace(found.fencing, unsafe_disabled=is_disabled))
 
 
 def devices_named(name: str) -> st.SearchStrategy[FenceDevice]:

@@ -46,4 +46,4 @@ def test_they_belong_to_the_place_be_its_resource_shared_or_not(text: str) -> No
 def test_what_is_wrong_with_them_is_said(keys: str, problem: str) -> None:
     (found,) = problems_of(HEAD + PLACE + OWN + keys)
 
-    assert f"{found.path}: {found.problem}".startswith(f"service.web.resource[0].{problem}")
+    assert f"{found.path}: {found.problem}".startswith(f"service.web.resource[1].{problem}")

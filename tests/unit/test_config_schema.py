@@ -21,6 +21,7 @@ from rgmgr.core.spec import (
     ResourceName,
     ResourceSpec,
     ServiceSpec,
+    StopFailurePolicy,
 )
 from tests.unit.config_documents import HEAD, SERVICE, VALID, lines_of, problems_of, read
 
@@ -122,6 +123,7 @@ def test_every_setting_of_a_service_arrives() -> None:
         + '[domain.d]\nmembers = ["node2"]\n'
         + '[[service]]\nname = "web"\ndomain = "d"\nautostart = "no"\nrecovery = "restart-disable"\n'
         + 'max_restarts = 3\nrestart_expire_time = "5min"\nno_quorum_policy = "freeze"\n'
+        + 'on_stop_failure = "fence"\n'
         + '[[service.resource]]\ntype = "systemd"\nname = "n"\nunit = "nginx.service"\n'
         + 'start_timeout = "2min"\nstop_timeout = 5\n'
     )
@@ -140,6 +142,7 @@ def test_every_setting_of_a_service_arrives() -> None:
             max_restarts=3,
             restart_expire_ms=300_000,
             no_quorum_policy=NoQuorumPolicy.FREEZE,
+            on_stop_failure=StopFailurePolicy.FENCE,
         ),
     )
 
@@ -284,6 +287,8 @@ def test_a_cluster_that_says_so_needs_no_fencing() -> None:
         (VALID + '[fencing]\ntie_breaker = ["10.0.0.1"]\n', "fencing.tie_breaker[1]: expected \"ping:ADDRESS\", got the text '10.0.0.1'"),
         (VALID + '[fencing]\ntie_breaker = ["ping:gateway"]\n', "fencing.tie_breaker[1]: expected an IPv4 or IPv6 address after ping:, got the text 'ping:gateway'"),
         (VALID.replace('name = "web"', 'name = "web"\nweight = -1'), "service.web.weight: expected an integer of 0 or more, got the integer -1"),
+        (VALID.replace('name = "web"', 'name = "web"\non_stop_failure = "kill"'), "service.web.on_stop_failure: expected one of 'hold', 'fence', got the text 'kill'"),
+        (VALID.replace('name = "web"', 'name = "web"\non_stop_failure = "fence"') + "[fencing]\nunsafe_disabled = true\n", "service.web.on_stop_failure: 'fence' needs fencing, and fencing.unsafe_disabled switches it off"),
         (VALID + "[fencing]\nclean_start = 2\n", "fencing.clean_start: expected true or false, got the integer 2"),
         (VALID + "[domain]\nd = 1\n", "domain.d: expected a table, written [domain.d], got the integer 1"),
         (VALID + "[domain.d]\n", "domain.d.members: a domain needs at least one member"),

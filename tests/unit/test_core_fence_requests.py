@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from domains.model import NodeId
-from rgmgr.core.actions import Answer, FenceNode, StartResource, SwitchOn
+from rgmgr.core.actions import Answer, EndFence, FenceNode, StartResource, SwitchOn
 from rgmgr.core.messages import FenceOrder
 from rgmgr.core.model import NodeStatus, PathState, ProofKind
 from tests.unit.core_cluster import N1, N2, N3, Cluster, formed, spec
@@ -42,6 +42,17 @@ def test_a_humans_word_frees_what_the_lost_node_owned_and_is_kept() -> None:
     assert cluster.service().owner == N2
     case = cluster.disks[N2].cases[-1]
     assert (case.node, case.outcome, case.wall_s) == (N1, "human", 77)
+
+
+def test_a_humans_word_ends_the_attempt_under_way() -> None:
+    """The human may switch the node on at once; a late `off` must not hit it."""
+    cluster = lost()
+    fencer, _ = cluster.took(FenceNode)[-1]
+    assert cluster.took(EndFence) == []
+    cluster.ask_fence(N3, FenceOrder.ACK, N1)
+
+    assert cluster.took(EndFence) == [(fencer, EndFence(node=N1))]
+    assert cluster.cases()[-1].trials[-1].result == "ended: alice says that it is off"
 
 
 @pytest.mark.parametrize("order", [FenceOrder.ACK, FenceOrder.CANCEL])

@@ -125,21 +125,16 @@ class FenceRunner:
         """Begin to ask all devices; answered by `TestEnded`."""
         return self._begin(self._test(action), "test fence paths")
 
-    def cancel(self, node: NodeId) -> bool:
-        """Call off the fencing of a node; False if an agent was started already, or none runs.
-
-        A fence that was called off is answered, too, without confirmation.
-        """
-        waiting = [
-            (task, fence)
-            for task, fence in self._fence_by_task.items()
-            if fence.action.node == node and not fence.has_begun and not task.done()
-        ]
-        for task, fence in waiting:
+    def end(self, node: NodeId) -> None:
+        """End the fencing of a node, its agent too; nothing is emitted for it any more."""
+        for task, fence in list(self._fence_by_task.items()):
+            if fence.action.node != node or task.done():
+                continue
             task.cancel()
-            self._fail(fence, "called off before an agent was started")
-            del self._fence_by_task[task]
-        return bool(waiting)
+            if fence.has_begun:
+                reason = "an off that was already sent may still arrive"
+                name = fence.action.node_name
+                self._note("fence.attempt_ended", Severity.WARNING, node=name, reason=reason)
 
     async def close(self) -> None:
         """Kill what runs; nothing more is emitted."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 from pathlib import Path
 
 from rgmgr.adapters.systemd.node import NodeFacts
 from rgmgr.adapters.systemd.resources import Plan, helper_environment, is_present
+from rgmgr.adapters.systemd.users import end_user, users_of
 
 SYSTEMCTL = "systemctl"
 
@@ -35,6 +37,11 @@ async def emergency_stop(plan: Plan, node: NodeFacts, systemctl: str = SYSTEMCTL
         await _run([systemctl, "kill", "--signal=SIGKILL", plan.unit], _KILL_TIMEOUT_S)
         await _run([systemctl, "stop", plan.unit], _KILL_TIMEOUT_S)
         facts = await _show(systemctl, plan.unit)
+    if plan.is_unmounted_by_force and is_present(plan, node):
+        where = plan.spec.parameters["mountpoint"]
+        for user in await users_of(where):
+            end_user(user, where, signal.SIGKILL)
+        await _run([systemctl, "stop", plan.unit], _KILL_TIMEOUT_S)
     if is_present(plan, node) and plan.helper is not None:
         environment = {**os.environ, **helper_environment(plan)}
         await _run([str(plan.helper), "stop"], _KILL_TIMEOUT_S, environment)

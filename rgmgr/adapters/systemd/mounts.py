@@ -8,6 +8,7 @@ systemd.mount(5), proc_pid_mountinfo(5).
 from __future__ import annotations
 
 from rgmgr.adapters.systemd.node import Mount, NodeFacts, same_device
+from rgmgr.core.spec import SHAREABLE_FILE_SYSTEMS as SHAREABLE
 from rgmgr.core.spec import ResourceSpec
 
 TYPES = ("fs", "netfs", "bind-mount")
@@ -49,6 +50,20 @@ def is_mounted(spec: ResourceSpec, node: NodeFacts) -> bool:
         return any(same_device(mount, source(spec)) for mount in there)
     origin = _origin(source(spec), [m for m in mounts if m not in there])
     return any((mount.device_number, mount.root) == origin for mount in there)
+
+
+def elsewhere(spec: ResourceSpec, node: NodeFacts) -> list[str]:
+    """Return where else on this node the file system is mounted, so that it stays in use.
+
+    Not asked of one that several nodes may use at once, nor of a bind mount or a network one.
+    """
+    device = source(spec)
+    is_device = device.startswith("/") or "=" in device  # a tmpfs has none
+    if spec.type != "fs" or not is_device or spec.parameters["fstype"] in SHAREABLE:
+        return []
+    ours = spec.parameters["mountpoint"]
+    others = [m for m in node.mounts() if m.mountpoint != ours and same_device(m, device)]
+    return sorted({mount.mountpoint for mount in others})
 
 
 def layers(spec: ResourceSpec, node: NodeFacts) -> list[Mount]:

@@ -75,6 +75,11 @@ def cleanup_unit(service: str, resource: str) -> str:
     return f"{PREFIX}{escape(service)}-{escape(resource)}-cleanup.service"
 
 
+def preparation_unit(service: str, resource: str) -> str:
+    """Return the throw-away unit that readies a resource before its own unit is started."""
+    return f"{PREFIX}{escape(service)}-{escape(resource)}-prepare.service"
+
+
 def check_unit(service: str, resource: str, number: int) -> str:
     """Return the throw-away unit of a check of a resource that is a command."""
     return f"{PREFIX}{escape(service)}-{escape(resource)}-check{number}.service"

@@ -20,9 +20,15 @@ from pathlib import Path
 from typing import Protocol
 
 _MOUNTINFO = (Path("/proc/1/mountinfo"), Path("/proc/self/mountinfo"))
+_TAGS = {
+    "UUID": "by-uuid",
+    "LABEL": "by-label",
+    "PARTUUID": "by-partuuid",
+    "PARTLABEL": "by-partlabel",
+}
+_UNSAFE_IN_LINK = re.compile(r"[^A-Za-z0-9#+.:=@_\u0080-\U0010ffff-]")  # as udev writes it
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _MOUNTINFO_FIELDS_MIN = 10
-_USERS_SHOWN = 5
 
 _RTM_NEWLINK, _RTM_GETLINK = 16, 18
 _RTM_NEWADDR, _RTM_DELADDR, _RTM_GETADDR = 20, 21, 22
@@ -162,11 +168,8 @@ def same_device(mount: Mount, device: str) -> bool:
     """Tell whether a mount is of this device, under whichever of its names."""
     if mount.device.rstrip("/") == device.rstrip("/"):
         return True
-    for tag, folder in (("UUID=", "by-uuid"), ("LABEL=", "by-label"), ("PARTUUID=", "by-partuuid")):
-        if device.startswith(tag):
-            value = device.removeprefix(tag).strip('"')
-            device = f"/dev/disk/{folder}/{value}"
-    if not device.startswith("/dev/"):
+    device = _untagged(device)
+    if not device.startswith("/"):
         return False
     if os.path.realpath(device) == os.path.realpath(mount.device):
         return True
@@ -176,29 +179,17 @@ def same_device(mount: Mount, device: str) -> bool:
     return False
 
 
-def users_of(mountpoint: str) -> list[str]:
-    """Name some processes that keep a mount busy, as far as we may look at them."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        links = [process / "cwd", process / "root"]
-        with contextlib.suppress(OSError):
-            links += list((process / "fd").iterdir())
-        if any(_points_into(link, mountpoint) for link in links):
-            found.append(f"{process.name} ({_command(process)})")
-    return found[:_USERS_SHOWN]
+def _untagged(device: str) -> str:
+    """Return the path of a device that is named by what it holds, as udev keeps it."""
+    tag, _, value = device.partition("=")
+    folder = _TAGS.get(tag)
+    if folder is None:
+        return device
+    return f"/dev/disk/{folder}/{_UNSAFE_IN_LINK.sub(_hex, value.strip(chr(34)))}"
 
 
-def _points_into(link: Path, folder: str) -> bool:
-    with contextlib.suppress(OSError):
-        target = str(link.readlink())
-        return target == folder or target.startswith(folder.rstrip("/") + "/")
-    return False
-
-
-def _command(process: Path) -> str:
-    with contextlib.suppress(OSError):
-        return (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-    return "?"
+def _hex(match: re.Match[str]) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in match[0].encode())
 
 
 def _unquoted(text: str) -> str:

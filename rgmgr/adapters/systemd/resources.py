@@ -61,6 +61,11 @@ class Plan:
         return self.spec.type in mounts.TYPES
 
     @property
+    def is_unmounted_by_force(self) -> bool:
+        """Whoever keeps the mount busy is ended, too."""
+        return self.is_mount and self.spec.parameters.get("force_unmount") == "yes"
+
+    @property
     def is_script(self) -> bool:
         """The unit has no main process, so its commands tell how it ended."""
         return self.spec.type in ("script", "ocf")

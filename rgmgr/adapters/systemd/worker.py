@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import structlog
 
 from rgmgr.adapters.bus import TIMEOUT
-from rgmgr.adapters.systemd import mounts, names, verdicts
+from rgmgr.adapters.systemd import mounts, names, preparation, verdicts
 from rgmgr.adapters.systemd.dropins import DropIns, Written
 from rgmgr.adapters.systemd.emergency import emergency_stop
 from rgmgr.adapters.systemd.manager import (
@@ -32,7 +32,7 @@ from rgmgr.adapters.systemd.manager import (
     UnitStatus,
     job_path,
 )
-from rgmgr.adapters.systemd.node import NodeFacts, users_of
+from rgmgr.adapters.systemd.node import NodeFacts
 from rgmgr.adapters.systemd.resources import (
     DAEMON_UNIT,
     Plan,
@@ -41,6 +41,7 @@ from rgmgr.adapters.systemd.resources import (
     drop_in,
     is_present,
 )
+from rgmgr.adapters.systemd.users import end_user, listed_users, users_of
 from rgmgr.errors import BusError
 
 _JOB_LOOK_S = 5.0
@@ -49,6 +50,7 @@ _REFUSED_PAUSE_S = 0.5
 _BUS_PATIENCE_S = 3.0
 _SILENT_BUS_PATIENCE_S = 0.3
 _KILL_PATIENCE_S = 5.0
+_ASKED_TIMES = 6  # umounts that are refused before users that were asked to end are killed
 _WITH_PROCESSES = ("service", "mount", "socket", "swap", "scope", "slice")
 
 log = structlog.get_logger(__name__)
@@ -67,9 +69,11 @@ class _Progress:
     """What one start or stop has done so far."""
 
     is_tied: bool = False
+    is_prepared: bool = False
     has_started: bool = False
     has_restarted: bool = False
     cleanups: int = 0
+    refusals: int = 0  # of an umount
 
 
 class Worker:
@@ -112,11 +116,18 @@ class Worker:
     # --- up -----------------------------------------------------------------------------------
 
     async def _bring_up(self, plan: Plan, after: Sequence[str]) -> None:
+        if plan.is_mount and (others := mounts.elsewhere(plan.spec, self._node)):
+            text = f"{mounts.source(plan.spec)} is mounted on {', '.join(others)}: unmount it there"
+            raise _CannotError(text)
         progress = _Progress()
-        if not plan.is_existing_unit:
+        first = preparation.unit_of(plan)
+        if not plan.is_existing_unit and first is None:
             await self._start_at_once(plan, after, progress)
         while True:
             try:
+                if first and not progress.is_prepared:
+                    await self._prepare(plan, first)
+                    progress.is_prepared = True
                 if plan.is_existing_unit and not progress.is_tied:
                     await self._tie(plan, after)
                     progress.is_tied = True
@@ -125,6 +136,12 @@ class Worker:
                     return
             except BusError as error:
                 await self._after_start_error(plan, error)
+
+    async def _prepare(self, plan: Plan, unit: str) -> None:
+        if is_present(plan, self._node):  # what is mounted must not be repaired
+            return
+        if reason := await preparation.prepare(self._manager, plan, unit):
+            raise _CannotError(reason)
 
     async def _start_at_once(self, plan: Plan, after: Sequence[str], progress: _Progress) -> None:
         """Try to make the unit without looking first: it is hardly ever there already."""
@@ -250,8 +267,11 @@ class Worker:
 
     async def _bring_down(self, plan: Plan) -> None:
         progress = _Progress()
+        first = preparation.unit_of(plan)
         while True:
             try:
+                if first and not await self._is_ended(first):
+                    continue
                 status, is_ending = await asyncio.gather(
                     self._manager.status(plan.unit), self._is_ending()
                 )
@@ -272,8 +292,32 @@ class Worker:
         job = await self._manager.stop_unit(plan.unit, _stop_mode(status, is_ending=is_ending))
         result = await self._manager.job_result(job, _JOB_LOOK_S)
         if result == "failed":
+            await self._end_users(plan, progress)
             await asyncio.sleep(_REFUSED_PAUSE_S)
         return False
+
+    async def _is_ended(self, unit: str) -> bool:
+        """End what prepares a resource, if it still does."""
+        status = await self._manager.status(unit)
+        if status.is_down and not status.job:
+            if status.active == "failed":
+                await self._reset_failed(unit)
+            return True
+        job = await self._manager.stop_unit(unit, StopMode.NOW)
+        await self._manager.job_result(job, _JOB_LOOK_S)
+        return False
+
+    async def _end_users(self, plan: Plan, progress: _Progress) -> None:
+        """Ask who keeps a mount busy to end, and kill who does not; nobody else."""
+        progress.refusals += 1
+        is_asked = progress.refusals == 1
+        if not plan.is_unmounted_by_force or (not is_asked and progress.refusals <= _ASKED_TIMES):
+            return
+        where = plan.spec.parameters["mountpoint"]
+        how = signal.SIGTERM if is_asked else signal.SIGKILL
+        ended = [user for user in await users_of(where) if end_user(user, where, how)]
+        if ended:
+            log.warning("mount.freed", unit=plan.unit, signal=how.name, users=listed_users(ended))
 
     def _is_ours_mounted(self, plan: Plan) -> bool:
         return is_present(plan, self._node) is True
@@ -299,6 +343,9 @@ class Worker:
             return False
         if is_present(plan, self._node):
             await self._clean_up(plan, status, progress)
+            return False
+        if plan.is_mount and mounts.elsewhere(plan.spec, self._node):
+            await asyncio.sleep(_REFUSED_PAUSE_S)
             return False
         if status.active == "failed":
             properties = await self._manager.type_properties(status.name)
@@ -381,7 +428,9 @@ class Worker:
         if processes:
             parts.append(f"processes left: {verdicts.processes_text(processes)}")
         if is_present(plan, self._node):
-            parts.append(f"{plan.description} is still there{_users(plan)}")
+            parts.append(f"{plan.description} is still there{await _users(plan)}")
+        if plan.is_mount and (others := mounts.elsewhere(plan.spec, self._node)):
+            parts.append(f"{mounts.source(plan.spec)} is still mounted on {', '.join(others)}")
         return "; ".join(parts)
 
     # --- both ---------------------------------------------------------------------------------
@@ -428,9 +477,9 @@ def _stop_mode(status: UnitStatus, *, is_ending: bool) -> StopMode:
     return StopMode.NOW if is_waiting or is_ending else StopMode.REPLACE
 
 
-def _users(plan: Plan) -> str:
+async def _users(plan: Plan) -> str:
     """Say who keeps a mount busy."""
     if not plan.is_mount:
         return ""
-    users = ", ".join(users_of(plan.spec.parameters["mountpoint"]))
-    return f", used by {users}" if users else ""
+    users = await users_of(plan.spec.parameters["mountpoint"])
+    return f", used by {listed_users(users)}" if users else ""

@@ -8,6 +8,7 @@ from tests.simulation.mutants.mutant import Mutant
 PLACEMENT = "rgmgr.core.placement"
 FENCING = "rgmgr.core.fencing"
 RECOVERY = "rgmgr.core.recovery"
+STOP_FAILURES = "rgmgr.core.stop_failures"
 MEMBERSHIP = "rgmgr.core.membership"
 SYNC = "rgmgr.core.sync"
 LEASE = "rgmgr.core.lease"
@@ -36,6 +37,14 @@ MUTANTS = (
         PLACEMENT,
         " and not blockers(ledger.state, service)",
         "",
+    ),
+    _(
+        "trust-a-failed-stop",
+        "frees a service that could not be stopped before its node is proven down",
+        STOP_FAILURES,
+        "    ledger.put(service)\n",
+        "    from rgmgr.core.recovery import finish_stop\n"
+        "    return finish_stop(ledger, service)\n",
     ),
     _(
         "detached-runs-nothing",
