@@ -12,9 +12,16 @@ from rgmgr.core.fence_races import chance_delay_ms
 from rgmgr.core.fencing import backoff_ms
 from rgmgr.core.lease import TICK_MS
 from rgmgr.core.local import LocalState, Turn
-from rgmgr.core.messages import FenceDue, GraceExpired, JoinDelayOver
-from rgmgr.core.model import Node, NodeStatus
+from rgmgr.core.messages import (
+    FenceDue,
+    GraceExpired,
+    JoinDelayOver,
+    MaintenanceOrder,
+    TermOver,
+)
+from rgmgr.core.model import ClusterState, Node, NodeStatus
 from rgmgr.core.placement import online
+from rgmgr.core.standing import why_nothing_starts
 from rgmgr.core.sync import has_quorum_of
 
 QUORUM_WAIT_MS = 5_000
@@ -63,6 +70,11 @@ def grace_expired(turn: Turn, key: str) -> GraceExpired | None:
     return None
 
 
+def term_over(turn: Turn, key: str) -> TermOver | None:
+    """Return what a `term:` timer stands for; None when its order has ended otherwise."""
+    return next((term for term in _terms(turn.cluster) if _term_key(term) == key), None)
+
+
 def _own(turn: Turn) -> dict[str, int]:
     local = turn.local
     wanted: dict[str, int] = {}
@@ -78,6 +90,9 @@ def _own(turn: Turn) -> dict[str, int]:
         wanted[f"rejoin:{turn.cluster.epoch}"] = REJOIN_MS
     if test_ms := _next_test_ms(turn):
         wanted["test"] = test_ms
+    disarmed = turn.cluster.disarmed
+    if local.emergency and disarmed and turn.cluster_ms < disarmed.until_ms:
+        wanted[f"shield:{disarmed.until_ms}"] = disarmed.until_ms - turn.cluster_ms
     if any(word.startswith("goodbye ") for word in local.said):
         wanted["goodbye"] = GOODBYE_WAIT_MS
     return wanted
@@ -106,7 +121,11 @@ def _agreed(turn: Turn) -> dict[str, int]:
     able = online(turn.cluster)
     if not turn.local.is_installed or not able or able[0] != turn.local.me:
         return {}
-    wanted: dict[str, int] = {}
+    wanted = {
+        _term_key(term): max(0, term.until_ms - turn.cluster_ms)
+        for term in _terms(turn.cluster)
+        if not _is_told(turn, term)
+    }
     spec = turn.cluster.spec
     for node_id, node in turn.cluster.nodes.items():
         if node.status is NodeStatus.UNCLEAN and not node.is_due and node.fencer is None:
@@ -126,6 +145,23 @@ def _agreed(turn: Turn) -> dict[str, int]:
     return wanted
 
 
-def _is_told(turn: Turn, body: FenceDue | GraceExpired | JoinDelayOver) -> bool:
+def _terms(cluster: ClusterState) -> list[TermOver]:
+    """Return the ends of the standing orders that end by themselves."""
+    terms = [
+        TermOver(ends=MaintenanceOrder.UNSTANDBY, node=node, until_ms=order.until_ms)
+        for node, order in cluster.standby.items()
+        if order.until_ms and node in online(cluster) and not why_nothing_starts(cluster)
+    ]
+    if cluster.disarmed is not None:
+        until_ms = cluster.disarmed.until_ms
+        terms.append(TermOver(ends=MaintenanceOrder.ARM, node=None, until_ms=until_ms))
+    return terms
+
+
+def _term_key(term: TermOver) -> str:
+    return f"term:{term.ends.value}:{term.node or 0}:{term.until_ms}"
+
+
+def _is_told(turn: Turn, body: FenceDue | GraceExpired | JoinDelayOver | TermOver) -> bool:
     """Tell whether it was sent and may still come: a ring that breaks holds it up for seconds."""
     return any(sent.operation.body == body for sent in turn.local.sent)

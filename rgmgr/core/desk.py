@@ -7,14 +7,12 @@ nodes has it on disk.
 
 from __future__ import annotations
 
-from rgmgr.core import fence_requests, outbox, requests
+from rgmgr.core import fence_requests, maintenance, outbox, requests
 from rgmgr.core.actions import Answer, Reply
 from rgmgr.core.durable import is_final, is_kept
 from rgmgr.core.local import Turn, Waiting
-from rgmgr.core.messages import FenceRequest, Request
+from rgmgr.core.messages import AnyRequest, FenceRequest, MaintenanceRequest, Request
 from rgmgr.core.requests import Verdict
-
-AnyRequest = Request | FenceRequest
 
 
 def requested(turn: Turn, request: AnyRequest) -> None:
@@ -63,8 +61,7 @@ def give_up(turn: Turn, reason: str) -> None:
     kept = tuple(
         sent
         for sent in turn.local.sent
-        if not isinstance(body := sent.operation.body, Request | FenceRequest)
-        or body.number not in numbers
+        if not isinstance(body := sent.operation.body, AnyRequest) or body.number not in numbers
     )
     turn.update(sent=kept)
 
@@ -72,6 +69,8 @@ def give_up(turn: Turn, reason: str) -> None:
 def _outcome(turn: Turn, request: AnyRequest, accepted_op: int) -> Verdict:
     if isinstance(request, FenceRequest):
         return fence_requests.outcome(turn.cluster, request, accepted_op)
+    if isinstance(request, MaintenanceRequest):
+        return maintenance.outcome(turn.cluster, request)
     return requests.outcome(turn.cluster, request, accepted_op)
 
 

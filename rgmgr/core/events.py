@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import FenceRequest, Message, Request
+from rgmgr.core.messages import AnyRequest, Message
 from rgmgr.core.model import FencePath, ProofKind, RingId
 from rgmgr.core.spec import ClusterSpec, FenceStep, ResourceName
 
@@ -164,7 +164,7 @@ class StateSaved:
 class Requested:
     """An operator of this node asked; answered by `Reply` with the same number."""
 
-    request: Request | FenceRequest
+    request: AnyRequest
 
 
 class Shutdown(Enum):

@@ -32,6 +32,7 @@ from rgmgr.core.messages import (
 )
 from rgmgr.core.model import After, Service, ServiceState
 from rgmgr.core.spec import NoQuorumPolicy, ResourceName
+from rgmgr.core.standing import is_shielded
 from rgmgr.core.subtrees import names_off
 from rgmgr.core.tree import start_order, stop_from_fault, stop_order, stopped_later, way_to
 
@@ -198,6 +199,9 @@ def _reported_op(turn: Turn, name: ServiceName) -> int | None:
 
 
 def _must_stop(turn: Turn, service: Service) -> bool:
+    is_staying = turn.local.shutdown is None
+    if is_staying and is_shielded(turn.cluster, turn.local.me, turn.cluster_ms):
+        return False
     policy = service.spec.no_quorum_policy or turn.cluster.spec.no_quorum_policy
     return policy is NoQuorumPolicy.STOP
 

@@ -80,6 +80,8 @@ def settle(ledger: Ledger) -> None:
             _assign_restorer(ledger, node_id, node)
         if node.status is not NodeStatus.UNCLEAN:
             continue
+        if ledger.state.disarmed is not None and not node.is_ordered:
+            continue
         if ledger.state.spec.fencing.unsafe_disabled:
             prove(ledger, node_id, _no_proof(ledger, node_id))
             continue

@@ -17,10 +17,9 @@ from rgmgr.core.evolve import evolve
 from rgmgr.core.messages import (
     PROTOCOL_MAX,
     PROTOCOL_MIN,
-    FenceRequest,
+    AnyRequest,
     Hello,
     Operation,
-    Request,
 )
 from rgmgr.core.model import ClusterState, RingId
 from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec
@@ -66,7 +65,7 @@ class Sent:
 class Waiting:
     """An operator's request that this member has to answer."""
 
-    request: Request | FenceRequest
+    request: AnyRequest
     accepted_op: int | None = None  # None: not yet delivered
 
 

@@ -197,6 +197,10 @@ _ON_TIMER: dict[str, Callable[[Turn, str], None]] = {
     "fence": lambda turn, key: _send_if_open(turn, clockwork.fence_due(turn, key)),
     "test": lambda turn, _key: fence_share.begin_test(turn),
     "grace": lambda turn, key: _send_if_open(turn, clockwork.grace_expired(turn, key)),
+    "term": lambda turn, key: _send_if_open(turn, clockwork.term_over(turn, key)),
+    "shield": lambda turn, _key: sync.declare_emergency(
+        turn, f"{turn.local.emergency}; the cluster is not disarmed any more"
+    ),
 }
 
 

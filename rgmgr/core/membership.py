@@ -31,6 +31,7 @@ from rgmgr.core.model import (
 from rgmgr.core.placement import may_run, offer_to_joiners
 from rgmgr.core.recovery import begin_stop, finish_stop
 from rgmgr.core.spec import ClusterSpec, ResourceName
+from rgmgr.core.standing import after_outage, is_left_alone
 from rgmgr.core.subtrees import as_found, non_critical_tops, tops_off
 
 LOST = "it left the ring without goodbye"
@@ -56,7 +57,8 @@ def with_spec(state: ClusterState, spec: ClusterSpec) -> ClusterState:
                 known, spec=service_spec if known.owner is None else known.spec
             )
     gone = {name: s for name, s in state.services.items() if name not in services}
-    return replace(state, spec=spec, nodes=nodes, services={**services, **gone})
+    standby = {n: order for n, order in state.standby.items() if n in nodes}
+    return replace(state, spec=spec, nodes=nodes, services={**services, **gone}, standby=standby)
 
 
 def install(ledger: Ledger, message: Install) -> None:
@@ -64,6 +66,11 @@ def install(ledger: Ledger, message: Install) -> None:
     is_cold = not ledger.state.has_formed and not any(e.is_live for e in message.enrolments)
     if is_cold and message.ring.seq != ledger.state.ring_seq:
         _doubt_the_absent(ledger, message)
+    if is_cold:
+        known = [node.boot_id for node in ledger.state.nodes.values()]
+        has_booted = all(e.boot_id not in known for e in message.enrolments)
+        gap_ms = max(0, message.at_ms - ledger.state.now_ms)
+        ledger.state = after_outage(ledger.state, gap_ms, has_booted=has_booted)
     ledger.state = replace(
         ledger.state,
         epoch=message.epoch,
@@ -268,6 +275,9 @@ def _judge_running(ledger: Ledger, service: Service, owner: NodeId, claim: Claim
     is_there = claim is not None and claim.health is not Health.NONE
     if not found and claim and claim.op == EMERGENCY_OP:
         begin_stop(ledger, service, After.SETTLE)  # no failure: no policy, no counting
+    elif is_left_alone(ledger.state, service):
+        if not found:
+            ledger.put(_faulty(service, "found not running"))
     elif service.mending and claim and is_there:
         if claim.op != service.op:  # else the result is on its way
             ledger.renew(service)

@@ -214,6 +214,40 @@ class FenceRequest:
     wall_s: int = 0  # the asking member's wall clock, for display
 
 
+class MaintenanceOrder(Enum):
+    """What an operator can order of a node, or of the cluster, until it is ended."""
+
+    STANDBY = "standby"  # the node gives its services away and gets none
+    UNSTANDBY = "unstandby"
+    DISARM = "disarm"  # the cluster does nothing by itself
+    ARM = "arm"
+    LOCK = "lock"  # no service starts
+    UNLOCK = "unlock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceRequest:
+    """An operator ordered something that lasts. `number` is the asking member's own."""
+
+    number: int
+    order: MaintenanceOrder
+    by: str  # who asked, as far as the daemon can tell
+    node: NodeId | None = None  # for STANDBY and UNSTANDBY
+    for_ms: int = 0  # it ends by itself after so long; 0: not by itself
+    brings_back: bool = False  # the services that it moved return at its end
+    because: str = ""
+    wall_s: int = 0  # the asking member's wall clock, for display
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermOver:
+    """The time of a standing order is up."""
+
+    ends: MaintenanceOrder  # UNSTANDBY or ARM
+    node: NodeId | None
+    until_ms: int  # names the order: a later one has another
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FenceFailed:
     """One attempt brought no proof."""
@@ -256,6 +290,9 @@ class ConfigProposed:
     spec: ClusterSpec
 
 
+AnyRequest = Request | FenceRequest | MaintenanceRequest
+"""What an operator can ask."""
+
 Body = (
     Request
     | ServiceStarted
@@ -274,6 +311,8 @@ Body = (
     | FenceRequest
     | PowerRestored
     | PathsTested
+    | MaintenanceRequest
+    | TermOver
 )
 
 

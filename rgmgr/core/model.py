@@ -240,6 +240,20 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StandingOrder:
+    """What an operator ordered of a node or of the whole cluster, until it is ended."""
+
+    by: str  # who, as far as the daemon can tell
+    because: str = ""  # in the operator's words
+    epoch: int = 0  # in which it was given
+    since_ms: int = 0  # cluster time, like the next
+    until_ms: int = 0  # ends by itself then; 0: only when an operator says so
+    wall_s: int = 0  # wall clock when it was given, for display; 0: not told
+    services: tuple[ServiceName, ...] = ()  # that were moved away by it
+    brings_back: bool = False  # at its end they return, even with nofailback
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterState:
     """Everything the members agree on."""
 
@@ -255,6 +269,9 @@ class ClusterState:
     cases: tuple[FenceCase, ...] = ()  # the latest CASES_MAX, oldest first
     tests: dict[NodeId, PathTest] = field(default_factory=dict)  # by who tested
     test: int = 0  # number of the latest test that an operator asked for
+    standby: dict[NodeId, StandingOrder] = field(default_factory=dict)  # these run no services
+    locked: StandingOrder | None = None  # no service starts
+    disarmed: StandingOrder | None = None  # nothing is done to services, nobody is fenced
 
     def members(self) -> tuple[NodeId, ...]:
         """Nodes that take part now, lowest id first."""

@@ -7,7 +7,15 @@ from dataclasses import replace
 
 from domains.model import NodeId
 from domains.rank import may_own
-from rgmgr.core import fence_paths, fence_requests, fencing, outbox, recovery, requests
+from rgmgr.core import (
+    fence_paths,
+    fence_requests,
+    fencing,
+    maintenance,
+    outbox,
+    recovery,
+    requests,
+)
 from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.desk import settle_requests, verdict_given
 from rgmgr.core.durable import save_if_changed
@@ -23,6 +31,7 @@ from rgmgr.core.messages import (
     GraceExpired,
     JoinDelayOver,
     Leaving,
+    MaintenanceRequest,
     NodeFenced,
     Operation,
     PathsTested,
@@ -33,6 +42,7 @@ from rgmgr.core.messages import (
     ServiceStartFailed,
     ServiceStopFailed,
     ServiceStopped,
+    TermOver,
 )
 from rgmgr.core.model import ClusterState, NodeStatus
 from rgmgr.core.placement import UNPROVEN
@@ -98,6 +108,12 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             verdict = fence_requests.apply(ledger, sender, request)
             if sender == turn.local.me:
                 verdict_given(turn, request, verdict, fence_requests.number_of(ledger, request))
+        case MaintenanceRequest() as request:
+            verdict = maintenance.apply(ledger, sender, request)
+            if sender == turn.local.me:
+                verdict_given(turn, request, verdict, 0)
+        case TermOver() as body:
+            maintenance.over(ledger, body)
         case PowerRestored() as body:
             fencing.restored(ledger, body)
         case PathsTested() as body:

@@ -17,6 +17,7 @@ from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.recovery import begin_stop
 from rgmgr.core.spec import ServiceSpec
+from rgmgr.core.standing import is_left_alone, why_nothing_starts
 
 UNPROVEN = (NodeStatus.UNSEEN, NodeStatus.DETACHED, NodeStatus.UNCLEAN)
 IDLE = (ServiceState.STOPPED, ServiceState.RECOVERING)
@@ -24,7 +25,7 @@ RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
 
 
 def online(cluster: ClusterState) -> tuple[NodeId, ...]:
-    """Nodes that may be given services, lowest id first; none that is still cut off."""
+    """Nodes that take part and stay, lowest id first; none that is still cut off."""
     return tuple(
         sorted(
             n
@@ -34,6 +35,11 @@ def online(cluster: ClusterState) -> tuple[NodeId, ...]:
     )
 
 
+def eligible(cluster: ClusterState) -> tuple[NodeId, ...]:
+    """Nodes that may be given services, lowest id first: those online and not in standby."""
+    return tuple(n for n in online(cluster) if n not in cluster.standby)
+
+
 def may_run(cluster: ClusterState, service: Service, node: NodeId) -> bool:
     """Tell whether the domain lets this node own the service, be it online or not."""
     return may_own(cluster.spec.domain_of(service.spec), node)
@@ -41,7 +47,7 @@ def may_run(cluster: ClusterState, service: Service, node: NodeId) -> bool:
 
 def targets(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
     """Return the nodes that could start it now, best first; those that failed are left out."""
-    fit = [n for n in online(cluster) if n not in service.failed_on]
+    fit = [n for n in eligible(cluster) if n not in service.failed_on]
     ranked = rank_nodes(cluster.spec.domain_of(service.spec), fit, load_by_node(cluster))
     if service.target in ranked:
         return (service.target, *(n for n in ranked if n != service.target))
@@ -83,7 +89,9 @@ def offer_to_joiners(
     `away_since`: for each owner the epoch from which on joiners count; an owner that was away when
     one joined makes up for it. `among`: the joiners to look at; None: all.
     """
-    there = online(ledger.state)
+    if why_nothing_starts(ledger.state):
+        return
+    there = eligible(ledger.state)
     candidates = there if among is None else tuple(n for n in there if n in among)
     nodes = ledger.state.nodes
     for service in tuple(ledger.state.services.values()):
@@ -110,7 +118,7 @@ def because(cluster: ClusterState, name: ServiceName) -> str | None:
     service = cluster.services[name]
     match service.state:
         case ServiceState.STARTED | ServiceState.STARTING | ServiceState.STOPPING:
-            return _because_of_owner(cluster, service)
+            return _because_of_owner(cluster, service) or _because_left_alone(cluster, service)
         case ServiceState.RECOVERABLE:
             return _because_of_owner(cluster, service) or f"recovering from: {service.fault}"
         case ServiceState.DISABLED:
@@ -147,21 +155,40 @@ def _because_of_owner(cluster: ClusterState, service: Service) -> str | None:
             return None
 
 
+def _because_left_alone(cluster: ClusterState, service: Service) -> str | None:
+    """Say that a service failed and nothing is done about it; None when none of it is so."""
+    is_up = service.state is ServiceState.STARTED and not service.fault
+    if is_up or not is_left_alone(cluster, service):
+        return None
+    why = why_nothing_starts(cluster) or "frozen by an administrator"
+    return f"{service.fault or service.state.value}; left alone: {why}"
+
+
 def _because_idle(cluster: ClusterState, service: Service) -> str:
     names = cluster.spec.node_name
     if service.frozen or service.is_held:
         word = "frozen" if service.frozen else "stopped"
         until = "" if service.frozen else " until the membership changes"
         return f"{word} by an administrator{until}"
+    if why := why_nothing_starts(cluster):
+        return why
     if service.cleanup:
         return f"waiting for left-overs on {', '.join(map(names, service.cleanup))}"
     if unproven := blockers(cluster, service):
         return f"waiting for proof that {', '.join(map(names, unproven))} runs none of it"
     if targets(cluster, service):
         return "about to start"
+    return _because_nowhere(cluster, service)
+
+
+def _because_nowhere(cluster: ClusterState, service: Service) -> str:
+    names = cluster.spec.node_name
     if service.failed_on:
         tried = ", ".join(map(names, service.failed_on))
         return f"start failed on {tried}: {service.fault}"
+    idle = [n for n in online(cluster) if n in cluster.standby and may_run(cluster, service, n)]
+    if idle:
+        return f"every node that may run it is in standby: {', '.join(map(names, idle))}"
     return f"no node of domain {service.spec.domain!r} is online"
 
 
@@ -180,6 +207,8 @@ def load_by_node(cluster: ClusterState) -> dict[NodeId, int]:
 
 def _retire(ledger: Ledger, service: Service) -> None:
     """A service that is no longer configured is stopped, then forgotten."""
+    if is_left_alone(ledger.state, service):
+        return
     if service.state in RUNNING:
         begin_stop(ledger, service, After.DISABLE)
     elif service.owner is None and not service.cleanup and service.state is not ServiceState.FAILED:
@@ -187,12 +216,17 @@ def _retire(ledger: Ledger, service: Service) -> None:
 
 
 def _leave(ledger: Ledger, service: Service) -> None:
-    """Its owner goes, or a new configuration keeps it out of the service's restricted domain."""
+    """Its owner goes or is in standby, or may not run it by a new configuration."""
     owner = ledger.state.nodes.get(service.owner) if service.owner is not None else None
     if service.owner is None or owner is None:
         return
-    is_going = owner.status is NodeStatus.LEAVING
-    if is_going or not may_run(ledger.state, service, service.owner):
+    if owner.status is NodeStatus.LEAVING:
+        begin_stop(ledger, service, After.SETTLE)
+    elif is_left_alone(ledger.state, service):
+        return
+    elif not may_run(ledger.state, service, service.owner) or (
+        service.owner in ledger.state.standby and not why_nothing_starts(ledger.state)
+    ):
         begin_stop(ledger, service, After.SETTLE)
 
 
@@ -200,7 +234,7 @@ def _consider(ledger: Ledger, service: Service, spec: ServiceSpec) -> None:
     if spec != service.spec:
         service = replace(service, spec=spec)  # its domain decides where it starts
         ledger.put(service)
-    if service.frozen or service.is_held:
+    if service.frozen or service.is_held or why_nothing_starts(ledger.state):
         return
     if service.is_new and not service.spec.autostart:
         ledger.move(replace(service, is_new=False), ServiceState.DISABLED)

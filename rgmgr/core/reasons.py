@@ -9,7 +9,7 @@ from __future__ import annotations
 from domains.model import FailoverDomain, NodeId, ServiceName
 from domains.rank import Drawback, drawback, should_move
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service
-from rgmgr.core.placement import RUNNING, because, load_by_node, may_run, online
+from rgmgr.core.placement import RUNNING, because, eligible, load_by_node, may_run
 
 _ABSENT = {
     NodeStatus.UNSEEN: "not seen since the cluster formed",
@@ -30,7 +30,7 @@ def why_there(cluster: ClusterState, name: ServiceName) -> str:
         return because(cluster, name) or service.state.value
     if is_away := because(cluster, name):
         return is_away
-    able = [n for n in online(cluster) if may_run(cluster, service, n)]
+    able = [n for n in eligible(cluster) if may_run(cluster, service, n)]
     if able == [owner]:
         return "the only node online that may run it"
     domain = cluster.spec.domain_of(service.spec)
@@ -44,20 +44,29 @@ def why_there(cluster: ClusterState, name: ServiceName) -> str:
 def why_not(cluster: ClusterState, name: ServiceName, node_id: NodeId) -> str:
     """Say the first reason why the service is not on this node, which does not own it."""
     service = cluster.services[name]
-    node = cluster.nodes[node_id]
+    if obstacle := _obstacle(cluster, service, node_id):
+        return obstacle
     domain = cluster.spec.domain_of(service.spec)
-    if not may_run(cluster, service, node_id):
-        return f"restricted domain {service.spec.domain!r} does not have it"
-    if node.status is not NodeStatus.ONLINE:
-        return why_absent(cluster, node)
-    if node_id in service.failed_on:
-        return f"it failed there: {service.fault}"
     owner = service.owner
     if owner is None or service.state not in RUNNING:
         return because(cluster, name) or f"the service is {service.state.value}"
     if _is_better(cluster, service, node_id):
         return f"preferred, but {_why_it_stays(domain)}"
     return _inferior(cluster, service, node_id, owner)
+
+
+def _obstacle(cluster: ClusterState, service: Service, node_id: NodeId) -> str:
+    """Say why it could not be there at all, whatever the domain prefers; empty: it could."""
+    node = cluster.nodes[node_id]
+    if not may_run(cluster, service, node_id):
+        return f"restricted domain {service.spec.domain!r} does not have it"
+    if node.status is not NodeStatus.ONLINE:
+        return why_absent(cluster, node)
+    if node_id in cluster.standby:
+        return f"in standby, ordered by {cluster.standby[node_id].by}"
+    if node_id in service.failed_on:
+        return f"it failed there: {service.fault}"
+    return ""
 
 
 def why_absent(cluster: ClusterState, node: Node) -> str:
@@ -130,5 +139,5 @@ def would_move(cluster: ClusterState, name: ServiceName, joiner: NodeId) -> bool
     service = cluster.services[name]
     if service.owner is None or service.state not in RUNNING or service.frozen:
         return False
-    there = (*online(cluster), joiner)
+    there = (*eligible(cluster), joiner)
     return should_move(cluster.spec.domain_of(service.spec), service.owner, joiner, there)

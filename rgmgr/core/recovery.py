@@ -26,6 +26,7 @@ from rgmgr.core.messages import (
 )
 from rgmgr.core.model import After, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import RecoveryPolicy
+from rgmgr.core.standing import is_left_alone
 from rgmgr.core.subtrees import with_all_parts, without_parts
 
 Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
@@ -77,6 +78,10 @@ def failed(ledger: Ledger, sender: NodeId, body: ServiceFailed) -> None:
     if service is None or service.state is not ServiceState.STARTED:
         return
     faulty = replace(service, fault=body.reason)
+    if is_left_alone(ledger.state, service):
+        note_failure(ledger, "service.failed", service, sender, body.reason)
+        ledger.put(faulty)
+        return
     if mend(ledger, faulty, sender, body.resources, body.unstartable):
         return
     note_failure(ledger, "service.failed", service, sender, body.reason)

@@ -16,12 +16,14 @@ from rgmgr.core.actions import Answer
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import Request, Verb
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
-from rgmgr.core.placement import because, load_by_node, may_run, online, targets
+from rgmgr.core.placement import because, eligible, load_by_node, may_run, online, targets
 from rgmgr.core.recovery import begin_stop
+from rgmgr.core.standing import why_nothing_starts
 from rgmgr.core.subtrees import convalescing, is_partial, tops_off
 
 PROVEN_DOWN = (NodeStatus.LEFT, NodeStatus.FENCED)
 MOVING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
+STARTING_VERBS = (Verb.ENABLE, Verb.RELOCATE, Verb.RESTART)
 UP = (ServiceState.STARTING, ServiceState.STARTED)
 
 
@@ -43,8 +45,14 @@ def apply(ledger: Ledger, request: Request) -> Verdict:
         return Verdict(Answer.UNKNOWN_SERVICE, f"service {request.service!r} is not configured")
     if service.frozen:
         return Verdict(Answer.FROZEN, f"{request.service} is frozen; unfreeze it first")
+    if why := why_nothing_starts(ledger.state):
+        is_locked = ledger.state.disarmed is None
+        if is_locked and request.verb in STARTING_VERBS:
+            return Verdict(Answer.TRY_AGAIN, f"{why}; 'rgmgr unlock' ends it")
+        if not is_locked:
+            return Verdict(Answer.FROZEN, f"{why}; 'rgmgr arm' ends it")
     refusal = _refuse_target(ledger.state, service, request.target)
-    if refusal is not None and request.verb in (Verb.ENABLE, Verb.RELOCATE, Verb.RESTART):
+    if refusal is not None and request.verb in STARTING_VERBS:
         return refusal
     return _APPLY[request.verb](ledger, service, request.target)
 
@@ -202,6 +210,8 @@ def _refuse_target(
     name = cluster.spec.node_name(target)
     if target not in online(cluster):
         return Verdict(Answer.NODE_OFFLINE, f"{name} is not online")
+    if target in cluster.standby:
+        return Verdict(Answer.NOT_ALLOWED, f"{name} is in standby")
     if not may_run(cluster, service, target):
         domain = service.spec.domain
         return Verdict(Answer.NOT_ALLOWED, f"restricted domain {domain!r} does not have {name}")
@@ -209,7 +219,7 @@ def _refuse_target(
 
 
 def _best_other(cluster: ClusterState, service: Service) -> NodeId | None:
-    others = [n for n in online(cluster) if n != service.owner]
+    others = [n for n in eligible(cluster) if n != service.owner]
     ranked = rank_nodes(cluster.spec.domain_of(service.spec), others, load_by_node(cluster))
     return ranked[0] if ranked else None
 

@@ -10,13 +10,13 @@ plain: numbers, names, enumerations and tuples of them. What they are called: `w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import FenceOrder, Verb
+from rgmgr.core.messages import FenceOrder, MaintenanceOrder, Verb
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.sim.disk import Damage, DiskMood
 from rgmgr.sim.edits import Edit
+from rgmgr.sim.moments import Moment
 from rgmgr.sim.power import Device
 from rgmgr.sim.systemd import Mood
 
@@ -180,6 +180,18 @@ class AskFence:
     node: NodeId
     order: FenceOrder
     victim: NodeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskMaintenance:
+    """An operator orders standby of a node, or locks or disarms the cluster, or ends that."""
+
+    at_ms: int
+    node: NodeId
+    order: MaintenanceOrder
+    victim: NodeId | None = None  # the node that is to be in standby, or not any more
+    for_ms: int = 0
+    brings_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -375,24 +387,6 @@ class ConfigChange:
     is_loaded: bool = True  # False: it counts from the next start of rgmgrd on
 
 
-class Moment(Enum):
-    """When an ambush strikes."""
-
-    VIEW = "sees another membership"
-    HELLO = "says hello"
-    INSTALL_SENT = "sends INSTALL"
-    INSTALL = "begins an epoch"
-    FENCE = "begins to fence"
-    FENCED = "says that a node is down"
-    START = "starts a unit"
-    STARTED = "says that a service is up"
-    STOP = "stops a unit"
-    STOPPED = "says that a service is down"
-    SAVE = "saves its state"
-    LEAVING = "says that it leaves"
-    GOODBYE = "says goodbye"
-
-
 ProcessFault = (
     DaemonCrash
     | DaemonPause
@@ -407,7 +401,15 @@ ProcessFault = (
 """What befalls a process of one node."""
 
 NodeFault = (
-    PowerLoss | NodePause | NodeSuspend | NodeShutdown | ClockJump | ConfigChange | Ask | AskFence
+    PowerLoss
+    | NodePause
+    | NodeSuspend
+    | NodeShutdown
+    | ClockJump
+    | ConfigChange
+    | Ask
+    | AskFence
+    | AskMaintenance
 )
 """What befalls a node as a whole, or is asked of it."""
 
@@ -457,6 +459,7 @@ MOMENTS = (
     ConfigChange,
     Ask,
     AskFence,
+    AskMaintenance,
 )
 """Faults without a length."""
 

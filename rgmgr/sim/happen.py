@@ -14,6 +14,7 @@ from rgmgr.sim.engine import Call
 from rgmgr.sim.faults import (
     Ask,
     AskFence,
+    AskMaintenance,
     ClockJump,
     ConfigChange,
     CorosyncCrash,
@@ -120,10 +121,8 @@ def _to_node(world: World, fault: NodeFault) -> None:
     match fault:
         case ConfigChange():
             world.change_config(fault)
-        case Ask():
+        case Ask() | AskFence() | AskMaintenance():
             world.pass_on(fault)
-        case AskFence():
-            world.pass_on_fence(fault)
         case _ if host is None:
             pass
         case PowerLoss(for_ms=for_ms):

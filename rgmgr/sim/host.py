@@ -46,7 +46,7 @@ from rgmgr.core.events import (
 from rgmgr.core.lease import LEASE_MS
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin, step
-from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, FenceRequest, Request
+from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, AnyRequest
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.sync import EX_CONFIG
 from rgmgr.sim.bus import Bus
@@ -75,7 +75,7 @@ class Observer(Protocol):
     def acts(self, host: Host, action: Action) -> None:
         """An action is about to be carried out."""
 
-    def asked(self, host: Host, request: Request | FenceRequest) -> None:
+    def asked(self, host: Host, request: AnyRequest) -> None:
         """An operator asked a daemon that is there."""
 
     def ended(self, host: Host, daemon: Daemon, reason: str) -> None:
@@ -298,7 +298,7 @@ class Host:
         if is_loaded and self.daemon is not None:
             self.post(self.daemon, ConfigLoaded(spec))
 
-    def ask(self, request: Request | FenceRequest) -> None:
+    def ask(self, request: AnyRequest) -> None:
         """Pass on an operator's request, if there is a daemon to ask."""
         if self.daemon is not None:
             self._observer.asked(self, request)

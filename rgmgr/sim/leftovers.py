@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from domains.model import NodeId, ServiceName
 from rgmgr.core.messages import Goodbye, Operation, ServiceFailed, ServiceStopped
 from rgmgr.core.model import After, ClusterState, Service, ServiceState
+from rgmgr.core.standing import is_left_alone
 from rgmgr.core.subtrees import names_off
 from rgmgr.core.tree import start_order
 from rgmgr.sim.engine import Engine
@@ -100,6 +101,8 @@ class Leftovers:
         }
         for name, service in services.items():
             is_mine = service.owner == host.node and service.state is ServiceState.STARTED
+            if daemon and service.fault and is_left_alone(daemon.state.cluster, service):
+                is_mine = False
             if not is_mine or name in on_the_way or not _can_know(host) or _is_up(host, service):
                 self._down_since_ms.pop((name, host.node), None)
                 continue

@@ -9,11 +9,20 @@ never changes anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 from domains.model import FailoverDomain, NodeId, ServiceName
-from rgmgr.core.messages import ConfigProposed, Install, Operation, Request
+from rgmgr.core.messages import (
+    ConfigProposed,
+    Install,
+    MaintenanceRequest,
+    Operation,
+    Request,
+    TermOver,
+)
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because
+from rgmgr.sim.orders import disobeyed
 
 RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
 WAITING = (ServiceState.STOPPED, ServiceState.RECOVERING)
@@ -40,13 +49,19 @@ class Moves:
         elif isinstance(cause, Operation) and isinstance(cause.body, ConfigProposed):
             for sentence in _needless_changes(before, after):
                 self._violate("I8", sentence)
+        for sentence in disobeyed(base, after):
+            self._violate("I7", sentence)
         for sentence in silent(after):
             self._violate("I11", sentence)
         self._follow(cause, base, after)
 
     def misplaced(self, cluster: ClusterState) -> Iterator[str]:
         """Yield the services that, at rest, are not where their domain says (I10)."""
-        online = [n for n, x in cluster.nodes.items() if x.status is NodeStatus.ONLINE]
+        online = [
+            n
+            for n, x in cluster.nodes.items()
+            if x.status is NodeStatus.ONLINE and n not in cluster.standby
+        ]
         for name, service in cluster.services.items():
             if service.state is not ServiceState.STARTED or name in self._explained:
                 continue
@@ -64,6 +79,9 @@ class Moves:
         if isinstance(cause, Operation):
             if isinstance(cause.body, Request):
                 self._explained[cause.body.service] = None
+            elif isinstance(cause.body, MaintenanceRequest | TermOver):
+                returning = [order.services for order in before.standby.values()]
+                self._explained.update(dict.fromkeys(chain(*returning)))
             elif isinstance(cause.body, ConfigProposed):
                 self._explained.update(dict.fromkeys(after.services))
         detached = [n for n, x in after.nodes.items() if x.status is NodeStatus.DETACHED]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from domains.model import NodeId
 from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy, ServiceSpec
+from rgmgr.core.standing import is_shielded
 from rgmgr.core.tree import start_order
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
 from rgmgr.sim.engine import Engine
@@ -80,7 +81,7 @@ class Overstay:
         if daemon is not None and station.client is not None:
             self._met[host.node] = daemon
         can_know = daemon is not None and not daemon.is_paused and not station.is_paused
-        has_quorum = self._bus.inquorate_since_ms[host.node] is None
+        has_quorum = self._bus.inquorate_since_ms[host.node] is None or _is_shielded(host)
         if daemon is None or has_quorum or not can_know or self._met.get(host.node) is not daemon:
             self._lacks.pop(host.node, None)
             return None
@@ -148,6 +149,15 @@ def _is_orphan(host: Host, service: ServiceSpec) -> bool:
     known = host.daemon.state.cluster.services if host.daemon else {}
     in_file = any(spec.name == service.name for spec in host.spec.services)
     return not in_file and service.name not in known
+
+
+def _is_shielded(host: Host) -> bool:
+    """Tell whether the cluster is disarmed for a while yet, by this node's own clock."""
+    if host.daemon is None:
+        return False
+    state = host.daemon.state
+    cluster_ms = host.clock_ms + state.local.clock_offset_ms
+    return is_shielded(state.cluster, host.node, cluster_ms)
 
 
 def _must_stop(spec: ClusterSpec, service: ServiceSpec) -> bool:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import FenceOrder, Verb
+from rgmgr.core.messages import FenceOrder, MaintenanceOrder, Verb
 from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because, may_run
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.subtrees import is_partial, tops_off
 from rgmgr.core.tree import start_order
 from rgmgr.sim.draw import draw_script, is_calm
-from rgmgr.sim.faults import Ask, AskFence, Fault, Script
+from rgmgr.sim.faults import Ask, AskFence, AskMaintenance, Fault, Script
 from rgmgr.sim.host import Host
 from rgmgr.sim.systemd import Phase, active_services
 from rgmgr.sim.trace import Trace
@@ -235,6 +235,7 @@ def _operate(world: World) -> None:
     if daemon is None or not daemon.state.local.is_installed or world.watch.open_wishes():
         return
     cluster = daemon.state.cluster
+    _end_orders(world, cluster)
     for node, record in cluster.nodes.items():
         if record.to_unfence and record.status is NodeStatus.FENCED:
             world.hosts[node].switch_off()  # its paths are cut: it has to be booted
@@ -257,9 +258,29 @@ def _operate(world: World) -> None:
         world.ask(Ask(at_ms=world.engine.now_ms, node=node, verb=verb, service=name))
 
 
+def _end_orders(world: World, cluster: ClusterState) -> None:
+    """End every standing order, so that all can come to rest; none may have been forgotten."""
+    _check_standby(world, cluster)
+    ends = [
+        *((MaintenanceOrder.UNSTANDBY, node) for node in cluster.standby),
+        *([(MaintenanceOrder.UNLOCK, None)] if cluster.locked else []),
+        *([(MaintenanceOrder.ARM, None)] if cluster.disarmed else []),
+    ]
+    for order, victim in ends:
+        at_ms, node = world.engine.now_ms, world.configured()[0].node
+        world.ask(AskMaintenance(at_ms=at_ms, node=node, order=order, victim=victim))
+
+
+def _check_standby(world: World, cluster: ClusterState) -> None:
+    for node in world.watch.must_be_in_standby():
+        if node in cluster.nodes and node not in cluster.standby:
+            world.watch.violate("I7", f"{world.watch.name(node)} was in standby, and is not")
+
+
 def _check_end(world: World) -> None:
     """Ask at rest what can only be asked then."""
     cluster = _any_state(world)
+    _check_standby(world, cluster)
     for name in world.watch.must_be_disabled():
         if _state_of(cluster, name) is not ServiceState.DISABLED:
             world.watch.violate("I7", f"{name} was disabled, is {_state_of(cluster, name).value}")

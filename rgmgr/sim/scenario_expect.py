@@ -245,6 +245,13 @@ def _node_is(history: History, facts: Facts) -> str | None:
     return _agreed(history, look)
 
 
+def _is_in_standby(history: History, facts: Facts) -> str | None:
+    def look(cluster: ClusterState) -> str | None:
+        return None if facts.node() in cluster.standby else "it is not in standby"
+
+    return _agreed(history, look)
+
+
 def _version_is(history: History, facts: Facts) -> str | None:
     def look(cluster: ClusterState) -> str | None:
         version = cluster.spec.version
@@ -323,7 +330,8 @@ def _has_no_power(history: History, facts: Facts) -> str | None:
 
 
 def _answered(history: History, facts: Facts) -> str | None:
-    wishes = [w for w in history.world.watch.wishes if w.request.number == int(facts.words[0])]
+    asked = history.world.watch.asked_for()
+    wishes = [w for w in asked if w.request.number == int(facts.words[0])]
     if not wishes:
         return "nobody heard it"
     wish = wishes[0]
@@ -348,6 +356,7 @@ FORMS: dict[str, Check] = {
     "SERVICE moved COUNT": _moved,
     "SERVICE absent at most TIME": _absent,
     "NODE is STATUS": _node_is,
+    "NODE in standby": _is_in_standby,
     "NODE fenced COUNT": _fenced,
     "NODE has power": _has_power,
     "NODE has no power": _has_no_power,

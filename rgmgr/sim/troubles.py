@@ -10,7 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, FenceOrder, Verb
+from rgmgr.core.messages import (
+    PROTOCOL_MAX,
+    PROTOCOL_MIN,
+    FenceOrder,
+    MaintenanceOrder,
+    Verb,
+)
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.tree import start_order
 from rgmgr.sim.disk import DiskMood
@@ -20,6 +26,7 @@ from rgmgr.sim.faults import (
     Ambush,
     Ask,
     AskFence,
+    AskMaintenance,
     ClockJump,
     ConfigChange,
     CorosyncCrash,
@@ -35,7 +42,6 @@ from rgmgr.sim.faults import (
     DiskTrouble,
     Fault,
     LinksCut,
-    Moment,
     NetworkFlaps,
     NetworkHeals,
     NodePause,
@@ -57,6 +63,7 @@ from rgmgr.sim.faults import (
     UnitTrouble,
     Upgrade,
 )
+from rgmgr.sim.moments import Moment
 from rgmgr.sim.power import Device
 from rgmgr.sim.systemd import Mood
 
@@ -194,6 +201,27 @@ def draw_ask(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Ask:
         service=rolls.choice(spec.services).name,
         target=draw_node(rolls, spec) if may_aim and chance(rolls, 0.6) else None,
     )
+
+
+def draw_maintenance(rolls: Dice, spec: ClusterSpec, from_ms: int, to_ms: int) -> list[Fault]:
+    """Draw what operators order while all else happens, in every third cluster."""
+    if not chance(rolls, 0.35):
+        return []
+    faults: list[Fault] = []
+    for _ in range(rolls.choice((1, 1, 2, 3, 4))):
+        order = rolls.choice(_ORDERS)
+        is_of_node = order in (MaintenanceOrder.STANDBY, MaintenanceOrder.UNSTANDBY)
+        may_last = order in (MaintenanceOrder.STANDBY, MaintenanceOrder.DISARM)
+        fault = AskMaintenance(
+            at_ms=rolls.randint(from_ms, to_ms + 4_000),
+            node=draw_node(rolls, spec),
+            order=order,
+            victim=draw_node(rolls, spec) if is_of_node else None,
+            for_ms=rolls.choice((0, 3_000, 9_000, 20_000, 60_000)) if may_last else 0,
+            brings_back=is_of_node and chance(rolls, 0.5),
+        )
+        faults.append(fault)
+    return faults
 
 
 def _ambush(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
@@ -365,6 +393,8 @@ def _same_config(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
         edit=Edit.NOTHING,
     )
 
+
+_ORDERS = (*MaintenanceOrder, MaintenanceOrder.STANDBY, MaintenanceOrder.DISARM)
 
 Maker = Callable[[Dice, ClusterSpec, int], Fault]
 

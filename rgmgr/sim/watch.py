@@ -6,8 +6,9 @@ Invariants are those of the design, by number. It never changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import (
@@ -26,11 +27,14 @@ from rgmgr.core.events import Delivered, Event, ViewChanged
 from rgmgr.core.invariants import check_cluster, check_fence
 from rgmgr.core.local import JobKind, State
 from rgmgr.core.messages import (
+    AnyRequest,
     FenceRequest,
     Goodbye,
     Hello,
     Install,
     Leaving,
+    MaintenanceOrder,
+    MaintenanceRequest,
     Message,
     NodeFenced,
     Operation,
@@ -46,9 +50,9 @@ from rgmgr.core.tree import names_in, start_order, way_to
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
-from rgmgr.sim.faults import Moment
 from rgmgr.sim.host import Daemon, Host
 from rgmgr.sim.jury import Jury
+from rgmgr.sim.moments import Moment
 from rgmgr.sim.systemd import Phase, Unit
 from rgmgr.sim.trace import Trace
 
@@ -57,11 +61,14 @@ VIOLATIONS_MAX = 5
 ANSWER_MAX_MS = 60_000
 
 
+Asked = TypeVar("Asked", Request, MaintenanceRequest)
+
+
 @dataclass(slots=True, eq=False)
-class Wish:
+class Wish(Generic[Asked]):
     """One operator's request on its way."""
 
-    request: Request
+    request: Asked
     incarnation: int
     asked_ms: int
     answer: Answer | None = None
@@ -74,7 +81,8 @@ class Watch:
 
     def __init__(self, engine: Engine, bus: Bus, spec: ClusterSpec, trace: Trace) -> None:
         self.violations: list[str] = []
-        self.wishes: list[Wish] = []
+        self.wishes: list[Wish[Request]] = []
+        self.orders: list[Wish[MaintenanceRequest]] = []
         self.quiet_from_ms: int | None = None  # from here on no unit may change (I8)
         self.unit_changes = 0
         self.fences = 0
@@ -144,16 +152,18 @@ class Watch:
         """See `Observer`."""
         self.installs.pop(host.node, None)
         self._trace.tell(self._engine.now_ms, host.node, "rgmgrd ends: {}", reason)
-        for wish in self.wishes:
+        for wish in self.asked_for():
             if wish.incarnation == daemon.incarnation and wish.answer is None:
                 wish.is_lost, wish.ended_ms = True, self._engine.now_ms
 
-    def asked(self, host: Host, request: Request | FenceRequest) -> None:
+    def asked(self, host: Host, request: AnyRequest) -> None:
         """See `Observer`."""
         daemon = host.daemon
         if isinstance(request, FenceRequest):
             self._fence_numbers.add(request.number)
-        elif daemon is not None:
+        elif isinstance(request, MaintenanceRequest) and daemon is not None:
+            self.orders.append(Wish(request, daemon.incarnation, self._engine.now_ms))
+        elif isinstance(request, Request) and daemon is not None:
             self.wishes.append(Wish(request, daemon.incarnation, self._engine.now_ms))
 
     def stepped(self, host: Host, event: Event, before: State) -> None:
@@ -298,21 +308,23 @@ class Watch:
         now_ms = self._engine.now_ms
         text = f"{action.answer.name}: {action.text}"
         self._trace.tell(now_ms, host.node, "answers request {}: {}", action.number, text)
-        for wish in self.wishes:
+        for wish in self.asked_for():
             is_it = host.daemon is not None and wish.incarnation == host.daemon.incarnation
             if is_it and wish.request.number == action.number:
                 if wish.answer is not None:
                     self.violate("answers", f"request {action.number} is answered twice")
                 wish.answer, wish.ended_ms = action.answer, now_ms
-                self._check_done(host, wish)
+                if isinstance(wish.request, Request):
+                    self._check_done(host, wish.request)
                 return
         if action.number in self._fence_numbers:
             return
         self.violate("answers", f"{self.name(host.node)} answers {action.number}, never asked")
 
-    def _check_done(self, host: Host, wish: Wish) -> None:
+    def _check_done(self, host: Host, request: Request) -> None:
         """What was told stopped must not run on any member, unless somebody asked again (I7)."""
-        verb, service = wish.request.verb, wish.request.service
+        verb, service = request.verb, request.service
+        wish = next(w for w in self.wishes if w.request is request)
         is_stop = verb in (Verb.DISABLE, Verb.STOP) and wish.answer is Answer.DONE
         is_last = not any(w.request.service == service for w in self._after(wish))
         if not is_stop or not is_last or host.daemon is None:
@@ -324,14 +336,32 @@ class Watch:
                 words = f"{verb.value} {service} is told done while it is active on"
                 self.violate("I7", f"{words} {self.name(node)}")
 
-    def _after(self, wish: Wish) -> list[Wish]:
+    def _after(self, wish: Wish[Request]) -> list[Wish[Request]]:
         return self.wishes[self.wishes.index(wish) + 1 :]
+
+    def asked_for(self) -> Iterator[Wish[Request] | Wish[MaintenanceRequest]]:
+        """Yield everything that operators asked for, but about fencing."""
+        yield from self.wishes
+        yield from self.orders
 
     # What is asked at the end.
 
-    def open_wishes(self) -> list[Wish]:
+    def open_wishes(self) -> list[Wish[Request]]:
         """Return the requests that still have neither an answer nor an excuse."""
         return [wish for wish in self.wishes if wish.answer is None and not wish.is_lost]
+
+    def must_be_in_standby(self) -> list[NodeId]:
+        """Return the nodes of which the last word was a standby without end, told done (I7)."""
+        last = {w.request.node: w for w in self.orders if w.request.node is not None}
+        return [
+            node
+            for node, wish in last.items()
+            if wish.request.order is MaintenanceOrder.STANDBY
+            and not wish.request.for_ms
+            and wish.answer is Answer.DONE
+            and wish.ended_ms > self._damaged_ms
+            and all(w.ended_ms <= wish.asked_ms for w in self.orders if w is not wish)
+        ]
 
     def must_be_disabled(self) -> list[ServiceName]:
         """Return the services whose last word was a `disable` that was told done (I7).

@@ -9,6 +9,7 @@ from rgmgr.sim.faults import (
     Ambush,
     Ask,
     AskFence,
+    AskMaintenance,
     ClockJump,
     ConfigChange,
     CorosyncCrash,
@@ -62,6 +63,11 @@ def in_words(fault: Fault, spec: ClusterSpec) -> str:
         case AskFence(order=order, victim=victim_id):
             asked = f"an operator asks {name(fault.node)}: fence {order.value}"
             words = f"{asked} {name(victim_id)}"
+        case AskMaintenance(order=order, victim=subject):
+            of = f" {name(subject)}" if subject else ""
+            term = f" for {fault.for_ms} ms" if fault.for_ms else ""
+            back = ", bringing services back" if fault.brings_back else ""
+            words = f"an operator asks {name(fault.node)}: {order.value}{of}{term}{back}"
         case ConfigChange():
             words = _edit_in_words(fault, spec)
         case Ambush(moment=moment, strike=strike):

@@ -11,14 +11,23 @@ from functools import partial
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.events import Shutdown
-from rgmgr.core.messages import FenceOrder, FenceRequest, Request
+from rgmgr.core.messages import AnyRequest, FenceOrder, FenceRequest, MaintenanceRequest, Request
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.sim.bus import Bus
 from rgmgr.sim.edits import Edit, edited
 from rgmgr.sim.engine import Dice, Engine, dice
-from rgmgr.sim.faults import Ambush, Ask, AskFence, ConfigChange, Fault, Moment, Script
+from rgmgr.sim.faults import (
+    Ambush,
+    Ask,
+    AskFence,
+    AskMaintenance,
+    ConfigChange,
+    Fault,
+    Script,
+)
 from rgmgr.sim.happen import happen
 from rgmgr.sim.host import Host
+from rgmgr.sim.moments import Moment
 from rgmgr.sim.overstay import Overstay
 from rgmgr.sim.pace import Calm, Pace
 from rgmgr.sim.power import Power
@@ -160,31 +169,13 @@ class World:
         elif host.daemon.shutdown is Shutdown.STOP:
             self.engine.after(1_000, lambda: self.start_again(host))
 
-    def pass_on(self, fault: Ask) -> None:
+    def pass_on(self, fault: Ask | AskFence | AskMaintenance) -> None:
         """Take an operator's request to the daemon, if there is one to ask."""
+        is_ack = isinstance(fault, AskFence) and fault.order is FenceOrder.ACK
+        if isinstance(fault, AskFence) and is_ack and self.hosts[fault.victim].is_on:
+            return  # who has looked does not lie
         self._request_number += 1
-        self.hosts[fault.node].ask(
-            Request(
-                number=self._request_number,
-                verb=fault.verb,
-                service=fault.service,
-                target=fault.target,
-            )
-        )
-
-    def pass_on_fence(self, fault: AskFence) -> None:
-        """Take an operator's word about fencing to the daemon; who has looked does not lie."""
-        if fault.order is FenceOrder.ACK and self.hosts[fault.victim].is_on:
-            return
-        self._request_number += 1
-        self.hosts[fault.node].ask(
-            FenceRequest(
-                number=self._request_number,
-                order=fault.order,
-                node=fault.victim,
-                by="an operator",
-            )
-        )
+        self.hosts[fault.node].ask(_request(fault, self._request_number))
 
     # The configuration.
 
@@ -245,6 +236,25 @@ class World:
                 host.start_corosync(host.boots)
             self.start_again(host)
 
-    def ask(self, request: Ask | AskFence) -> None:
+    def ask(self, request: Ask | AskFence | AskMaintenance) -> None:
         """Let an operator ask now."""
         self._happen(request)
+
+
+def _request(fault: Ask | AskFence | AskMaintenance, number: int) -> AnyRequest:
+    """Return what the core is asked."""
+    by = "an operator"
+    match fault:
+        case Ask(verb=verb, service=service, target=target):
+            return Request(number=number, verb=verb, service=service, target=target)
+        case AskFence(order=fence_order, victim=victim):
+            return FenceRequest(number=number, order=fence_order, node=victim, by=by)
+        case AskMaintenance(order=order, victim=subject):
+            return MaintenanceRequest(
+                number=number,
+                order=order,
+                node=subject,
+                by=by,
+                for_ms=fault.for_ms,
+                brings_back=fault.brings_back,
+            )

@@ -34,6 +34,7 @@ from rgmgr.core.messages import (
     Install,
     JoinDelayOver,
     Leaving,
+    MaintenanceRequest,
     Message,
     NodeFenced,
     Operation,
@@ -45,6 +46,7 @@ from rgmgr.core.messages import (
     ServiceStartFailed,
     ServiceStopFailed,
     ServiceStopped,
+    TermOver,
     Tick,
 )
 from rgmgr.core.model import ClusterState
@@ -85,6 +87,8 @@ _TAG_BY_BODY: Final[dict[type[Body], int]] = {
     FenceRequest: 15,
     PowerRestored: 16,
     PathsTested: 17,
+    MaintenanceRequest: 30,
+    TermOver: 31,
 }
 _MAY_BE_IGNORED: Final = (Ack, Tick)
 

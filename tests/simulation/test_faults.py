@@ -30,7 +30,6 @@ from rgmgr.sim.faults import (
     DeviceTrouble,
     DeviceUnreachable,
     DiskTrouble,
-    Moment,
     NodeShutdown,
     NodeSuspend,
     Partition,
@@ -46,6 +45,7 @@ from rgmgr.sim.faults import (
     Upgrade,
     duration_ms,
 )
+from rgmgr.sim.moments import Moment
 from rgmgr.sim.power import Device
 from rgmgr.sim.systemd import Mood, Phase
 from rgmgr.sim.troubles import MAKERS

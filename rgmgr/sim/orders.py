@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What standing orders forbid, judged from the agreed states alone (I7). It never changes anything.
+
+Says for itself what a node in standby, a lock and a disarmed cluster mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
+
+ENDED = (ServiceState.STARTED, ServiceState.DISABLED, ServiceState.FAILED, ServiceState.STOPPED)
+
+
+def disobeyed(before: ClusterState, after: ClusterState) -> Iterator[str]:
+    """Yield what one agreed message did against a standing order that was there and still is."""
+    for name, service in after.services.items():
+        was = before.services.get(name)
+        if was is None or was is service:
+            continue
+        words = f"{name} goes from {was.state.value} to {service.state.value}"
+        is_start = service.state is ServiceState.STARTING and was.owner != service.owner
+        if is_start and before.locked and after.locked:
+            yield f"{words} while services are locked"
+        if before.disarmed and after.disarmed and _is_touched(after, was, service):
+            yield f"{words} while the cluster is disarmed"
+    for name, service in after.services.items():
+        is_start = service.state is ServiceState.STARTING and service.owner in after.standby
+        if is_start and not (after.locked or after.disarmed or service.frozen):
+            where = after.spec.node_name(service.owner) if service.owner else ""
+            yield f"{name} starts on {where}, which is in standby"
+    if before.disarmed and after.disarmed:
+        yield from _fences(before, after)
+
+
+def _is_touched(after: ClusterState, was: Service, service: Service) -> bool:
+    """Tell whether a service at rest begins to move, other than off a node that goes."""
+    if was.state not in ENDED or service.state in (was.state, ServiceState.STOPPED):
+        return False
+    owner = after.nodes.get(was.owner) if was.owner is not None else None
+    is_adopted = service.state is ServiceState.STARTED
+    is_going = owner is not None and owner.status is not NodeStatus.ONLINE
+    return not (is_adopted or is_going or _is_emptied(service))
+
+
+def _is_emptied(service: Service) -> bool:
+    """Tell whether its owner stopped it before, for want of quorum; the stop then ends at once."""
+    return service.state is ServiceState.RECOVERABLE and not service.fault
+
+
+def _fences(before: ClusterState, after: ClusterState) -> Iterator[str]:
+    for node_id, node in after.nodes.items():
+        was = before.nodes.get(node_id)
+        is_begun = node.fencer is not None and (was is None or was.attempt != node.attempt)
+        if is_begun and not node.is_ordered:
+            yield f"{after.spec.node_name(node_id)} is fenced while the cluster is disarmed"
