@@ -34,7 +34,7 @@ from rgmgr.core.model import After, Service, ServiceState
 from rgmgr.core.spec import NoQuorumPolicy, ResourceName
 from rgmgr.core.standing import is_shielded
 from rgmgr.core.subtrees import names_off
-from rgmgr.core.tree import start_order, stop_from_fault, stop_order, stopped_later, way_to
+from rgmgr.core.tree import start_order, stopped_later, way_to
 
 StepEnded = ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed
 
@@ -62,9 +62,10 @@ def foreign(turn: Turn) -> tuple[ServiceName, ...]:
         return ()
     return tuple(
         name
-        for name in local.active
+        for name, active in local.active.items()
         if name not in local.jobs
         and (service := turn.cluster.services.get(name)) is not None
+        and not jobs.names_of(service).isdisjoint(active)  # else nobody knows how to stop it
         and service.owner != local.me
         and local.me not in service.cleanup
         and service.state is not ServiceState.FAILED
@@ -187,7 +188,7 @@ def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
             return _Duty(JobKind.START, service.op)
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
             return _Duty(JobKind.STOP, service.op)
-        case ServiceState.STARTED if service.mending:
+        case ServiceState.STARTED if service.is_being_mended:
             return _Duty(JobKind.MEND, service.op)
         case _:
             return None
@@ -228,11 +229,9 @@ def _new_job(turn: Turn, service: Service, duty: _Duty) -> Job:
         return Job(kind=duty.kind, op=duty.op, starts=start_order(service.spec))
     if duty.kind is JobKind.MEND:
         return jobs.mending(service)
-    order = stop_order(service.spec)
-    broken = _missing(turn, service, names_off(service))
-    if broken and service.after is After.REPAIR and duty.op == service.op:
-        order = stop_from_fault(service.spec, broken)
-    return Job(kind=duty.kind, op=duty.op, stops=order)
+    is_repair = service.after is After.REPAIR and duty.op == service.op
+    broken = _missing(turn, service, names_off(service)) if is_repair else ()
+    return replace(jobs.stopping(service, broken), op=duty.op)
 
 
 def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool) -> None:
@@ -247,7 +246,11 @@ def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool
         return
     _set_job(turn, name, replace(job, is_waiting=True))
     if not job.stops:
-        after = stopped_later(service.spec, step, job.done)
+        up = job.done
+        if job.kind is JobKind.MEND:
+            sure = _surely_active(turn, service)
+            up = tuple(r for r in start_order(service.spec) if r.name in sure)
+        after = stopped_later(service.spec, step, up)
         turn.do(StartResource(service=name, resource=step, op=job.op, after=after))
     else:
         turn.do(StopResource(service=name, resource=step, op=job.op))

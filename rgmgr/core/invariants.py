@@ -81,7 +81,7 @@ def _check_start(state: State, action: StartResource) -> list[str]:
 
 
 def _is_mended(service: Service) -> bool:
-    return service.state is ServiceState.STARTED and bool(service.mending)
+    return service.state is ServiceState.STARTED and service.is_being_mended
 
 
 def _check_quorum(state: State, what: str) -> list[str]:

@@ -7,8 +7,10 @@ there, stops go on. Source: rgmanager 5.6, 5.7, 3.6.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
+from rgmgr.core.delta import Delta, both, delta
 from rgmgr.core.events import ResourceFailed, ResourceStartFailed, ResourceStopFailed
 from rgmgr.core.local import Job, JobKind
 from rgmgr.core.messages import (
@@ -19,23 +21,58 @@ from rgmgr.core.messages import (
     ServiceStopped,
 )
 from rgmgr.core.model import Service
-from rgmgr.core.spec import ResourceName, ServiceSpec
+from rgmgr.core.spec import ResourceName, ResourceSpec, ServiceSpec
 from rgmgr.core.subtrees import names_off, non_critical_top
-from rgmgr.core.tree import names_in, start_order, stop_order
+from rgmgr.core.tree import names_in, start_order, stop_from_fault, stop_order
 
 Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
 
 
 def mending(service: Service) -> Job:
-    """Return the way to mend a service: its parts down, then up again but for what is off."""
-    names = names_in(service.spec, service.mending)
-    off = names_off(service)
+    """Return the way to mend a service: what has to go down, then what has to come up.
+
+    That are its broken parts, up again but for what is off, and what a new tree changes.
+    """
+    change = change_of(service)
+    parts = names_in(service.spec, service.mending)
+    up = parts | {r.name for r in (*change.starts, *change.reconfigures)}
+    down = tuple(r for r in _all_down(service) if r.name in parts or r in change.stops)
     return Job(
         kind=JobKind.MEND,
         op=service.op,
-        stops=tuple(r for r in stop_order(service.spec) if r.name in names),
-        starts=tuple(r for r in start_order(service.spec) if r.name in names - off),
+        stops=down if parts else change.stops,
+        starts=tuple(r for r in start_order(service.spec) if r.name in up - names_off(service)),
     )
+
+
+def stopping(service: Service, broken: Collection[ResourceName] = ()) -> Job:
+    """Return the way down; all of it, or from the first of these on, in the order of the start."""
+    order = _all_down(service)
+    if broken:
+        late = {resource.name for resource in stop_from_fault(service.spec, broken)}
+        gone = change_of(service).stops
+        order = tuple(r for r in order if r.name in late or r in gone)
+    return Job(kind=JobKind.STOP, op=service.op, stops=order)
+
+
+def change_of(service: Service) -> Delta:
+    """Return what is to be done about a tree that has changed under a running service."""
+    return delta(as_it_was(service), service.spec) if service.former else Delta()
+
+
+def _all_down(service: Service) -> tuple[ResourceSpec, ...]:
+    """Return all that may be up, in the order of a stop."""
+    return stop_order(both(as_it_was(service), service.spec) if service.former else service.spec)
+
+
+def names_of(service: Service) -> frozenset[ResourceName]:
+    """Return the names of all that may be up of a service."""
+    return frozenset(resource.name for resource in _all_down(service))
+
+
+def as_it_was(service: Service) -> ServiceSpec:
+    """Return the service with the tree that its present one takes the place of."""
+    return replace(service.spec, resources=service.former)
 
 
 def stop_failed(service: Service, job: Job, event: ResourceStopFailed) -> Job:
@@ -88,7 +125,7 @@ def _without_part(
         if job.kind is JobKind.MEND
         else [top for top in (non_critical_top(tree, name),) if top is not None]
     )
-    lost = names_in(tree, tops)
+    lost = names_in(tree, tops or (name,))
     return replace(
         job,
         starts=tuple(resource for resource in job.starts if resource.name not in lost),

@@ -41,7 +41,7 @@ Claims = dict[NodeId, Claim]
 
 
 def with_spec(state: ClusterState, spec: ClusterSpec) -> ClusterState:
-    """Return the state under another configuration; running services keep their trees.
+    """Return the state under another configuration; what runs is refitted later (`refit.py`).
 
     A node that is new in the configuration of a formed cluster has never run anything.
     """
@@ -278,7 +278,7 @@ def _judge_running(ledger: Ledger, service: Service, owner: NodeId, claim: Claim
     elif is_left_alone(ledger.state, service):
         if not found:
             ledger.put(_faulty(service, "found not running"))
-    elif service.mending and claim and is_there:
+    elif service.is_being_mended and claim and is_there:
         if claim.op != service.op:  # else the result is on its way
             ledger.renew(service)
     elif not found:

@@ -51,7 +51,7 @@ def clear_off(
 def mended(ledger: Ledger, service: Service, owner: NodeId) -> None:
     """What was to be mended is as it should be, be that up or off."""
     off = tops_off(service)
-    ledger.put(replace(service, mending=(), fault=service.fault if off else ""))
+    ledger.put(replace(service, mending=(), former=(), fault=service.fault if off else ""))
     back = [name for name in service.mending if name not in off]
     if back:
         ledger.note(

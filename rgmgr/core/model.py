@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.spec import ClusterSpec, FenceStep, ResourceName, ServiceSpec
+from rgmgr.core.spec import ClusterSpec, FenceStep, ResourceName, ResourceSpec, ServiceSpec
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -237,6 +237,12 @@ class Service:
     fault: str = ""  # the latest failure in words
     parts: dict[ResourceName, Part] = field(default_factory=dict)  # by the top of the part
     mending: tuple[ResourceName, ...] = ()  # parts that the owner takes down, and up unless off
+    former: tuple[ResourceSpec, ...] = ()  # the tree that `spec.resources` takes the place of
+
+    @property
+    def is_being_mended(self) -> bool:
+        """Whether its owner has something to do to it while it runs."""
+        return bool(self.mending or self.former)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,7 @@ def started(ledger: Ledger, sender: NodeId, body: ServiceStarted) -> None:
     service = current(ledger, sender, body)
     if service is None:
         return
-    if service.state is ServiceState.STARTED and service.mending:
+    if service.state is ServiceState.STARTED and service.is_being_mended:
         mended(ledger, service, sender)
         return
     if service.state is not ServiceState.STARTING:
@@ -105,6 +105,7 @@ def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: i
 
 def finish_stop(ledger: Ledger, service: Service) -> None:
     """The owner holds nothing any more: go where the stop was meant to lead."""
+    service = replace(service, former=())
     if service.after is After.REPAIR:
         _finish_repair(ledger, service)
         return

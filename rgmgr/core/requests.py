@@ -184,7 +184,7 @@ def _convalesce(ledger: Ledger, service: Service, _target: NodeId | None) -> Ver
         return Verdict(
             Answer.INVALID, f"{name} is {service.state.value}; only a started one can be partial"
         )
-    if service.mending:
+    if service.is_being_mended:
         return Verdict(Answer.TRY_AGAIN, f"parts of {name} are being restarted; try again")
     if not is_partial(service):
         return Verdict(Answer.ALREADY_RUNNING, f"{name} is whole")
@@ -239,7 +239,7 @@ def _outcome_of_convalescence(service: Service) -> Verdict:
     name = service.spec.name
     if service.state is not ServiceState.STARTED:
         return Verdict(Answer.FAILED, f"overtaken: {name} is {service.state.value}")
-    if service.mending:
+    if service.is_being_mended:
         return ACCEPTED
     if is_partial(service):
         off = ", ".join(tops_off(service))

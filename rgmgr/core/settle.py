@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from rgmgr.core import fencing, placement
+from rgmgr.core import fencing, placement, refit
 from rgmgr.core.ledger import Ledger
 
 
 def settle(ledger: Ledger) -> None:
-    """Fence what must be fenced, then start and move what can be."""
+    """Fence what must be fenced, start and move what can be, refit what has changed."""
     fencing.settle(ledger)
     placement.settle(ledger)
+    refit.settle(ledger)

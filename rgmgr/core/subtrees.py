@@ -116,6 +116,19 @@ def as_found(
     return without_parts(service, off)
 
 
+def refitted(service: Service, spec: ServiceSpec, started: Collection[ResourceName]) -> Service:
+    """Return the record with another tree, of which these are new or changed.
+
+    A part that is off and has news gets another chance, for they may have mended it.
+    """
+    names = names_in(spec, [resource.name for resource in spec.resources])
+    parts = {name: part for name, part in service.parts.items() if name in names}
+    off = [name for name, part in parts.items() if part.is_off]
+    again = tuple(n for n in off if not names_in(spec, (n,)).isdisjoint(started))
+    kept = {name: part for name, part in parts.items() if name not in again}
+    return replace(service, spec=spec, parts=kept, mending=again)
+
+
 def non_critical_tops(service: ServiceSpec) -> tuple[ResourceName, ...]:
     """Return every part that the service can do without."""
     return tuple(_non_critical(service.resources))

@@ -26,7 +26,7 @@ from rgmgr.core.spec import (
 from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
-from rgmgr.sim.parts import draw_troubles, has_parts, with_parts
+from rgmgr.sim.parts import draw_changes, draw_troubles, has_parts, with_parts
 from rgmgr.sim.troubles import CALM_MAKERS, MAKERS, draw_maintenance
 
 QUIET_START_MS = 12_000
@@ -73,6 +73,8 @@ def draw_script(
     spec = with_parts(own, spec) if spec is drawn else spec
     if makers is MAKERS and has_parts(spec):
         faults += draw_troubles(own, spec, start_ms, at_ms)
+    if makers is MAKERS and steps is None:
+        faults += draw_changes(dice(seed, "changes"), spec, start_ms, at_ms)
     if steps is None and not is_calm(seed):
         faults += draw_maintenance(dice(seed, "maintenance"), spec, start_ms, at_ms)
     return Script(

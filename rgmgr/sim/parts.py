@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drawing parts of trees that fail apart from the rest, from dice of their own.
+"""Drawing what trees can do: parts that fail apart from the rest, and changes while they run.
 
-So that a seed in which nothing of it is drawn keeps its story.
+From dice of their own, so that a seed in which nothing of it is drawn keeps its story.
 """
 
 from __future__ import annotations
@@ -11,12 +11,17 @@ from dataclasses import replace
 from rgmgr.core.messages import Verb
 from rgmgr.core.spec import ClusterSpec, Independence, ResourceSpec
 from rgmgr.core.tree import start_order
+from rgmgr.sim.edits import TREE_EDITS
 from rgmgr.sim.engine import Dice, chance
-from rgmgr.sim.faults import Ask, Fault, UnitDeath, UnitTrouble
+from rgmgr.sim.faults import Ask, ConfigChange, Fault, UnitDeath, UnitTrouble
 from rgmgr.sim.systemd import Mood
 
 CLUSTERS_WITH_PARTS = 0.4
 TROUBLES_MAX = 8
+CLUSTERS_WITH_CHANGES = 0.3
+CHANGES_MAX = 4
+VERSIONS_APART = 10
+"""Above whatever version other draws give."""
 
 
 def with_parts(rolls: Dice, spec: ClusterSpec) -> ClusterSpec:
@@ -37,6 +42,30 @@ def draw_troubles(rolls: Dice, spec: ClusterSpec, from_ms: int, until_ms: int) -
         rolls.choice(makers)(rolls, spec, rolls.randint(from_ms, max(from_ms, until_ms)))
         for _ in range(rolls.randint(1, TROUBLES_MAX))
     ]
+
+
+def draw_changes(rolls: Dice, spec: ClusterSpec, from_ms: int, until_ms: int) -> list[Fault]:
+    """Draw changes of trees, often close to each other, now and then only on some nodes."""
+    if not chance(rolls, CLUSTERS_WITH_CHANGES):
+        return []
+    nodes = sorted(spec.nodes)
+    at_ms = rolls.randint(from_ms, max(from_ms, until_ms))
+    found: list[Fault] = []
+    for number in range(rolls.randint(1, CHANGES_MAX)):
+        at_ms += rolls.choice((0, 50, 1_000, 5_000))
+        where = nodes if chance(rolls, 0.8) else rolls.sample(nodes, rolls.randint(1, len(nodes)))
+        change = ConfigChange(
+            at_ms=at_ms,
+            nodes=tuple(sorted(where)),
+            version=spec.version + VERSIONS_APART + number,
+            edit=rolls.choice(TREE_EDITS),
+            service=rolls.choice(spec.services).name,
+            is_loaded=chance(rolls, 0.9),
+        )
+        found.append(change)
+        if chance(rolls, 0.3):
+            found.append(_death(rolls, spec, at_ms + rolls.randint(0, 200)))
+    return found
 
 
 def _death(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:

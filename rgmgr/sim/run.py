@@ -221,6 +221,9 @@ def _started_unrest(
     if is_partial(service):
         return [f"{name} runs without {', '.join(tops_off(service))}"]
     units = world.hosts[owner].systemd.units
+    known = [resource.name for resource in start_order(service.spec)]
+    if gone := [n for n in world.hosts[owner].systemd.active(name) if n not in known]:
+        return [f"{name} has still {', '.join(gone)}, which it is not made of any more"]
     return [
         f"{name}/{resource.name} is not up on {cluster.spec.node_name(owner)}"
         for resource in start_order(service.spec)

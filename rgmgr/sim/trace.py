@@ -33,6 +33,7 @@ PHRASES = {
     "service.mended": "{service} has {resources} back on {owner}",
     "service.part_failed": "{service} lost {resources} on {node}, and keeps the rest: {reason}",
     "service.partial": "{service} runs on without {resources}",
+    "service.refitted": "{service} is given its new tree on {owner}",
     "service.starting": "{service} is given to {owner}",
     "service.started": "{service} runs on {owner}",
     "service.start_failed": "{service} does not start on {node}: {reason}",

@@ -25,6 +25,7 @@ from rgmgr.core.actions import (
 )
 from rgmgr.core.events import Delivered, Event, ViewChanged
 from rgmgr.core.invariants import check_cluster, check_fence
+from rgmgr.core.jobs import as_it_was, change_of
 from rgmgr.core.local import JobKind, State
 from rgmgr.core.messages import (
     AnyRequest,
@@ -43,8 +44,8 @@ from rgmgr.core.messages import (
     ServiceStopped,
     Verb,
 )
-from rgmgr.core.model import ClusterState
-from rgmgr.core.spec import ClusterSpec, ResourceName
+from rgmgr.core.model import ClusterState, Service
+from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec
 from rgmgr.core.subtrees import non_critical_top
 from rgmgr.core.tree import names_in, start_order, way_to
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
@@ -286,7 +287,7 @@ class Watch:
     ) -> tuple[list[Unit], list[Unit]]:
         """Return the units of the service that start before this one, and those after it."""
         services = host.daemon.state.cluster.services if host.daemon else {}
-        order = start_order(services[action.service].spec) if action.service in services else ()
+        order = _order(services[action.service], action) if action.service in services else ()
         units = [host.systemd.unit(action.service, r.name) for r in order]
         names = [unit.resource for unit in units]
         if action.resource.name not in names:
@@ -388,7 +389,20 @@ def _is_untouchable(host: Host, action: StopResource) -> bool:
     service = state.cluster.services.get(action.service) if state else None
     if service is None or job is None or job.kind is not JobKind.MEND:
         return False
-    return action.resource.name not in names_in(service.spec, service.mending)
+    return action.resource.name not in _touched(service, action)
+
+
+def _touched(service: Service, action: StartResource | StopResource) -> frozenset[ResourceName]:
+    """Return what goes down, or comes up, while a service is mended."""
+    change = change_of(service)
+    changed = change.stops if isinstance(action, StopResource) else change.starts
+    return names_in(service.spec, service.mending).union(r.name for r in changed)
+
+
+def _order(service: Service, action: StartResource | StopResource) -> tuple[ResourceSpec, ...]:
+    """Return the order of the tree that the action belongs to; a changed service has two."""
+    is_gone = isinstance(action, StopResource) and action.resource in change_of(service).stops
+    return start_order(as_it_was(service) if is_gone else service.spec)
 
 
 def _unneeded(host: Host, action: StartResource | StopResource) -> frozenset[ResourceName]:
@@ -405,10 +419,10 @@ def _unneeded(host: Host, action: StartResource | StopResource) -> frozenset[Res
     if job.kind is JobKind.START:
         tops = {non_critical_top(service.spec, name) for name in job.failed}
         return names_in(service.spec, [top for top in tops if top is not None])
-    parts = names_in(service.spec, service.mending) - names_in(
+    parts = _touched(service, action) - names_in(
         service.spec, [non_critical_top(service.spec, name) or name for name in job.failed]
     )
-    above = {r.name for top in service.mending for r in way_to(service.spec.resources, top)}
+    above = {r.name for top in parts for r in way_to(service.spec.resources, top)}
     return frozenset(r.name for r in start_order(service.spec)) - parts - above
 
 
