@@ -40,6 +40,8 @@ PHRASES = {
     "service.stop_failed": "{service} does not stop on {node}: {reason}",
     "service.stopped": "{service} has stopped on {last_owner}",
     "service.waiting": "{service} waits: {reason}",
+    "service.displaced": "{service} leaves {node}, to make room for {by}",
+    "service.follows": "{service} follows {leader} to {target}",
     "services.forbidden": "services are forbidden there: {reason}",
     "shutdown.begun": "rgmgrd is told to end ({kind})",
 }
