@@ -34,8 +34,10 @@ from rgmgr.core.spec import (
     ResourceSpec,
     ServiceSpec,
 )
+from rgmgr.core.tree import start_order
 
 Entries = dict[str, Any]
+Shared = dict[ResourceName, ResourceSpec]
 
 _CLUSTER = ClusterSpec(name="", version=0, digest="", nodes={}, services=())
 _FENCING = FencingSpec()
@@ -46,16 +48,19 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def written(spec: ClusterSpec) -> str:
-    """Return a cluster.toml that says this; comments and `ref` of another one are lost.
+    """Return a cluster.toml that says this; comments and defaults of another one are lost.
 
     Nodes are numbered again by whoever reads it: by corosync, or from 1 in their order.
     """
+    tops = (start_order(service) for service in spec.services)
+    shared: Shared = {r.name: r for order in tops for r in order[::-1] if r.is_shared}
     sections: Entries = {
         "cluster": _cluster(spec),
         "node": [_node(node) for node in spec.nodes.values()],
         "fencing": _fencing(spec.fencing),
         "domain": {name: _domain(domain, spec) for name, domain in spec.domains.items()},
-        "service": [_service(service) for service in spec.services],
+        "resource": [_definition(resource) for resource in shared.values()],
+        "service": [_service(service, shared) for service in spec.services],
     }
     texts = [toml.dumps({key: part}, _encoder()) for key, part in sections.items() if part]
     return "\n".join(text.strip("\n") + "\n" for text in texts)
@@ -120,7 +125,7 @@ def _domain(domain: FailoverDomain, spec: ClusterSpec) -> Entries:
     }
 
 
-def _service(service: ServiceSpec) -> Entries:
+def _service(service: ServiceSpec, shared: Shared) -> Entries:
     default = ServiceSpec(name=service.name, resources=())
     return {
         "name": service.name,
@@ -133,7 +138,7 @@ def _service(service: ServiceSpec) -> Entries:
         **_word("on_stop_failure", service.on_stop_failure, default.on_stop_failure),
         **_plain("weight", service.weight, default.weight),
         **_terms(service.terms),
-        "resource": [_resource(resource, SERVICE) for resource in service.resources],
+        "resource": [_place(resource, SERVICE, shared) for resource in service.resources],
     }
 
 
@@ -154,20 +159,35 @@ def _ties(ties: tuple[Tie, ...]) -> list[str | _Inline]:
     ]
 
 
-def _resource(resource: ResourceSpec, parent: str) -> Entries:
-    kind = RESOURCE_TYPES[resource.type]
+def _place(resource: ResourceSpec, parent: str, shared: Shared) -> Entries:
     usual = LEVELS.get((parent, resource.type), Levels())
+    below = [_place(child, resource.type, shared) for child in resource.children]
+    return {
+        **(_use(resource, shared[resource.name]) if resource.is_shared else _definition(resource)),
+        **_plain("start_level", resource.start_level or 0, usual.start or 0),
+        **_plain("stop_level", resource.stop_level or 0, usual.stop or 0),
+        **_part(resource),
+        **_plain("resource", below, []),
+    }
+
+
+def _use(resource: ResourceSpec, shared: ResourceSpec) -> Entries:
+    return {
+        "ref": resource.name,
+        **_span("start_timeout", resource.start_timeout_ms, shared.start_timeout_ms),
+        **_span("stop_timeout", resource.stop_timeout_ms, shared.stop_timeout_ms),
+    }
+
+
+def _definition(resource: ResourceSpec) -> Entries:
+    kind = RESOURCE_TYPES[resource.type]
     return {
         "type": resource.type,
         **_plain("name", resource.name, resource.parameters.get(kind.title)),
         **_parameters(resource, kind),
         **_span("start_timeout", resource.start_timeout_ms, _RESOURCE.start_timeout_ms),
         **_span("stop_timeout", resource.stop_timeout_ms, _RESOURCE.stop_timeout_ms),
-        **_plain("start_level", resource.start_level or 0, usual.start or 0),
-        **_plain("stop_level", resource.stop_level or 0, usual.stop or 0),
-        **_part(resource),
         **_plain("check", _checks(resource.checks), _checks(usual_checks(kind))),
-        **_plain("resource", [_resource(child, resource.type) for child in resource.children], []),
     }
 
 

@@ -106,6 +106,7 @@ class ResourceSpec:
     restart_expire_ms: int = 0  # 0: they never expire
     tolerated: int = 0  # failures within `tolerance_ms` that only restart it and count for nothing
     tolerance_ms: int = 0
+    is_shared: bool = False  # defined by [[resource]] and used here by `ref`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
