@@ -19,7 +19,7 @@ KEPT_STATES = (ServiceState.DISABLED, ServiceState.FAILED)
 PAIR = 2
 KEPT_NODES = (NodeStatus.LEFT, NodeStatus.FENCED)
 
-_PASSING = ("applied", "now_ms", "next_op", "has_formed")
+_PASSING = ("applied", "now_ms", "next_op", "has_formed", "failbacks")
 _KEPT_WHOLE = tuple(
     f.name for f in fields(ClusterState) if f.name not in (*_PASSING, "nodes", "services", "cases")
 )
@@ -36,6 +36,7 @@ def project(cluster: ClusterState) -> ClusterState:
         cases=tuple(case for case in cluster.cases if case.outcome),
         tests={},
         test=0,
+        failbacks={},
     )
 
 

@@ -103,6 +103,7 @@ class LocalState:
     tick_count: int = 0
     tick_sent_ms: int = 0
     tick_seen_ms: int | None = None  # when the latest tick that came back was sent
+    minute: int = -1  # of the day, as our latest tick told it; -1: not known
 
     heard_ms: dict[NodeId, int] = field(default_factory=dict)  # this epoch's latest tick of each
 

@@ -41,6 +41,7 @@ PHRASES = {
     "service.stopped": "{service} has stopped on {last_owner}",
     "service.waiting": "{service} waits: {reason}",
     "service.displaced": "{service} leaves {node}, to make room for {by}",
+    "service.failback_postponed": "{service} goes back to {target} later: {until}",
     "service.follows": "{service} follows {leader} to {target}",
     "services.forbidden": "services are forbidden there: {reason}",
     "shutdown.begun": "rgmgrd is told to end ({kind})",
