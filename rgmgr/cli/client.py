@@ -3,27 +3,25 @@
 
 Owns the translation of bus errors into the few things an operator can do something about.
 Commands take a `Daemon`, so that tests can give them another one; `connect` makes the real one.
-The bus library is loaded only when it is needed: half of a command's time would go there.
+No bus library is loaded: most of a command's time would go there.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
+from rgmgr.adapters.bus_line import Line
 from rgmgr.cli.exits import Exit
 from rgmgr.errors import BusError, RgmgrError, WireError
 from rgmgr.links import CorosyncView, from_properties
 from rgmgr.view import Status, decode_status
 
 if TYPE_CHECKING:
-    from asyncio import Runner
-
-    from rgmgr.adapters.bus import Bus
     from rgmgr.present import Present
 
 BUS_NAME = "org.rgmgr"
@@ -42,8 +40,6 @@ _ERROR = "org.rgmgr.Error."
 _NOT_RUNNING = ("ServiceUnknown", "NameHasNoOwner", "UnknownObject")
 _SAME_VERSION = "do this command and rgmgrd have the same version?"
 _ADVICE = "'systemctl status rgmgrd' says why"
-
-T = TypeVar("T")
 
 
 class Fault(Enum):
@@ -126,9 +122,8 @@ Connector = Callable[[], AbstractContextManager[Daemon]]
 class BusDaemon:
     """The daemon of this machine, over an open connection."""
 
-    def __init__(self, bus: Bus, runner: Runner) -> None:
-        self._bus = bus
-        self._runner = runner
+    def __init__(self, line: Line) -> None:
+        self._line = line
 
     def status(self) -> Status:
         """See `Daemon.status`."""
@@ -140,10 +135,7 @@ class BusDaemon:
 
     def corosync(self) -> CorosyncView:
         """See `Daemon.corosync`."""
-        asked = self._bus.call(
-            BUS_NAME, OBJECT_PATH, PROPERTIES, "GetAll", "s", [MANAGER], timeout_s=STATUS_TIMEOUT_S
-        )
-        (facts,) = _run(self._runner, asked)
+        (facts,) = self._ask(PROPERTIES, "GetAll", (MANAGER,), STATUS_TIMEOUT_S)
         try:
             return from_properties(facts if isinstance(facts, dict) else {})
         except ValueError as error:
@@ -166,7 +158,7 @@ class BusDaemon:
 
     def request(self, verb: str, service: str, node: str, timeout_s: float) -> Outcome:
         """See `Daemon.request`."""
-        answer = self._call("Request", "sss", (verb, service, node), timeout_s=timeout_s)
+        answer = self._call("Request", (verb, service, node), timeout_s=timeout_s)
         match answer:
             case [int(code), str(text), str(owner)]:
                 return Outcome(code, text, owner)
@@ -175,20 +167,25 @@ class BusDaemon:
 
     def fence(self, order: str, node: str, user: str, timeout_s: float) -> Outcome:
         """See `Daemon.fence`."""
-        answer = self._call("Fence", "sss", (order, node, user), timeout_s=timeout_s)
+        answer = self._call("Fence", (order, node, user), timeout_s=timeout_s)
         match answer:
             case [int(code), str(text)]:
                 return Outcome(code, text, "")
             case _:
                 raise DaemonError(Fault.BROKEN, f"rgmgrd's answer is unreadable: {answer!r}")
 
-    def _call(
-        self, method: str, signature: str = "", body: tuple[str, ...] = (), *, timeout_s: float
+    def _call(self, method: str, body: tuple[str, ...] = (), *, timeout_s: float) -> list[object]:
+        return self._ask(MANAGER, method, body, timeout_s)
+
+    def _ask(
+        self, interface: str, method: str, body: tuple[str, ...], timeout_s: float
     ) -> list[object]:
-        asked = self._bus.call(
-            BUS_NAME, OBJECT_PATH, MANAGER, method, signature, body, timeout_s=timeout_s
-        )
-        return _run(self._runner, asked)
+        try:
+            return self._line.call(
+                BUS_NAME, OBJECT_PATH, interface, method, body, timeout_s=timeout_s
+            )
+        except BusError as error:
+            raise explain(error) from error
 
 
 @contextlib.contextmanager
@@ -201,20 +198,13 @@ def connect(address: str | None = None) -> Iterator[BusDaemon]:
     Raises:
         DaemonError: there is no bus.
     """
-    import asyncio  # noqa: PLC0415 - see the module's docstring
-
-    from rgmgr.adapters.bus import Bus  # noqa: PLC0415 - likewise
-
-    with asyncio.Runner() as runner:
-        try:
-            bus = runner.run(Bus.connect(address))
-        except BusError as error:
-            text = f"{error.text}; 'systemctl status dbus' says why"
-            raise DaemonError(Fault.UNREACHABLE, text) from error
-        try:
-            yield BusDaemon(bus, runner)
-        finally:
-            runner.run(bus.close())
+    try:
+        line = Line.connect(address)
+    except BusError as error:
+        text = f"{error.text}; 'systemctl status dbus' says why"
+        raise DaemonError(Fault.UNREACHABLE, text) from error
+    with contextlib.closing(line):
+        yield BusDaemon(line)
 
 
 def connector(given: object) -> Connector:
@@ -225,13 +215,6 @@ def connector(given: object) -> Connector:
 def _unreadable(what: str, error: ValueError) -> DaemonError:
     advice = "do this command and rgmgrd have the same version?"
     return DaemonError(Fault.BROKEN, f"rgmgrd's {what} is unreadable: {error}; {advice}")
-
-
-def _run(runner: Runner, asked: Coroutine[object, object, T]) -> T:
-    try:
-        return runner.run(asked)
-    except BusError as error:
-        raise explain(error) from error
 
 
 def explain(error: BusError) -> DaemonError:

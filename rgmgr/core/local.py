@@ -114,6 +114,7 @@ class LocalState:
     reported: dict[ServiceName, tuple[int, bool]] = field(default_factory=dict)  # op, was running
     fencing: dict[NodeId, tuple[int, int]] = field(default_factory=dict)  # case, attempt
     restoring: dict[NodeId, int] = field(default_factory=dict)  # case
+    answered: frozenset[NodeId] = frozenset()  # of `fencing` and `restoring`: those that are over
     testing: int | None = None  # operators' test being answered; None: no test is going on
     tested: int = 0  # the latest one that was answered
     has_tested: bool = False  # in this life
