@@ -35,6 +35,12 @@ def inherited(kind: str, above: Sequence[ResourceSpec]) -> dict[str, str]:
     return found
 
 
+def taken(resource: ResourceSpec, above: Sequence[ResourceSpec]) -> dict[str, str]:
+    """Return the parameters that are what is inherited here, by whoever they were said."""
+    found = inherited(resource.type, above)
+    return {name: value for name, value in found.items() if resource.parameters[name] == value}
+
+
 def _nearest(taken: Sequence[tuple[str, str]], above: Sequence[ResourceSpec]) -> str | None:
     """Return the parameter of the nearest ancestor, even if that one lacks it."""
     parameter_by_type = dict(taken)
