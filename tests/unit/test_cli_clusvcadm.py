@@ -62,6 +62,11 @@ def asked(daemon: FakeDaemon) -> list[tuple[str, str, str]]:
         ("-d web", ("disable", "web", ""), "Local machine disabling service:web...Success\n"),
         ("-s web", ("stop", "web", ""), "Local machine stopping service:web...Success\n"),
         (
+            "-c web",
+            ("convalesce", "web", ""),
+            "Local machine convalescing service:web...Success\n",
+        ),
+        (
             "-R web",
             ("restart", "web", ""),
             "Local machine trying to restart service:web...Success\n",
