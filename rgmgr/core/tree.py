@@ -49,7 +49,7 @@ def way_to(resources: Sequence[ResourceSpec], name: ResourceName) -> tuple[Resou
 
 def names_in(service: ServiceSpec, tops: Collection[ResourceName]) -> frozenset[ResourceName]:
     """Return the names of these resources and of all that are below them."""
-    return frozenset(_names_in(service.resources, tops, is_inside=False))
+    return frozenset(_names_in(service.resources, tops, is_inside=False) if tops else ())
 
 
 def stopped_later(
