@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from rgmgr.core import fencing, placement, refit
+from rgmgr.core import depend, fencing, placement, refit
 from rgmgr.core.ledger import Ledger
 
 
 def settle(ledger: Ledger) -> None:
-    """Fence what must be fenced, start and move what can be, refit what has changed."""
+    """Fence what must be fenced, start, stop and move what must be, refit what has changed."""
     fencing.settle(ledger)
     placement.settle(ledger)
+    depend.stop_dependents(ledger)
     refit.settle(ledger)

@@ -245,7 +245,7 @@ def test_tolerance_restarts_the_resource_alone_and_counts_for_nothing_else() -> 
     fail(cluster, CACHE)
 
     assert touched(cluster) == "-warmer -cache +cache +warmer"
-    assert cluster.service().restart_stamps == ()
+    assert cluster.service().recoveries == ()
     fail(cluster, CACHE)
     assert "service.failed" in cluster.records()
 
