@@ -86,8 +86,7 @@ def test_a_refusal_of_the_core_is_an_answer_and_not_an_error(tmp_path: Path) -> 
             ("explode", "web"),
             (
                 "InvalidVerb",
-                "'explode' is not one of enable, disable, stop, restart, relocate, convalesce, freeze,"
-                " unfreeze, retry, confirm, refuse",
+                f"'explode' is not one of {', '.join(verb.value for verb in Verb)}",
             ),
         ),
     ],
