@@ -29,6 +29,7 @@ from rgmgr.core.spec import (
     FenceDevice,
     FencingSpec,
     NodeSpec,
+    PingSpec,
     ResourceName,
     ResourceSpec,
     ServiceSpec,
@@ -40,6 +41,7 @@ _CLUSTER = ClusterSpec(name="", version=0, digest="", nodes={}, services=())
 _FENCING = FencingSpec()
 _DOMAIN = FailoverDomain(name="", priorities={})
 _TERMS = Terms()
+_PING = PingSpec(name="")
 _RESOURCE = ResourceSpec(name=ResourceName(""), type="", parameters={})
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -53,6 +55,7 @@ def written(spec: ClusterSpec) -> str:
         "cluster": _cluster(spec),
         "node": [_node(node) for node in spec.nodes.values()],
         "fencing": _fencing(spec.fencing),
+        "ping": [_ping(ping) for ping in spec.pings],
         "domain": {name: _domain(domain, spec) for name, domain in spec.domains.items()},
         "service": [_service(service) for service in spec.services],
     }
@@ -98,6 +101,18 @@ def _fencing(fencing: FencingSpec) -> Entries:
         **_span("test_interval", fencing.test_interval_ms, _FENCING.test_interval_ms),
         **_plain("tie_breaker", list(fencing.tie_breaker), []),
         **_plain("device", {n: _device(d) for n, d in fencing.devices.items()}, {}),
+    }
+
+
+def _ping(ping: PingSpec) -> Entries:
+    return {
+        "name": ping.name,
+        **_plain("address", ping.address, ""),
+        **_plain("interface", ping.interface, ""),
+        **_plain("weight", ping.weight, _PING.weight),
+        **_span("interval", ping.interval_ms, _PING.interval_ms),
+        **_plain("failures", ping.failures, _PING.failures),
+        **_plain("successes", ping.successes, _PING.successes),
     }
 
 

@@ -9,7 +9,7 @@ from enum import Enum
 from domains.model import NodeId, ServiceName
 from rgmgr.core.messages import Message
 from rgmgr.core.model import ClusterState
-from rgmgr.core.spec import FenceDevice, FenceStep, ResourceSpec
+from rgmgr.core.spec import FenceDevice, FenceStep, PingSpec, ResourceSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,13 @@ class PathTarget:
     node_name: str
     is_member: bool
     methods: tuple[tuple[FenceStep, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendPing:
+    """Ask once whether it is reached from here; answered by PingEnded."""
+
+    ping: PingSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +199,7 @@ Action = (
     | EndFence
     | SwitchOn
     | TestPaths
+    | SendPing
     | SetTimer
     | CancelTimer
     | SaveState

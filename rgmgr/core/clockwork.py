@@ -7,7 +7,7 @@ recognised as such. For agreed matters the first online member keeps the time.
 
 from __future__ import annotations
 
-from rgmgr.core import failback
+from rgmgr.core import failback, health
 from rgmgr.core.actions import CancelTimer, SetTimer
 from rgmgr.core.fence_races import chance_delay_ms
 from rgmgr.core.fencing import backoff_ms
@@ -16,6 +16,7 @@ from rgmgr.core.local import LocalState, Turn
 from rgmgr.core.messages import (
     FenceDue,
     GraceExpired,
+    HealthSettled,
     JoinDelayOver,
     MaintenanceOrder,
     TermOver,
@@ -25,6 +26,7 @@ from rgmgr.core.seating import online
 from rgmgr.core.standing import why_nothing_starts
 from rgmgr.core.sync import has_quorum_of
 
+Agreed = FenceDue | GraceExpired | JoinDelayOver | TermOver | HealthSettled
 QUORUM_WAIT_MS = 5_000
 FIRST_TEST_MS = 5_000
 """The cluster settles first, and what starts is not slowed down."""
@@ -89,6 +91,8 @@ def _own(turn: Turn) -> dict[str, int]:
     me = turn.cluster.nodes.get(local.me)
     if local.is_installed and me is not None and _is_miscounted(local, me):
         wanted[f"rejoin:{turn.cluster.epoch}"] = REJOIN_MS
+    if turn.cluster.spec.pings:
+        wanted |= health.timers(turn)
     if test_ms := _next_test_ms(turn):
         wanted["test"] = test_ms
     disarmed = turn.cluster.disarmed
@@ -127,8 +131,7 @@ def _agreed(turn: Turn) -> dict[str, int]:
         for term in _terms(turn.cluster)
         if not _is_told(turn, term)
     }
-    if turn.cluster.failbacks:
-        wanted |= failback.timers(turn)
+    wanted |= _of_placement(turn)
     spec = turn.cluster.spec
     for node_id, node in turn.cluster.nodes.items():
         if node.status is NodeStatus.UNCLEAN and not node.is_due and node.fencer is None:
@@ -145,6 +148,15 @@ def _agreed(turn: Turn) -> dict[str, int]:
             turn, JoinDelayOver(turn.cluster.epoch)
         ):
             wanted["join"] = spec.fencing.post_join_delay_ms
+    return wanted
+
+
+def _of_placement(turn: Turn) -> dict[str, int]:
+    """Return the timers of services that go back later, and of news of what nodes reach."""
+    wanted = failback.timers(turn) if turn.cluster.failbacks else {}
+    settled = HealthSettled(turn.cluster.health)
+    if settled.number and not _is_told(turn, settled):
+        wanted[f"health:{settled.number}"] = health.grace_ms(turn)
     return wanted
 
 
@@ -165,6 +177,6 @@ def _term_key(term: TermOver) -> str:
     return f"term:{term.ends.value}:{term.node or 0}:{term.until_ms}"
 
 
-def _is_told(turn: Turn, body: FenceDue | GraceExpired | JoinDelayOver | TermOver) -> bool:
+def _is_told(turn: Turn, body: Agreed) -> bool:
     """Tell whether it was sent and may still come: a ring that breaks holds it up for seconds."""
     return any(sent.operation.body == body for sent in turn.local.sent)

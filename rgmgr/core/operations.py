@@ -12,6 +12,7 @@ from rgmgr.core import (
     fence_paths,
     fence_requests,
     fencing,
+    health,
     maintenance,
     outbox,
     recovery,
@@ -31,6 +32,7 @@ from rgmgr.core.messages import (
     FenceRequest,
     Goodbye,
     GraceExpired,
+    HealthSettled,
     JoinDelayOver,
     Leaving,
     MaintenanceRequest,
@@ -38,6 +40,7 @@ from rgmgr.core.messages import (
     Operation,
     PathsTested,
     PowerRestored,
+    Reached,
     Request,
     ServiceFailed,
     ServiceStarted,
@@ -81,7 +84,7 @@ def heard(turn: Turn, sender: NodeId, operation: Operation) -> None:
     settle_requests(turn)
 
 
-def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> None:  # noqa: C901, PLR0912  # one arm per kind
+def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> None:  # noqa: C901, PLR0912, PLR0915  # one arm per kind
     first_epoch = operation.first_epoch
     match operation.body:
         case Request() as request:
@@ -124,6 +127,10 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             fencing.grace_expired(ledger, body)
         case JoinDelayOver():
             fencing.join_delay_over(ledger)
+        case Reached() as body:
+            health.reported(ledger, sender, body)
+        case HealthSettled() as body:
+            health.settled(ledger, body)
         case FailbackDue() as body:
             failback.due(ledger, body)
         case Leaving():

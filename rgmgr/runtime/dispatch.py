@@ -9,6 +9,7 @@ from collections.abc import Callable
 from domains.model import NodeId, ServiceName
 from rgmgr.adapters.fencing import FenceRunner
 from rgmgr.adapters.journal import Journal
+from rgmgr.adapters.reach import Reach
 from rgmgr.adapters.store import Store
 from rgmgr.adapters.systemd import Systemd
 from rgmgr.adapters.timers import Timers
@@ -22,6 +23,7 @@ from rgmgr.core.actions import (
     Record,
     Reply,
     SaveState,
+    SendPing,
     SetTimer,
     StartResource,
     StopResource,
@@ -72,12 +74,13 @@ class Desk:
 class Dispatcher:
     """Sends each action to its adapter."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one for each adapter
         self,
         *,
         send: Callable[[Message], None],
         systemd: Systemd,
         fences: FenceRunner,
+        reach: Reach,
         store: Store,
         timers: Timers,
         desk: Desk,
@@ -88,6 +91,7 @@ class Dispatcher:
         self._send = send
         self._systemd = systemd
         self._fences = fences
+        self._reach = reach
         self._store = store
         self._timers = timers
         self._desk = desk
@@ -106,6 +110,8 @@ class Dispatcher:
                 self._systemd.stop(action)
             case FenceNode() | EndFence() | SwitchOn() | TestPaths():
                 self._fence(action)
+            case SendPing():
+                self._tasks.create_task(self._reach.ask(action), name="ping")
             case SetTimer(key=key, after_ms=after_ms):
                 self._timers.set(key, after_ms)
             case CancelTimer(key=key):

@@ -23,6 +23,7 @@ from rgmgr.core.actions import (
     Record,
     Reply,
     SaveState,
+    SendPing,
     SetTimer,
     StartResource,
     StopResource,
@@ -53,10 +54,10 @@ from rgmgr.sim.bus import Bus
 from rgmgr.sim.disk import Disk, DiskMood
 from rgmgr.sim.engine import Alarm, Call, Dice, Engine
 from rgmgr.sim.line import Line
+from rgmgr.sim.outside import Outside
 from rgmgr.sim.power import Power
 from rgmgr.sim.rings import BusEvent
 from rgmgr.sim.systemd import FOR_EVER_MS, Systemd, UnitEvent
-from rgmgr.sim.wallclock import WallClock
 
 COROSYNC_START_MS = (200, 1_200)
 DAEMON_START_MS = (50, 400)
@@ -134,7 +135,7 @@ class Host:
         self._power = power
         self._observer = observer
         self._clock_zero_ms = 0
-        self.wall = WallClock(engine)
+        self.outside = Outside(engine)
         self._suspended_ms: int | None = None
 
     @property
@@ -374,7 +375,7 @@ class Host:
     def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901 - one arm per kind
         match action:
             case Multicast(message):
-                self._bus.multicast(self.node, self.wall.stamped(message))
+                self._bus.multicast(self.node, self.outside.stamped(message))
             case SetTimer(key, after_ms):
                 self._set_timer(daemon, key, after_ms)
             case CancelTimer(key):
@@ -388,6 +389,8 @@ class Host:
                 self._fence(daemon, action)
             case SaveState(state):
                 self.disk.save(state, lambda event: self._saved(daemon, event))
+            case SendPing():
+                self.outside.ping(action, partial(self.post, daemon))
             case Exit(status, reason):
                 self._exit(daemon, status, reason)
             case Reply() | Record():

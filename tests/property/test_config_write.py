@@ -32,6 +32,7 @@ from rgmgr.core.spec import (
     FenceStep,
     FencingSpec,
     NodeSpec,
+    PingSpec,
     ResourceName,
     ResourceSpec,
     ServiceSpec,
@@ -65,6 +66,15 @@ options = st.dictionaries(
     max_size=3,
 )
 
+pings = st.builds(
+    PingSpec,
+    name=words,
+    address=st.sampled_from(("10.0.0.254", "fd00::1")),
+    weight=st.integers(1, 9),
+    interval_ms=timeouts,
+    failures=st.integers(2, 9),
+    successes=st.integers(2, 9),
+) | st.builds(PingSpec, name=words, interface=st.just("eth1"))
 minutes = st.integers(0, MINUTES_PER_DAY - 1)
 windows = st.builds(Window, minutes, minutes).filter(lambda w: w.begin_min != w.end_min)
 failbacks = st.sampled_from(
@@ -132,6 +142,7 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
                 max_fences_ms=st.just(budget[1]),
                 tie_breaker=st.sampled_from(((), ("ping:10.0.0.1", "ping:fd00::1"))),
             ),
+            pings=st.lists(pings, max_size=2, unique_by=lambda ping: ping.name).map(tuple),
             warntime_ms=spans,
             rejoin_grace_ms=spans,
             sync_timeout_ms=timeouts,
