@@ -6,6 +6,8 @@ from __future__ import annotations
 from tests.simulation.mutants.mutant import Mutant
 
 PLACEMENT = "rgmgr.core.placement"
+SEATING = "rgmgr.core.seating"
+OCCUPANCY = "domains.occupancy"
 FENCING = "rgmgr.core.fencing"
 RECOVERY = "rgmgr.core.recovery"
 STOP_FAILURES = "rgmgr.core.stop_failures"
@@ -49,21 +51,21 @@ MUTANTS = (
     _(
         "detached-runs-nothing",
         "takes a node whose daemon is gone for one that runs nothing",
-        PLACEMENT,
+        SEATING,
         "UNPROVEN = (NodeStatus.UNSEEN, NodeStatus.DETACHED, NodeStatus.UNCLEAN)",
         "UNPROVEN = (NodeStatus.UNSEEN, NodeStatus.UNCLEAN)",
     ),
     _(
         "unseen-runs-nothing",
         "takes a node that was never seen for one that runs nothing",
-        PLACEMENT,
+        SEATING,
         "UNPROVEN = (NodeStatus.UNSEEN, NodeStatus.DETACHED, NodeStatus.UNCLEAN)",
         "UNPROVEN = (NodeStatus.DETACHED, NodeStatus.UNCLEAN)",
     ),
     _(
         "lost-nodes-heard-nothing",
         "believes that no lost node can have been given a service that was freed at any time",
-        PLACEMENT,
+        SEATING,
         "return 0 < lost_epoch <= service.freed_epoch",
         "return 0 < lost_epoch",
     ),
@@ -230,9 +232,30 @@ MUTANTS = (
     _(
         "always-move",
         "moves a service to any node that joins",
-        PLACEMENT,
-        "better = [n for n in joined if may_take_over(tenant, owner, n, there, seated)]",
-        "better = [n for n in joined if n != owner]",
+        RANK,
+        "    return score(domain, joiner, online, owner) > score(domain, owner, online, owner)",
+        "    return joiner != owner",
+    ),
+    _(
+        "no-limit",
+        "starts a service where there is no room for its load",
+        OCCUPANCY,
+        "            if terms.load > room:",
+        "            if terms.load > room + 99:",
+    ),
+    _(
+        "in-company",
+        "starts an exclusive service beside others",
+        OCCUPANCY,
+        "if terms.exclusive and (others :=",
+        "if name == node and (others :=",
+    ),
+    _(
+        "side-by-side",
+        "starts a service where one runs that it must be apart from",
+        OCCUPANCY,
+        "if foes := self.foes(tenant, node, is_hard=True):",
+        "if foes := ():",
     ),
     _(
         "restart-for-ever",
