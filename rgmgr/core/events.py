@@ -161,6 +161,11 @@ class TestEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchdogArmed:
+    """This node's watchdog counts from now on."""
+
+
+@dataclass(frozen=True, slots=True)
 class StateSaved:
     """The durable state that the core asked to save is on disk; numbers of that state."""
 
@@ -213,6 +218,7 @@ Event = (
     | SwitchOnEnded
     | TestEnded
     | PingEnded
+    | WatchdogArmed
     | StateSaved
     | Requested
     | ShutdownRequested

@@ -39,6 +39,9 @@ KINDS = {
     "service.displaced": "displaced",
     "service.evacuated": "evacuated",
     "service.adopted": "adopted",
+    "takeover.delayed": "waits",
+    "takeover.asked": "waits",
+    "takeover.alerted": "waits",
 }
 """Journal events that are steps of a plan, and what the step is called."""
 

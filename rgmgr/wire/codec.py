@@ -23,6 +23,7 @@ import msgspec
 
 from rgmgr.core.messages import (
     Ack,
+    AwaitOver,
     Body,
     ConfigProposed,
     FailbackDue,
@@ -44,6 +45,7 @@ from rgmgr.core.messages import (
     PowerRestored,
     Reached,
     Request,
+    RetryDue,
     ServiceFailed,
     ServiceStarted,
     ServiceStartFailed,
@@ -95,6 +97,8 @@ _TAG_BY_BODY: Final[dict[type[Body], int]] = {
     HealthSettled: 20,
     MaintenanceRequest: 30,
     TermOver: 31,
+    AwaitOver: 20,
+    RetryDue: 21,
 }
 _MAY_BE_IGNORED: Final = (Ack, Tick)
 
