@@ -94,7 +94,7 @@ _TAG_BY_BODY: Final[dict[type[Body], int]] = {
     PathsTested: 17,
     FailbackDue: 18,
     Reached: 19,
-    HealthSettled: 20,
+    HealthSettled: 22,
     MaintenanceRequest: 30,
     TermOver: 31,
     AwaitOver: 20,
