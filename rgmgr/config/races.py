@@ -26,7 +26,7 @@ def read_tie_breaker(section: Table) -> tuple[str, ...]:
         path = item(section.at("tie_breaker"), index)
         if not isinstance(raw, str) or not raw.startswith(PING_PREFIX):
             section.problems.add(path, f'expected "ping:ADDRESS", got {described(raw)}', hint)
-        elif not _is_address(raw.removeprefix(PING_PREFIX)):
+        elif not is_address(raw.removeprefix(PING_PREFIX)):
             text = f"expected an IPv4 or IPv6 address after ping:, got {described(raw)}"
             rejection = Rejection(text, "a name may not be resolved when it matters")
             section.problems.reject(path, rejection)
@@ -45,7 +45,8 @@ def read_lease(section: Table) -> str:
     return ""
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Tell whether a text is an IPv4 or IPv6 address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

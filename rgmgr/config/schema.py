@@ -17,6 +17,7 @@ from rgmgr.config.defaults import SECTION, read_defaults
 from rgmgr.config.fencing import read_fencing
 from rgmgr.config.names import check_node_name
 from rgmgr.config.nodes import domain_names, read_domains, read_nodes
+from rgmgr.config.pings import read_pings
 from rgmgr.config.problems import Problems
 from rgmgr.config.services import read_services, read_shared, refuse_vain_fences
 from rgmgr.config.table import Table
@@ -25,7 +26,7 @@ from rgmgr.config.watchdog import check_watchdog
 from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy
 from rgmgr.errors import ConfigError
 
-SECTIONS = ("cluster", "node", "fencing", "domain", "resource", SECTION, "service")
+SECTIONS = ("cluster", "node", "fencing", "ping", "domain", "resource", SECTION, "service")
 CLUSTER_KEYS = ("name", "version", "no_quorum_policy", "rejoin_grace", "sync_timeout", "warntime")
 _DEFAULTS = ClusterSpec(name="", version=1, digest="", nodes={}, services=())
 _DIGEST_CHARACTERS = 16
@@ -62,6 +63,7 @@ def parse(
         nodes=nodes.specs,
         domains=read_domains(root, nodes),
         fencing=fencing,
+        pings=read_pings(root),
         services=read_services(root, read_shared(root, defaults), defaults, domain_names(root)),
     )
     check_terms(spec, problems)

@@ -32,6 +32,7 @@ from rgmgr.core.spec import (
     FenceDevice,
     FencingSpec,
     NodeSpec,
+    PingSpec,
     ResourceName,
     ResourceSpec,
     ServiceSpec,
@@ -47,6 +48,7 @@ _CLUSTER = ClusterSpec(name="", version=0, digest="", nodes={}, services=())
 _FENCING = FencingSpec()
 _DOMAIN = FailoverDomain(name="", priorities={})
 _TERMS = Terms()
+_PING = PingSpec(name="")
 _RESOURCE = ResourceSpec(name=ResourceName(""), type="", parameters={})
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -62,6 +64,7 @@ def written(spec: ClusterSpec) -> str:
         "cluster": _cluster(spec),
         "node": [_node(node) for node in spec.nodes.values()],
         "fencing": _fencing(spec.fencing),
+        "ping": [_ping(ping) for ping in spec.pings],
         "domain": {name: _domain(domain, spec) for name, domain in spec.domains.items()},
         "resource": [_definition(resource) for resource in shared.values()],
         "service": [_service(service, shared) for service in spec.services],
@@ -111,6 +114,18 @@ def _fencing(fencing: FencingSpec) -> Entries:
         **_plain("watchdog", fencing.watchdog, ""),
         **_span("watchdog_timeout", fencing.watchdog_ms, _FENCING.watchdog_ms),
         **_plain("device", {n: _device(d) for n, d in fencing.devices.items()}, {}),
+    }
+
+
+def _ping(ping: PingSpec) -> Entries:
+    return {
+        "name": ping.name,
+        **_plain("address", ping.address, ""),
+        **_plain("interface", ping.interface, ""),
+        **_plain("weight", ping.weight, _PING.weight),
+        **_span("interval", ping.interval_ms, _PING.interval_ms),
+        **_plain("failures", ping.failures, _PING.failures),
+        **_plain("successes", ping.successes, _PING.successes),
     }
 
 

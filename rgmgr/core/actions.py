@@ -9,7 +9,7 @@ from enum import Enum
 from domains.model import NodeId, ServiceName
 from rgmgr.core.messages import Message
 from rgmgr.core.model import ClusterState
-from rgmgr.core.spec import FenceDevice, FenceStep, ResourceSpec
+from rgmgr.core.spec import FenceDevice, FenceStep, PingSpec, ResourceSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,13 @@ class PathTarget:
     is_member: bool
     methods: tuple[tuple[FenceStep, ...], ...]
     watchdog_wait_ms: int = 0  # see FenceNode
+
+
+@dataclass(frozen=True, slots=True)
+class SendPing:
+    """Ask once whether it is reached from here; answered by PingEnded."""
+
+    ping: PingSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +251,7 @@ Action = (
     | EndFence
     | SwitchOn
     | TestPaths
+    | SendPing
     | ArmWatchdog
     | FeedWatchdog
     | DisarmWatchdog

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from rgmgr.core import awaiting, failback, retrying
+from rgmgr.core import awaiting, failback, health, retrying
 from rgmgr.core.actions import CancelTimer, SetTimer
 from rgmgr.core.evolve import comparer
 from rgmgr.core.fence_races import chance_delay_ms
@@ -21,6 +21,7 @@ from rgmgr.core.messages import (
     Body,
     FenceDue,
     GraceExpired,
+    HealthSettled,
     JoinDelayOver,
     MaintenanceOrder,
     RetryDue,
@@ -104,6 +105,8 @@ def _own(turn: Turn) -> dict[str, int]:
     me = turn.cluster.nodes.get(local.me)
     if local.is_installed and me is not None and _is_miscounted(local, me):
         wanted[f"rejoin:{turn.cluster.epoch}"] = REJOIN_MS
+    if turn.cluster.spec.pings:
+        wanted |= health.timers(turn)
     if test_ms := _next_test_ms(turn):
         wanted["test"] = test_ms
     disarmed = turn.cluster.disarmed
@@ -142,9 +145,7 @@ def _agreed(turn: Turn) -> dict[str, int]:
         for term in _terms(turn.cluster)
         if not _is_told(turn, term)
     }
-    wanted |= _for_services(turn)
-    if turn.cluster.failbacks:
-        wanted |= failback.timers(turn)
+    wanted |= _for_services(turn) | _of_placement(turn)
     spec = turn.cluster.spec
     for node_id, node in turn.cluster.nodes.items():
         if node.status is NodeStatus.UNCLEAN and not node.is_due and node.fencer is None:
@@ -161,6 +162,15 @@ def _agreed(turn: Turn) -> dict[str, int]:
             turn, JoinDelayOver(turn.cluster.epoch)
         ):
             wanted["join"] = spec.fencing.post_join_delay_ms
+    return wanted
+
+
+def _of_placement(turn: Turn) -> dict[str, int]:
+    """Return the timers of services that go back later, and of news of what nodes reach."""
+    wanted = failback.timers(turn) if turn.cluster.failbacks else {}
+    settled = HealthSettled(turn.cluster.health)
+    if settled.number and not _is_told(turn, settled):
+        wanted[f"health:{settled.number}"] = health.grace_ms(turn)
     return wanted
 
 

@@ -144,6 +144,14 @@ class SwitchOnEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class PingEnded:
+    """A ping was answered, or was not in time; likewise a link that is there, or is not."""
+
+    name: str
+    is_answered: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TestEnded:
     """Every fence path that was to be tested was tried once."""
 
@@ -209,6 +217,7 @@ Event = (
     | FenceEnded
     | SwitchOnEnded
     | TestEnded
+    | PingEnded
     | WatchdogArmed
     | StateSaved
     | Requested

@@ -18,7 +18,7 @@ from rgmgr.core.local import Turn
 from rgmgr.core.messages import FailbackDue
 from rgmgr.core.model import After, ClusterState, Failback, NodeStatus, Service
 from rgmgr.core.recovery import begin_stop
-from rgmgr.core.seating import RUNNING, eligible, occupancy
+from rgmgr.core.seating import RUNNING, eligible, is_examined, occupancy
 from rgmgr.core.standing import why_nothing_starts
 
 LOOK_MS = 60_000
@@ -38,7 +38,7 @@ def better_nodes(
     joined = [
         n
         for n in (there if among is None else among)
-        if should_move(tenant.domain, owner, n, there)
+        if should_move(tenant.domain, owner, n, there) and is_examined(cluster, n)
     ]
     if not joined:
         return ()

@@ -76,6 +76,15 @@ class Waiting:
     accepted_op: int | None = None  # None: not yet delivered
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What is known of one thing that is pinged."""
+
+    is_under_way: bool = False
+    streak: int = 0  # answers in a row; below zero: silences
+    is_lost: bool | None = None  # None: neither has lasted long enough
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalState:
     """See the module; every field has a safe default for a daemon that has just begun."""
@@ -131,6 +140,8 @@ class LocalState:
     is_armed: bool = False
     emergency: str = ""  # why services must stop at once; empty: they need not
     is_overdue: bool = False  # quorum's verdict for the present ring did not come in time
+
+    probes: dict[str, Probe] = field(default_factory=dict)  # by the name of what is pinged
 
     waiting: dict[int, Waiting] = field(default_factory=dict)
     shutdown: Shutdown | None = None

@@ -18,6 +18,7 @@ from rgmgr.core import (
     executor,
     failback,
     fence_share,
+    health,
     lease,
     operations,
     outbox,
@@ -32,6 +33,7 @@ from rgmgr.core.events import (
     Delivered,
     Event,
     FenceEnded,
+    PingEnded,
     ProbeFinished,
     QuorumChanged,
     Requested,
@@ -58,6 +60,7 @@ from rgmgr.core.messages import (
     Ack,
     Body,
     ConfigProposed,
+    HealthSettled,
     Hello,
     Install,
     JoinDelayOver,
@@ -158,6 +161,8 @@ def _handle(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one arm
             fence_share.switch_on_ended(turn, event)
         case TestEnded():
             fence_share.test_ended(turn, event)
+        case PingEnded():
+            health.ended(turn, event)
         case WatchdogArmed():
             watchdog.armed(turn)
         case StateSaved(epoch=epoch, applied=applied):
@@ -213,6 +218,8 @@ _ON_TIMER: dict[str, Callable[[Turn, str], None]] = {
     "join": lambda turn, _key: outbox.send(turn, JoinDelayOver(turn.cluster.epoch)),
     "fence": lambda turn, key: _send_if_open(turn, clockwork.fence_due(turn, key)),
     "test": lambda turn, _key: fence_share.begin_test(turn),
+    "ping": health.begin,
+    "health": lambda turn, _key: outbox.send(turn, HealthSettled(turn.cluster.health)),
     "failback": lambda turn, key: _send_if_open(turn, failback.due_now(turn, key)),
     "grace": lambda turn, key: _send_if_open(turn, clockwork.grace_expired(turn, key)),
     "await": lambda turn, key: _send_if_open(turn, clockwork.service_due(turn, key)),
@@ -238,6 +245,7 @@ def _follow_up(turn: Turn) -> None:
         fence_share.act(turn)
         _propose_config(turn)
     _heed_foreign(turn)
+    health.tell(turn)
     desk.settle_requests(turn)
     departure.proceed(turn)
     clockwork.wind(turn)

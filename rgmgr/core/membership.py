@@ -160,6 +160,8 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         joined_epoch=node.joined_epoch if is_return else ledger.state.epoch,
         watchdog_ms=enrolment.watchdog_ms,
         proof=ledger.state.nodes[node_id].proof,
+        lost=node.lost if is_same else None,
+        ills=node.ills if is_same else None,
     )
     if cut := node.to_unfence or (node.to_restore if node.is_cut_off else ()):
         welcome = replace(welcome, victim=node.victim, to_restore=cut, is_cut_off=True)

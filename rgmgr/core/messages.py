@@ -282,6 +282,20 @@ class JoinDelayOver:
     epoch: int
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What of all that is pinged the sender does not reach, by name and in configuration order."""
+
+    lost: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSettled:
+    """No node has told anything new for a while: what they told last counts now."""
+
+    number: int  # of the latest report
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwaitOver:
     """A service has waited for its node for as long as it shall."""
@@ -346,6 +360,8 @@ Body = (
     | PowerRestored
     | PathsTested
     | FailbackDue
+    | Reached
+    | HealthSettled
     | MaintenanceRequest
     | TermOver
     | AwaitOver

@@ -135,6 +135,8 @@ class Node:
     restorer: NodeId | None = None  # who switches it on
     to_unfence: tuple[FenceStep, ...] = ()  # paths that were cut, to be opened once it has rebooted
     is_cut_off: bool = False  # it has, and they are being opened: it gets no services before
+    lost: tuple[str, ...] | None = None  # of what is pinged, as it told last; None: not told yet
+    ills: tuple[str, ...] | None = None  # of that, what counts by now; None: nothing yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,6 +325,7 @@ class ClusterState:
     cases: tuple[FenceCase, ...] = ()  # the latest CASES_MAX, oldest first
     tests: dict[NodeId, PathTest] = field(default_factory=dict)  # by who tested
     test: int = 0  # number of the latest test that an operator asked for
+    health: int = 0  # number of the latest report of a node that does not count yet; 0: none
     failbacks: dict[ServiceName, Failback] = field(default_factory=dict)  # that are put off
     standby: dict[NodeId, StandingOrder] = field(default_factory=dict)  # these run no services
     locked: StandingOrder | None = None  # no service starts

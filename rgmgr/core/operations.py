@@ -11,6 +11,7 @@ from rgmgr.core import (
     fence_paths,
     fence_requests,
     fencing,
+    health,
     maintenance,
     outbox,
     recovery,
@@ -33,6 +34,7 @@ from rgmgr.core.messages import (
     FenceRequest,
     Goodbye,
     GraceExpired,
+    HealthSettled,
     JoinDelayOver,
     Leaving,
     MaintenanceRequest,
@@ -40,6 +42,7 @@ from rgmgr.core.messages import (
     Operation,
     PathsTested,
     PowerRestored,
+    Reached,
     Request,
     RetryDue,
     ServiceFailed,
@@ -128,6 +131,10 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             fencing.grace_expired(ledger, body)
         case JoinDelayOver():
             fencing.join_delay_over(ledger)
+        case Reached() as body:
+            health.reported(ledger, sender, body)
+        case HealthSettled() as body:
+            health.settled(ledger, body)
         case AwaitOver() as body:
             awaiting.over(ledger, body)
         case RetryDue() as body:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from domains.displacement import Displacement
 from domains.model import NodeId, ServiceName
 from domains.occupancy import Occupancy
+from domains.rank import rank_nodes
 from rgmgr.core import awaiting, depend, failback, retrying
 from rgmgr.core.actions import Severity
 from rgmgr.core.evolve import replace
@@ -21,8 +22,10 @@ from rgmgr.core.seating import (
     RUNNING,
     blockers,
     eligible,
+    illness,
     in_turn,
     is_awaited,
+    is_examined,
     is_wanted,
     may_run,
     obstacle_at,
@@ -221,6 +224,33 @@ def _leave(ledger: Ledger, service: Service) -> None:
         begin_stop(ledger, service, After.SETTLE)
     elif owner.status is NodeStatus.ONLINE and not why_nothing_starts(ledger.state):
         _follow(ledger, service)
+        if illness(ledger.state, service.owner):
+            _evacuate(ledger, ledger.state.services[service.spec.name], service.owner)
+
+
+def _evacuate(ledger: Ledger, service: Service, owner: NodeId) -> None:
+    """Give it to a node that reaches more of what is pinged, if one can take it."""
+    if service.state not in RUNNING:
+        return
+    better = [
+        n
+        for n in eligible(ledger.state)
+        if is_examined(ledger.state, n)
+        and illness(ledger.state, n) < illness(ledger.state, owner)
+        and n not in service.failed_on
+    ]
+    seated = occupancy(ledger.state)
+    ranked = rank_nodes(ledger.state.spec.tenant(service.spec), better, seated)
+    if ranked:
+        ledger.note(
+            "service.evacuated",
+            Severity.WARNING,
+            service=service.spec.name,
+            node=ledger.name(owner),
+            target=ledger.name(ranked[0]),
+            lost=", ".join(ledger.state.nodes[owner].ills or ()),
+        )
+        begin_stop(ledger, service, After.RELOCATE, ranked[0])
 
 
 def _follow(ledger: Ledger, service: Service) -> None:

@@ -16,7 +16,6 @@ from domains.occupancy import Obstacle, Occupancy
 from domains.rank import may_own, obstacle, rank_nodes
 from rgmgr.core import awaiting, depend
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
-from rgmgr.core.spec import ClusterSpec
 
 UNPROVEN = (NodeStatus.UNSEEN, NodeStatus.DETACHED, NodeStatus.UNCLEAN)
 IDLE = (ServiceState.STOPPED, ServiceState.RECOVERING)
@@ -49,7 +48,7 @@ def may_run(cluster: ClusterState, service: Service, node: NodeId) -> bool:
 def occupancy(cluster: ClusterState) -> Occupancy:
     """Return which services hold which nodes now."""
     services = cluster.services.values()
-    found = empty_occupancy(cluster.spec, [s for s in services if is_awaited(s)])
+    found = empty_occupancy(cluster, [s for s in services if is_awaited(s)])
     for service in services:
         for node in _places(cluster, service):
             is_up = service.state in RUNNING
@@ -57,14 +56,28 @@ def occupancy(cluster: ClusterState) -> Occupancy:
     return found
 
 
-def empty_occupancy(spec: ClusterSpec, awaited: list[Service]) -> Occupancy:
+def empty_occupancy(cluster: ClusterState, awaited: list[Service]) -> Occupancy:
     """Return the nodes of a cluster without any service on them."""
+    spec = cluster.spec
     capacities = {n: x.capacity for n, x in spec.nodes.items() if x.capacity is not None}
     return Occupancy(
         capacities,
         awaited=[service.spec.name for service in awaited],
+        ills={n: illness(cluster, n) for n in cluster.nodes} if spec.pings else None,
         is_relative=len(capacities) == len(spec.nodes),
     )
+
+
+def illness(cluster: ClusterState, node: NodeId) -> int:
+    """Return the weight of what a node does not reach, as far as it counts by now."""
+    record = cluster.nodes.get(node)
+    lost = record.ills if record else None
+    return sum(ping.weight for ping in cluster.spec.pings if lost and ping.name in lost)
+
+
+def is_examined(cluster: ClusterState, node: NodeId) -> bool:
+    """Tell whether it is known what a node reaches; before that nothing is moved there."""
+    return not cluster.spec.pings or cluster.nodes[node].ills is not None
 
 
 def is_awaited(service: Service) -> bool:
@@ -195,7 +208,7 @@ def room_for(cluster: ClusterState, service: Service, seated: Occupancy) -> Disp
     """Return who would have to go so that a service which no node can take can start."""
     tenant = cluster.spec.tenant(service.spec)
     fit = _fit(cluster, service)
-    free = empty_occupancy(cluster.spec, [])
+    free = empty_occupancy(cluster, [])
     services = cluster.services.values()
     movable = Movable(
         running={s.spec.name for s in services if s.state in RUNNING and not s.frozen},

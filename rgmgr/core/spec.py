@@ -238,6 +238,19 @@ class FencingSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PingSpec:
+    """What every node should reach: an address that answers, or a link that is there."""
+
+    name: str
+    address: str = ""  # one of the two is given
+    interface: str = ""
+    weight: int = 1  # how much worse a node is that does not reach it
+    interval_ms: int = 2_000
+    failures: int = 3  # in a row, until it counts as lost
+    successes: int = 3  # in a row, until it counts as reached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSpec:
     """The whole configuration. `digest` is a hash of its text: equal version, equal digest."""
 
@@ -251,6 +264,7 @@ class ClusterSpec:
     no_quorum_policy: NoQuorumPolicy = NoQuorumPolicy.STOP
     rejoin_grace_ms: int = 30_000
     sync_timeout_ms: int = 10_000
+    pings: tuple[PingSpec, ...] = ()
     warntime_ms: int = 2_000  # a member that is silent for longer is told of; 0: none is
 
     def node_name(self, node: NodeId) -> str:

@@ -30,6 +30,7 @@ from rgmgr.adapters.fencing.devices import AGENT_PATHS
 from rgmgr.adapters.fencing.discovery import check_devices
 from rgmgr.adapters.journal import Journal
 from rgmgr.adapters.notify import Notifier
+from rgmgr.adapters.reach import Reach
 from rgmgr.adapters.store import Store, StoreError, hold_lock
 from rgmgr.adapters.systemd import Systemd
 from rgmgr.adapters.timers import Timers
@@ -266,6 +267,7 @@ class Daemon:
             send=self._send,
             systemd=self._systemd,
             fences=self._fences,
+            reach=Reach(self._emit),
             watchdog=self._watchdog,
             store=self._store,
             timers=self._timers,

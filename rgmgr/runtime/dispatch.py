@@ -9,6 +9,7 @@ from collections.abc import Callable
 from domains.model import NodeId, ServiceName
 from rgmgr.adapters.fencing import FenceRunner
 from rgmgr.adapters.journal import Journal
+from rgmgr.adapters.reach import Reach
 from rgmgr.adapters.reboot import reboot
 from rgmgr.adapters.store import Store
 from rgmgr.adapters.systemd import Systemd
@@ -29,6 +30,7 @@ from rgmgr.core.actions import (
     Reply,
     ResumeChecks,
     SaveState,
+    SendPing,
     SetTimer,
     StartResource,
     StopResource,
@@ -86,6 +88,7 @@ class Dispatcher:
         send: Callable[[Message], None],
         systemd: Systemd,
         fences: FenceRunner,
+        reach: Reach,
         watchdog: Watchdog,
         store: Store,
         timers: Timers,
@@ -97,6 +100,7 @@ class Dispatcher:
         self._send = send
         self._systemd = systemd
         self._fences = fences
+        self._reach = reach
         self._watchdog = watchdog
         self._store = store
         self._timers = timers
@@ -120,6 +124,8 @@ class Dispatcher:
                 self._systemd.resume(service)
             case FenceNode() | EndFence() | SwitchOn() | TestPaths():
                 self._fence(action)
+            case SendPing():
+                self._tasks.create_task(self._reach.ask(action), name="ping")
             case ArmWatchdog():
                 self._tasks.create_task(self._watchdog.arm(), name="watchdog is armed")
             case FeedWatchdog(proven_ms=proven_ms):

@@ -26,6 +26,7 @@ from rgmgr.core.spec import (
 from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.draw_failback import with_failback
 from rgmgr.sim.draw_fencing import cut_for_long, with_lease, with_watchdog
+from rgmgr.sim.draw_pings import draw_silences, with_pings
 from rgmgr.sim.draw_terms import with_terms
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
@@ -55,9 +56,7 @@ def draw_script(
     rolls = dice(seed, "script")
     drawn = draw_spec(rolls, nodes or rolls.choice((2, 3, 3, 3, 4, 5)))
     is_given = spec is not None
-    spec = spec or with_policies(
-        seed, with_failback(seed, with_terms(seed, _with_stop_failures(seed, drawn)))
-    )
+    spec = spec or _with_more(seed, drawn)
     makers = MAKERS
     count = rolls.choice((1, 2, 3, 4, 6, 8, 12)) if steps is None else steps
     start_ms = rolls.choice((0, QUIET_START_MS, QUIET_START_MS))
@@ -84,6 +83,7 @@ def draw_script(
         faults += draw_changes(dice(seed, "changes"), spec, start_ms, at_ms)
     if steps is None and not is_calm(seed):
         faults += draw_maintenance(dice(seed, "maintenance"), spec, start_ms, at_ms)
+        faults += draw_silences(seed, spec, start_ms, at_ms)
     is_two_node = len(spec.nodes) == TWO and chance(rolls, 0.5)
     if not is_given and is_two_node:
         spec = with_lease(dice(seed, "lease"), spec)
@@ -99,6 +99,12 @@ def draw_script(
         is_two_node=is_two_node,
     )
     return script if is_calm(seed) else with_requests(seed, script)
+
+
+def _with_more(seed: int, spec: ClusterSpec) -> ClusterSpec:
+    """Return the cluster with all that is drawn from dice of its own."""
+    spec = with_terms(seed, _with_stop_failures(seed, spec))
+    return with_policies(seed, with_pings(seed, with_failback(seed, spec)))
 
 
 def _with_stop_failures(seed: int, spec: ClusterSpec) -> ClusterSpec:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from domains.model import FailoverDomain, Window
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.sim.engine import Dice, chance, dice
-from rgmgr.sim.wallclock import NOON_MIN
+from rgmgr.sim.outside import NOON_MIN
 
 OPEN = Window(NOON_MIN, NOON_MIN + 120)
 SOON = Window(NOON_MIN + 1, NOON_MIN + 120)

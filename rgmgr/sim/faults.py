@@ -314,6 +314,15 @@ class DeviceUnreachable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoAnswer:
+    """A node gets no answer from anything that is pinged."""
+
+    at_ms: int
+    node: NodeId
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnitStoppedByHand:
     """An administrator stops a unit on one node behind the cluster's back."""
 
@@ -421,8 +430,8 @@ NetworkFault = (
 
 DeviceFault = (
     DeviceTrouble | DeviceUnreachable | DevicesUnreachable | SlowDisk | DiskTrouble | StateDamaged
-)
-"""What befalls fence devices and disks."""
+) | NoAnswer
+"""What befalls fence devices, disks, and what is pinged."""
 
 UnitFault = (
     UnitTrouble | UnitDeath | UnitStoppedByHand | UnitStartedByHand | SlowSystemd | SystemdLost

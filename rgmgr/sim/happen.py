@@ -36,6 +36,7 @@ from rgmgr.sim.faults import (
     NetworkFault,
     NetworkFlaps,
     NetworkHeals,
+    NoAnswer,
     NodeFault,
     NodePause,
     NodeShutdown,
@@ -142,7 +143,7 @@ def _to_node(world: World, fault: NodeFault) -> None:
             host.shut_down(Shutdown.STOP)
             _when_ended(world, host, partial(_power_off, world, host, for_ms))
         case ClockJump(by_ms=by_ms):
-            host.wall.jump(by_ms)
+            host.outside.jump(by_ms)
 
 
 def _to_network(world: World, fault: NetworkFault) -> None:
@@ -179,6 +180,9 @@ def _to_device(world: World, fault: DeviceFault) -> None:
         case DeviceTrouble(device=device, for_ms=for_ms):
             power.devices[node] = device
             world.later(for_ms, partial(power.mend, node))
+        case NoAnswer(for_ms=for_ms):
+            world.hosts[node].outside.cut()
+            world.later(for_ms, world.hosts[node].outside.mend)
         case DevicesUnreachable(for_ms=for_ms):
             power.cut_off[node] = None
             world.later(for_ms, partial(power.cut_off.pop, node, None))

@@ -27,6 +27,7 @@ from rgmgr.core.actions import (
     Reply,
     ResumeChecks,
     SaveState,
+    SendPing,
     SetTimer,
     StartResource,
     StopResource,
@@ -59,10 +60,10 @@ from rgmgr.sim.disk import Disk, DiskMood
 from rgmgr.sim.engine import Alarm, Call, Dice, Engine
 from rgmgr.sim.line import Line
 from rgmgr.sim.observer import Observer
+from rgmgr.sim.outside import Outside
 from rgmgr.sim.power import Power
 from rgmgr.sim.rings import BusEvent
 from rgmgr.sim.systemd import FOR_EVER_MS, Systemd, UnitEvent
-from rgmgr.sim.wallclock import WallClock
 from rgmgr.sim.watchdog import Watchdog
 
 COROSYNC_START_MS = (200, 1_200)
@@ -125,7 +126,7 @@ class Host:
         self._power = power
         self._observer = observer
         self._clock_zero_ms = 0
-        self.wall = WallClock(engine)
+        self.outside = Outside(engine)
         self._suspended_ms: int | None = None
         self._cuts = 0  # how often it was switched off, also while it was off
 
@@ -380,7 +381,7 @@ class Host:
     def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901, PLR0912 - one arm per kind
         match action:
             case Multicast(message):
-                self._bus.multicast(self.node, self.wall.stamped(message))
+                self._bus.multicast(self.node, self.outside.stamped(message))
             case SetTimer(key, _) | CancelTimer(key):
                 if alarm := daemon.timers.pop(key, None):
                     alarm.cancel()
@@ -398,6 +399,8 @@ class Host:
                 self._reboot()
             case SaveState(state):
                 self.disk.save(state, partial(self.post, daemon))
+            case SendPing():
+                self.outside.ping(action, partial(self.post, daemon))
             case Exit(status, reason):
                 self._exit(daemon, status, reason)
             case ResumeChecks(service):

@@ -15,6 +15,7 @@ from domains.model import FailoverDomain, NodeId, ServiceName
 from rgmgr.core.messages import (
     ConfigProposed,
     FailbackDue,
+    HealthSettled,
     Install,
     MaintenanceRequest,
     Operation,
@@ -105,7 +106,7 @@ class Moves:
             has_failed = bool(service.fault or service.failed_on)
             if has_failed or is_adopted or (detached and service.state is not ServiceState.STARTED):
                 self._explained[name] = None
-        if rules.in_play(after.spec):
+        if rules.in_play(after.spec) or after.spec.pings:
             self._explained.update(dict.fromkeys(_kept_away(after)))
         if (
             detached
@@ -124,8 +125,10 @@ def _kept_away(cluster: ClusterState) -> Iterator[ServiceName]:
             continue
         domain = cluster.spec.domain_of(service.spec)
         wanted = [n for n in cluster.nodes if is_preferred(domain, service.owner, n)]
-        if any(rules.why_barred(cluster, service, n) for n in wanted) or _has_wishes(
-            cluster, service
+        if (
+            any(rules.sickness(cluster, n) for n in (service.owner, *wanted))
+            or any(rules.why_barred(cluster, service, n) for n in wanted)
+            or _has_wishes(cluster, service)
         ):
             yield name
 
@@ -192,6 +195,8 @@ def _needless(
     if isinstance(body, FailbackDue):
         yield from _needless_moves(before, after)
         yield from _early(body, before, after)
+    elif isinstance(body, HealthSettled):
+        yield from _vain_flights(before, after)
     elif isinstance(body, ConfigProposed):
         yield from _needless_changes(before, after)
     elif isinstance(cause, Install):
@@ -224,6 +229,23 @@ def _hasty_moves(before: ClusterState, after: ClusterState) -> Iterator[str]:
         is_begun = was is not None and was is not service and was.state in RUNNING
         if is_put_off and is_move and is_begun and not _follows(after, service):
             yield f"{name} is moved at once, and its domain puts that off"
+
+
+def _vain_flights(before: ClusterState, after: ClusterState) -> Iterator[str]:
+    """Yield the services that leave a node for one that reaches no more than it."""
+    for name, service in after.services.items():
+        was, target = before.services.get(name), service.target
+        is_move = service.state is ServiceState.STOPPING and service.after is After.RELOCATE
+        if was is None or was is service or was.state not in RUNNING or not is_move:
+            continue
+        domain = after.spec.domain_of(service.spec)
+        is_better = rules.sickness(after, target) < rules.sickness(after, was.owner)
+        if (
+            not is_better
+            and not _follows(after, service)
+            and not (target and is_preferred(domain, was.owner, target))
+        ):
+            yield f"{name} leaves its node for one that reaches no more"
 
 
 def _early(body: FailbackDue, before: ClusterState, after: ClusterState) -> Iterator[str]:

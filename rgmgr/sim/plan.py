@@ -37,6 +37,7 @@ KINDS = {
     "service.disabled": "disabled",
     "service.waiting": "waits",
     "service.displaced": "displaced",
+    "service.evacuated": "evacuated",
     "service.adopted": "adopted",
     "takeover.delayed": "waits",
     "takeover.asked": "waits",
@@ -51,6 +52,7 @@ _WORDS = {
     "service.disabled": "{service} is given up and disabled: {reason}",
     "service.waiting": "{service} has to wait: {reason}",
     "service.displaced": "{service} leaves {node}, to make room for {by}",
+    "service.evacuated": "{service} leaves {node} for {target}: it does not reach {lost}",
     "config.adopted": "version {version} of the configuration is in force",
     "config.refused": "version {version} of the configuration is refused: {reason}",
 }

@@ -71,6 +71,20 @@ def strays(cluster: ClusterState) -> Iterator[str]:
                 yield f"{name} does not follow {tie.service} to {cluster.spec.node_name(node)}"
 
 
+def sickness(cluster: ClusterState, node: NodeId | None) -> int:
+    """Return the weight of what a node has told that it does not reach, once that counts."""
+    record = cluster.nodes.get(node or NodeId(0))
+    ills = (record.ills if record else None) or ()
+    return sum(ping.weight for ping in cluster.spec.pings if ping.name in ills)
+
+
+def sick(cluster: ClusterState) -> Iterator[str]:
+    """Yield what, at rest in a whole world, some node still does not reach."""
+    for node, record in cluster.nodes.items():
+        if cluster.spec.pings and (record.lost != () or record.ills != ()):
+            yield f"{cluster.spec.node_name(node)} does not reach all that is pinged"
+
+
 def why_barred(cluster: ClusterState, service: Service, node: NodeId) -> str:
     """Say which rule keeps a service off a node; nothing when none does."""
     return _bar(cluster, service, node, _company(cluster, service, node))

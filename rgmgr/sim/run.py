@@ -176,7 +176,11 @@ def unrest(world: World) -> list[str]:
             problems.append(f"{cluster.spec.node_name(node)} is {record.status.value}")
     for service in cluster.services.values():
         problems += _service_unrest(world, cluster, service)
-    problems += [*world.watch.jury.moves.misplaced(cluster), *rules.strays(cluster)]
+    problems += [
+        *world.watch.jury.moves.misplaced(cluster),
+        *rules.strays(cluster),
+        *rules.sick(cluster),
+    ]
     problems += [f"{name} is frozen" for name, s in cluster.services.items() if s.frozen]
     return problems + world.watch.unanswered()
 

@@ -55,7 +55,9 @@ def _fewer_domains(spec: ClusterSpec) -> Iterator[ClusterSpec]:
 
 
 def _plainer_settings(spec: ClusterSpec) -> Iterator[ClusterSpec]:
-    yield from _nearer(spec, _PLAIN, ("no_quorum_policy", "rejoin_grace_ms", "sync_timeout_ms"))
+    yield from _nearer(
+        spec, _PLAIN, ("no_quorum_policy", "rejoin_grace_ms", "sync_timeout_ms", "pings")
+    )
     names = ("verb", "post_fail_delay_ms", "post_join_delay_ms", "timeout_ms")
     for fencing in _nearer(spec.fencing, _PLAIN.fencing, names):
         yield replace(spec, fencing=fencing)

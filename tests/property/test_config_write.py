@@ -34,6 +34,7 @@ from rgmgr.core.spec import (
     FencingSpec,
     Independence,
     NodeSpec,
+    PingSpec,
     ResourceName,
     ResourceSpec,
     Rung,
@@ -70,6 +71,15 @@ options = st.dictionaries(
     max_size=3,
 )
 
+pings = st.builds(
+    PingSpec,
+    name=words,
+    address=st.sampled_from(("10.0.0.254", "fd00::1")),
+    weight=st.integers(1, 9),
+    interval_ms=timeouts,
+    failures=st.integers(2, 9),
+    successes=st.integers(2, 9),
+) | st.builds(PingSpec, name=words, interface=st.just("eth1"))
 minutes = st.integers(0, MINUTES_PER_DAY - 1)
 windows = st.builds(Window, minutes, minutes).filter(lambda w: w.begin_min != w.end_min)
 failbacks = st.sampled_from(
@@ -141,6 +151,7 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
                 watchdog=st.sampled_from(("", "systemd", "/dev/watchdog0")),
                 watchdog_ms=st.just(sync_ms + 5_000),
             ),
+            pings=st.lists(pings, max_size=2, unique_by=lambda ping: ping.name).map(tuple),
             warntime_ms=spans,
             rejoin_grace_ms=spans,
             sync_timeout_ms=st.just(sync_ms),

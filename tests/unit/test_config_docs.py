@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rgmgr.config import fencing, nodes, schema, services
+from rgmgr.config import fencing, nodes, pings, schema, services
 from rgmgr.config.advice import warnings
 from rgmgr.config.load import loads
 from rgmgr.config.resources import RESOURCE_TYPES
@@ -38,6 +38,7 @@ def test_the_example_is_a_configuration_without_problems_or_warnings() -> None:
         ("## [cluster]", schema.CLUSTER_KEYS),
         ("## [[node]]", nodes.NODE_KEYS),
         ("## [fencing]", set(fencing.FENCING_KEYS) - {"device"}),
+        ("## [[ping]]", pings.PING_KEYS),
         ("## [domain.NAME]", nodes.DOMAIN_KEYS),
         ("## [[service]]", services.SERVICE_KEYS),
         (

@@ -8,6 +8,7 @@ from tests.simulation.mutants.mutant import Mutant
 PLACEMENT = "rgmgr.core.placement"
 SEATING = "rgmgr.core.seating"
 FAILBACK = "rgmgr.core.failback"
+OCCUPANCY = "domains.occupancy"
 FENCING = "rgmgr.core.fencing"
 RECOVERY = "rgmgr.core.recovery"
 STOP_FAILURES = "rgmgr.core.stop_failures"
@@ -259,6 +260,27 @@ MUTANTS = (
         FAILBACK,
         "        if should_move(tenant.domain, owner, n, there)\n    ]\n",
         "        if n != owner\n    ]\n    return tuple(joined)\n",
+    ),
+    _(
+        "no-limit",
+        "starts a service where there is no room for its load",
+        OCCUPANCY,
+        "            if terms.load > room:",
+        "            if terms.load > room + 99:",
+    ),
+    _(
+        "in-company",
+        "starts an exclusive service beside others",
+        OCCUPANCY,
+        "if terms.exclusive and (others :=",
+        "if name == node and (others :=",
+    ),
+    _(
+        "side-by-side",
+        "starts a service where one runs that it must be apart from",
+        OCCUPANCY,
+        "if foes := self.foes(tenant, node, is_hard=True):",
+        "if foes := ():",
     ),
     _(
         "restart-for-ever",
