@@ -258,7 +258,7 @@ MUTANTS = (
         "always-move",
         "moves a service to any node that joins",
         FAILBACK,
-        "        if should_move(tenant.domain, owner, n, there)\n    ]\n",
+        "        if should_move(tenant.domain, owner, n, there) and is_examined(cluster, n)\n    ]\n",
         "        if n != owner\n    ]\n    return tuple(joined)\n",
     ),
     _(
