@@ -204,6 +204,21 @@ def obstacle_at(
     return obstacle(tenant, node, seated or occupancy(cluster))
 
 
+def _needed(cluster: ClusterState, service: Service) -> set[ServiceName]:
+    """Return what a service depends on, and what running ones depend on that are as important."""
+    found: set[ServiceName] = set()
+    rest = [service] + [
+        s
+        for s in cluster.services.values()
+        if s.state in RUNNING and s.spec.terms.priority <= service.spec.terms.priority
+    ]
+    while rest:
+        names = set(rest.pop().spec.depend) - found
+        found |= names
+        rest += [cluster.services[name] for name in names if name in cluster.services]
+    return found
+
+
 def room_for(cluster: ClusterState, service: Service, seated: Occupancy) -> Displacement | None:
     """Return who would have to go so that a service which no node can take can start."""
     tenant = cluster.spec.tenant(service.spec)
@@ -211,7 +226,8 @@ def room_for(cluster: ClusterState, service: Service, seated: Occupancy) -> Disp
     free = empty_occupancy(cluster, [])
     services = cluster.services.values()
     movable = Movable(
-        running={s.spec.name for s in services if s.state in RUNNING and not s.frozen},
+        running={s.spec.name for s in services if s.state in RUNNING and not s.frozen}
+        - _needed(cluster, service),
         leaving={
             (s.owner, s.spec.name)
             for s in services

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from domains.model import NodeId, Terms
+from domains.model import NodeId, ServiceName, Terms
 from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import ClusterSpec
 
@@ -129,6 +129,15 @@ def _bar(cluster: ClusterState, service: Service, node: NodeId, company: list[Se
     return ""
 
 
+def _depends_on(cluster: ClusterState, service: Service) -> list[ServiceName]:
+    """Return all that must run for a service to run, whatever lies between."""
+    found = list(service.spec.depend)
+    for name in found:  # grows meanwhile
+        more = cluster.services[name].spec.depend if name in cluster.services else ()
+        found += [other for other in more if other not in found]
+    return found
+
+
 def _is_closed(cluster: ClusterState, service: Service, node: NodeId) -> bool:
     """Tell whether the node cannot take it, even without the less important services there."""
     leaders = [cluster.services.get(t.service) for t in service.spec.terms.together if t.hard]
@@ -147,5 +156,11 @@ def _is_closed(cluster: ClusterState, service: Service, node: NodeId) -> bool:
         or other.frozen
         or other.state not in RUNNING
         or other.spec.name in names
+        or any(
+            other.spec.name in _depends_on(cluster, each)
+            for each in cluster.services.values()
+            if each is service
+            or (each.state in RUNNING and each.spec.terms.priority <= service.spec.terms.priority)
+        )
     ]
     return bool(_bar(cluster, service, node, rest))

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where services start, and what is said of those that do not."""
 
+from dataclasses import replace
+
+from domains.model import ServiceName, Terms
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import ServiceState
 from rgmgr.core.placement import because
@@ -79,3 +82,19 @@ def test_a_failed_service_says_where_and_what_to_do() -> None:
 
     reason = because(cluster.states[N2].cluster, WEB)
     assert reason == "stop failed on node1: vip: busy; clear it there, then disable it"
+
+
+def test_nobody_displaces_what_it_depends_on() -> None:
+    """It would wait for it, start, displace it again, and so on for ever."""
+    db = web(name=ServiceName("db"), terms=Terms(priority=90))
+    server = web(depend=(ServiceName("db"),), terms=Terms(priority=10))
+    plain = spec(db, server)
+    nodes = {n: replace(node, capacity=1 if n == N1 else 0) for n, node in plain.nodes.items()}
+
+    cluster = formed(spec=replace(plain, nodes=nodes))
+
+    assert cluster.states[N1].cluster.services[ServiceName("db")].state is ServiceState.STARTED
+    assert cluster.service().state is ServiceState.STOPPED
+    reason = because(cluster.states[N1].cluster, WEB)
+    assert reason is not None
+    assert "node1: no room: it needs 1, and 0 is left" in reason

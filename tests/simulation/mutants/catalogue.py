@@ -258,8 +258,8 @@ MUTANTS = (
         "always-move",
         "moves a service to any node that joins",
         FAILBACK,
-        "        if should_move(tenant.domain, owner, n, there)\n    ]\n",
-        "        if n != owner\n    ]\n    return tuple(joined)\n",
+        ", n, there) and is_examined(cluster, n)\n    ]\n",
+        ", n, there) or n != owner\n    ]\n    return tuple(joined)\n",
     ),
     _(
         "no-limit",
