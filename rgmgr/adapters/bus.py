@@ -5,7 +5,7 @@
 
 Owns everything that is wrong with dbus-next 0.2.3, so that its users need not know: a full
 socket kills the connection, calls hang for ever after it, nothing has a time limit, a storm of
-signals stops the loop, and tracebacks are sent to callers. Only this module and `dbus_api`
+signals stops the loop, and tracebacks are sent to callers. Only this module and `dbus_objects`
 import dbus-next. It knows neither systemd nor rgmgr's own interface.
 
 A lost connection stays lost: await `wait_lost`, then `connect` anew and add matches, handlers,
@@ -72,6 +72,14 @@ def sender() -> str:
 def variant(signature: str, value: object) -> object:
     """Make a variant, as a{sv} bodies need them."""
     return Variant(signature, _sendable(value))
+
+
+async def wait_for(changed: asyncio.Event, timeout_s: float) -> None:
+    """Wait until the event of `Bus.changes` is set, and clear it; return in time anyway."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await changed.wait()
+    changed.clear()
 
 
 def match_signal(**fields: str) -> str:
@@ -174,7 +182,7 @@ class Bus:
         if reply.message_type is MessageType.ERROR:
             text = " ".join(str(part) for part in reply.body)
             raise BusError(destination, method, str(reply.error_name), text)
-        return [_plain(value) for value in reply.body]
+        return [plain(value) for value in reply.body]
 
     async def add_match(self, rule: str) -> None:
         """Ask the bus for the signals that a rule describes.
@@ -187,6 +195,17 @@ class Bus:
     def on_signal(self, handler: Callable[[Signal], None]) -> None:
         """Have a handler called for every signal, in their order; it must not block."""
         self._handlers.append(handler)
+
+    async def changes(self, sender: str) -> asyncio.Event:
+        """Return an event that is set at every signal of this bus name, and by nothing else.
+
+        Raises:
+            BusError: the bus refuses the match.
+        """
+        changed = asyncio.Event()
+        self.on_signal(lambda _signal: changed.set())
+        await self.add_match(match_signal(sender=sender))
+        return changed
 
     async def wait_lost(self) -> None:
         """Return when the connection is lost or closed."""
@@ -233,7 +252,7 @@ class Bus:
             path=message.path,
             interface=message.interface,
             member=message.member,
-            body=[_plain(value) for value in message.body],
+            body=[plain(value) for value in message.body],
         )
         for handler in self._handlers:
             handler(signal)
@@ -421,15 +440,15 @@ def _sendable(value: object) -> object:
             return value
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """Return the value without variants, at any depth."""
     match value:
         case Variant():
-            return _plain(value.value)
+            return plain(value.value)
         case list():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
         case dict():
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: plain(item) for key, item in value.items()}
         case _:
             return value
 

@@ -9,6 +9,8 @@ The bus library is loaded only when it is needed: half of a command's time would
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,10 +19,12 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rgmgr.cli.exits import Exit
 from rgmgr.errors import BusError, RgmgrError, WireError
+from rgmgr.history_view import History, decode_history
 from rgmgr.links import CorosyncView, from_properties
 from rgmgr.view import Status, decode_status
 
 if TYPE_CHECKING:
+    import asyncio
     from asyncio import Runner
 
     from rgmgr.adapters.bus import Bus
@@ -96,6 +100,15 @@ class Outcome:
     owner: str  # where the service runs now; empty: nowhere
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How a standing order is meant."""
+
+    for_ms: int = 0  # 0: until an operator ends it
+    brings_back: bool = False
+    because: str = ""
+
+
 class Daemon(Protocol):
     """What a command can ask. All methods raise DaemonError."""
 
@@ -111,12 +124,26 @@ class Daemon(Protocol):
         """Return what forecasts start from."""
         ...
 
-    def request(self, verb: str, service: str, node: str, timeout_s: float) -> Outcome:
+    def history(self) -> History:
+        """Return what the members decided."""
+        ...
+
+    def wait_for_change(self, timeout_s: float) -> None:
+        """Return when something that the bus tells of has changed, at the latest in time."""
+        ...
+
+    def request(
+        self, verb: str, service: str, node: str, timeout_s: float, because: str = ""
+    ) -> Outcome:
         """Ask for something and wait until it is done. `node` empty: let the domain choose."""
         ...
 
     def fence(self, order: str, node: str, user: str, timeout_s: float) -> Outcome:
         """Ask about fencing and wait until it is done. `node` empty: all; `user`: who asks."""
+        ...
+
+    def order(self, order: str, node: str, terms: Terms, timeout_s: float) -> Outcome:
+        """Give or end a standing order and wait until it is carried out. `node` empty: all."""
         ...
 
 
@@ -129,6 +156,7 @@ class BusDaemon:
     def __init__(self, bus: Bus, runner: Runner) -> None:
         self._bus = bus
         self._runner = runner
+        self._changes: asyncio.Event | None = None
 
     def status(self) -> Status:
         """See `Daemon.status`."""
@@ -164,9 +192,28 @@ class BusDaemon:
             case answer:
                 raise DaemonError(Fault.BROKEN, f"rgmgrd's answer is unreadable: {answer!r:.200}")
 
-    def request(self, verb: str, service: str, node: str, timeout_s: float) -> Outcome:
+    def history(self) -> History:
+        """See `Daemon.history`."""
+        (text,) = self._call("History", timeout_s=STATUS_TIMEOUT_S)
+        try:
+            return decode_history(str(text))
+        except ValueError as error:
+            raise _unreadable("history", error) from error
+
+    def wait_for_change(self, timeout_s: float) -> None:
+        """See `Daemon.wait_for_change`."""
+        if self._changes is None:
+            self._changes = _run(self._runner, self._bus.changes(BUS_NAME))
+        from rgmgr.adapters.bus import wait_for  # noqa: PLC0415 - see the module's docstring
+
+        self._runner.run(wait_for(self._changes, timeout_s))
+
+    def request(
+        self, verb: str, service: str, node: str, timeout_s: float, because: str = ""
+    ) -> Outcome:
         """See `Daemon.request`."""
-        answer = self._call("Request", "sss", (verb, service, node), timeout_s=timeout_s)
+        body = (verb, service, node, _options(because=because))
+        answer = self._call("Request", "sssa{sv}", body, timeout_s=timeout_s)
         match answer:
             case [int(code), str(text), str(owner)]:
                 return Outcome(code, text, owner)
@@ -175,7 +222,17 @@ class BusDaemon:
 
     def fence(self, order: str, node: str, user: str, timeout_s: float) -> Outcome:
         """See `Daemon.fence`."""
-        answer = self._call("Fence", "sss", (order, node, user), timeout_s=timeout_s)
+        return self._ordered("Fence", (order, node, _options(user=user)), timeout_s)
+
+    def order(self, order: str, node: str, terms: Terms, timeout_s: float) -> Outcome:
+        """See `Daemon.order`."""
+        options = _options(
+            because=terms.because, for_ms=terms.for_ms, brings_back=terms.brings_back
+        )
+        return self._ordered("Order", (order, node, options), timeout_s)
+
+    def _ordered(self, method: str, body: tuple[object, ...], timeout_s: float) -> Outcome:
+        answer = self._call(method, "ssa{sv}", body, timeout_s=timeout_s)
         match answer:
             case [int(code), str(text)]:
                 return Outcome(code, text, "")
@@ -183,7 +240,7 @@ class BusDaemon:
                 raise DaemonError(Fault.BROKEN, f"rgmgrd's answer is unreadable: {answer!r}")
 
     def _call(
-        self, method: str, signature: str = "", body: tuple[str, ...] = (), *, timeout_s: float
+        self, method: str, signature: str = "", body: tuple[object, ...] = (), *, timeout_s: float
     ) -> list[object]:
         asked = self._bus.call(
             BUS_NAME, OBJECT_PATH, MANAGER, method, signature, body, timeout_s=timeout_s
@@ -215,6 +272,23 @@ def connect(address: str | None = None) -> Iterator[BusDaemon]:
             yield BusDaemon(bus, runner)
         finally:
             runner.run(bus.close())
+
+
+def user_name() -> str:
+    """Return who sits at this terminal, as far as the environment tells."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # no such user
+        return ""
+
+
+def _options(**options: str | int | bool) -> dict[str, object]:
+    """Return an a{sv}, without what says nothing; who asks is always said."""
+    from rgmgr.adapters.bus import variant  # noqa: PLC0415 - see the module's docstring
+
+    signatures = {str: "s", int: "x", bool: "b"}
+    given = {"user": user_name(), **options}
+    return {name: variant(signatures[type(v)], v) for name, v in given.items() if v}
 
 
 def connector(given: object) -> Connector:

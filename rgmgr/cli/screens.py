@@ -7,7 +7,7 @@ capitals. Nothing is cut off; long text wraps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.table import Table
@@ -98,21 +98,28 @@ def _node_status(node: NodeView) -> Text:
         words.append(Text("this node"))
     if not node.is_configured:
         words.append(Text("NOT CONFIGURED", "bold red"))
-    if node.status in ("online", "leaving") and not node.is_in_ring:
-        words.append(Text("not in the ring"))
-    if node.status in ("offline", "fenced", "unseen") and node.is_in_ring:
-        words.append(Text("in the ring, its daemon does not take part"))
-    if node.status == NODE_UNKNOWN and node.is_in_ring:
-        words.append(Text("in the ring"))
+    words += [Text(word) for word in _of_ring(node)]
     if node.status == "detached":
         words.append(Text("its daemon is gone, services go on"))
     if node.is_cut_off:
         words.append(Text("its paths are still cut, it gets no service"))
+    if node.standby:
+        words.append(Text("STANDBY", "bold yellow"))
     if node.fencing:
         words.append(Text(_fencing(node)))
     if node.proof and node.status == "fenced":
         words.append(Text(_proof(node.proof)))
     return Text(", ").join(words)
+
+
+def _of_ring(node: NodeView) -> Iterator[str]:
+    """Yield where corosync sees the node otherwise than its status says."""
+    if node.status in ("online", "leaving") and not node.is_in_ring:
+        yield "not in the ring"
+    if node.status in ("offline", "fenced", "unseen") and node.is_in_ring:
+        yield "in the ring, its daemon does not take part"
+    if node.status == NODE_UNKNOWN and node.is_in_ring:
+        yield "in the ring"
 
 
 def _fencing(node: NodeView) -> str:

@@ -86,6 +86,7 @@ class Install:
     digest: str  # of the state it builds on
     state: ClusterState | None  # carried when some member's digest differs
     protocol: int = PROTOCOL_MAX
+    wall_ms: int = 0  # the sender's wall clock, for display; 0: not told
 
 
 class Verb(Enum):
@@ -106,6 +107,8 @@ class Request:
     verb: Verb
     service: ServiceName
     target: NodeId | None = None  # None: let the failover domain choose
+    by: str = ""  # who asked, as far as the daemon can tell
+    because: str = ""  # in the operator's words
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,12 +136,20 @@ def _note_request(
     is_refused = verdict.answer is not None and verdict.answer is not Answer.DONE
     ledger.note(
         "request.refused" if is_refused else "request.accepted",
+        Severity.INFO,
         request=request.verb.value,
         service=request.service,
         target=ledger.name(request.target),
         by=ledger.name(sender),
         reason=verdict.text or None,
+        **_words_of(request),
     )
+
+
+def _words_of(request: Request) -> dict[str, str]:
+    """Return who asked, and why, as far as that was said."""
+    said = {"user": request.by, "because": request.because}
+    return {name: words for name, words in said.items() if words}
 
 
 def held_nodes(cluster: ClusterState, spec: ClusterSpec) -> tuple[NodeId, ...]:

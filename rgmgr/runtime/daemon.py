@@ -52,6 +52,7 @@ from rgmgr.runtime.links import LinkWatch
 from rgmgr.runtime.office import Office
 from rgmgr.runtime.pump import Pump, monotonic_ms
 from rgmgr.runtime.reporting import (
+    history_text,
     log_device_check,
     log_methods_removed,
     log_problems,
@@ -127,7 +128,12 @@ class Daemon:
         self._group = group(GROUP, self._heard, on_garbage=self._on_garbage)
         self._links = LinkWatch(corosync.Reporter())
         self._office = Office(
-            self._desk, self._current, self._present, self._links.view, self._emit
+            self._desk,
+            self._current,
+            self._present,
+            self._history,
+            self._links.view,
+            self._emit,
         )
         self._line = ""
         self._timings = Timings(options.state_dir / "timings.json", self._is_up)
@@ -298,6 +304,10 @@ class Daemon:
             detection_ms=detection_ms,
             is_two_node=is_two_node,
         )
+
+    def _history(self) -> str:
+        state = self._pump.state if self._pump else None
+        return history_text(state)
 
     def _is_up(self, service: ServiceName, resource: ResourceName) -> bool:
         return self._pump is not None and resource in self._pump.state.local.active.get(service, ())

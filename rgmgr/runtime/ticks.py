@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from domains.model import NodeId
 from rgmgr.core.events import Delivered, Event
-from rgmgr.core.messages import Message, Tick
+from rgmgr.core.messages import Install, Message, Tick
 from rgmgr.view import ConfigFile
 
 TICKS_MAX = 8  # four seconds of them
@@ -35,7 +35,9 @@ class Ticks:
 
     def stamped(self, message: Message) -> Message:
         """Return the message as it is to be sent."""
-        return replace(message, wall_ms=self._now_ms()) if isinstance(message, Tick) else message
+        if isinstance(message, Tick | Install):
+            return replace(message, wall_ms=self._now_ms())
+        return message
 
     def heard(self, event: Event) -> None:
         """Take an event in, which may be a tick; one of an older version tells nothing."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rgmgr.core.local import LocalState
-from rgmgr.core.model import ClusterState
+from rgmgr.core.model import HISTORY_MAX, ClusterState
 
 RESULTS_PER_SERVICE = 4
 """Unacknowledged results of one service: the next transition waits for the last result."""
@@ -42,6 +42,8 @@ def check_local(local: LocalState, cluster: ClusterState) -> Iterator[str]:
 def check_agreed(cluster: ClusterState) -> Iterator[str]:
     """Yield what the agreed state holds too much of."""
     nodes = len(cluster.nodes)
+    if len(cluster.history) > HISTORY_MAX:
+        yield f"the history has {len(cluster.history)} entries"
     for name, service in cluster.services.items():
         if len(service.restart_stamps) > max(1, service.spec.max_restarts):
             yield f"{name} remembers {len(service.restart_stamps)} restarts"
