@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words of failover domains: nodes, services, and the domain itself.
+"""The words of placement: nodes, services, failover domains, and what a service asks of its node.
 
 Owns the identities that every other package uses. Holds no policy: see `rank`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType
 
 NodeId = NewType("NodeId", int)
@@ -32,3 +32,42 @@ class FailoverDomain:
     ordered: bool = False
     restricted: bool = False
     nofailback: bool = False
+
+
+LOAD_DEFAULT = 1
+"""So that services that say nothing of their load are spread by their number."""
+
+IMPORTANCE_DEFAULT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """A wish of one service about another's node. Hard: rather not run than break it."""
+
+    service: ServiceName
+    hard: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a service asks of its node, besides its failover domain.
+
+    `load` is counted against the capacity of a node. `priority` is 1 (most important) .. 100: who
+    gets the room when there is not enough for all. `together`: run where these run, which is this
+    service's duty alone; `apart`: not where these run, which binds both.
+    """
+
+    exclusive: bool = False
+    load: int = LOAD_DEFAULT
+    priority: int = IMPORTANCE_DEFAULT
+    together: tuple[Tie, ...] = ()
+    apart: tuple[Tie, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A service that holds a node, or looks for one."""
+
+    name: ServiceName
+    domain: FailoverDomain | None = None
+    terms: Terms = field(default_factory=Terms)

@@ -3,19 +3,21 @@
 
 A domain names members, each with a priority. *Restricted*: nobody else ever owns the service.
 *Ordered*: a smaller priority number is preferred; otherwise all members are alike. Without a
-domain, or when no member of an unrestricted one is there, every node is alike. Among nodes that
-are alike the one with the fewest services wins, then the lowest id: never chance, so that every
-member of the cluster ranks the same.
+domain, or when no member of an unrestricted one is there, every node is alike. What other services
+keep it away from a node, or draw it there, is asked of `occupancy`. Among nodes that are alike the
+least loaded one wins, then the one with the fewest services, then the lowest id: never chance, so
+that every member of the cluster ranks the same. The whole theory: docs/failover-domains.md.
 
 Source: rgmanager `node_should_start`; the tie-break is ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from enum import Enum, IntEnum
 
-from domains.model import FailoverDomain, NodeId
+from domains.model import FailoverDomain, NodeId, Tenant
+from domains.occupancy import Bar, Obstacle, Occupancy
 
 
 class Score(IntEnum):
@@ -30,9 +32,12 @@ class Score(IntEnum):
 class Drawback(Enum):
     """In what a node is worse than another one, the weightiest first."""
 
+    ILLS = "it reaches less"
     OUTSIDE = "outside the domain"
+    TIES = "farther from, or nearer to, other services than it should be"
     PRIORITY = "a worse priority"
-    LOAD = "more services"
+    LOAD = "more load"
+    COUNT = "more services"
     ID = "a higher id"
 
 
@@ -69,29 +74,25 @@ def priority(domain: FailoverDomain, node: NodeId) -> int:
     return domain.priorities[node] if domain.ordered else 0
 
 
+def obstacle(tenant: Tenant, node: NodeId, occupancy: Occupancy) -> Obstacle | None:
+    """Return why a service must not start on a node that is there; None when it may."""
+    if not may_own(tenant.domain, node):
+        return Obstacle(bar=Bar.RESTRICTED)
+    return occupancy.obstacle(tenant, node)
+
+
 def rank_nodes(
-    domain: FailoverDomain | None,
-    online: Collection[NodeId],
-    load_by_node: Mapping[NodeId, int],
+    tenant: Tenant, online: Collection[NodeId], occupancy: Occupancy
 ) -> tuple[NodeId, ...]:
-    """Return the nodes that may own a service of this domain, best first.
-
-    Members by priority, then outsiders unless restricted; ties go to the smallest load (number
-    of services, missing means 0), then to the lowest id.
-    """
-    able = [n for n in online if may_own(domain, n)]
-    return tuple(sorted(able, key=lambda n: _preference(domain, n, load_by_node)))
+    """Return the nodes that may be given a service now, best first; the order is `Drawback`'s."""
+    able = [n for n in online if obstacle(tenant, n, occupancy) is None]
+    return tuple(sorted(able, key=lambda n: _preference(tenant, n, occupancy)))
 
 
-def drawback(
-    domain: FailoverDomain | None,
-    node: NodeId,
-    than: NodeId,
-    load_by_node: Mapping[NodeId, int],
-) -> Drawback | None:
+def drawback(tenant: Tenant, node: NodeId, than: NodeId, occupancy: Occupancy) -> Drawback | None:
     """Return in what `node` is worse than another one that may own; None if it is not."""
-    mine = _preference(domain, node, load_by_node)
-    theirs = _preference(domain, than, load_by_node)
+    mine = _preference(tenant, node, occupancy)
+    theirs = _preference(tenant, than, occupancy)
     for mark, here, there in zip(Drawback, mine, theirs, strict=True):
         if here != there:
             return mark if here > there else None
@@ -99,12 +100,23 @@ def drawback(
 
 
 def _preference(
-    domain: FailoverDomain | None, node: NodeId, load_by_node: Mapping[NodeId, int]
-) -> tuple[bool, int, int, NodeId]:
-    """Return what nodes are ordered by, best first; the places are those of `Drawback`."""
+    tenant: Tenant, node: NodeId, occupancy: Occupancy
+) -> tuple[int, bool, int, int, int, int, NodeId]:
+    """Return what nodes are ordered by, best first; the places are those of `Drawback`.
+
+    The service itself does not count where it is.
+    """
+    domain, name = tenant.domain, tenant.name
     is_inside = domain is None or node in domain.priorities
-    order = priority(domain, node) if domain and is_inside else 0
-    return (not is_inside, order, load_by_node.get(node, 0), node)
+    return (
+        occupancy.ills.get(node, 0),
+        not is_inside,
+        occupancy.broken_ties(tenant, node),
+        priority(domain, node) if domain and is_inside else 0,
+        occupancy.share(node, name),
+        occupancy.count(node, name),
+        node,
+    )
 
 
 def should_move(
@@ -112,3 +124,19 @@ def should_move(
 ) -> bool:
     """Tell whether a service settled on `owner` goes to a node that has just joined."""
     return score(domain, joiner, online, owner) > score(domain, owner, online, owner)
+
+
+def may_take_over(
+    tenant: Tenant, owner: NodeId, joiner: NodeId, online: Collection[NodeId], occupancy: Occupancy
+) -> bool:
+    """Tell whether a running service goes to a joiner, and the other services let it.
+
+    It does not for a wish about other services alone, nor against one.
+    """
+    if not should_move(tenant.domain, owner, joiner, online):
+        return False
+    if occupancy.ills.get(joiner, 0) > occupancy.ills.get(owner, 0):
+        return False
+    if occupancy.broken_ties(tenant, joiner) > occupancy.broken_ties(tenant, owner):
+        return False
+    return occupancy.obstacle(tenant, joiner) is None

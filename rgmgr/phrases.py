@@ -35,6 +35,8 @@ PHRASES = {
     "services.unlocked": "services are unlocked by {by}",
     "standby.begun": "{node} goes into standby, ordered by {by}",
     "standby.ended": "{node} is in standby no more: {reason}",
+    "service.displaced": "{service} leaves {node}, to make room for {by}",
+    "service.follows": "{service} follows {leader} to {target}",
     "services.forbidden": "services are forbidden there: {reason}",
     "shutdown.begun": "rgmgrd is told to end ({kind})",
 }

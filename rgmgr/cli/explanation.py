@@ -11,19 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from domains.model import NodeId, ServiceName
-from domains.rank import rank_nodes
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
-from rgmgr.core.placement import (
-    IDLE,
-    because,
-    blockers,
-    load_by_node,
-    may_run,
-    online,
-    targets,
-)
+from rgmgr.core.placement import because, targets
 from rgmgr.core.reasons import why_absent, why_not, why_there, would_move
 from rgmgr.core.requests import PROVEN_DOWN
+from rgmgr.core.seating import IDLE, blockers, may_run, other_seats
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +131,7 @@ def _service_remedies(cluster: ClusterState, service: Service) -> Iterator[Remed
 
 
 def _relocation(cluster: ClusterState, service: Service) -> Iterator[Remedy]:
-    others = [n for n in online(cluster) if n != service.owner]
-    ranked = rank_nodes(cluster.spec.domain_of(service.spec), others, load_by_node(cluster))
+    ranked = other_seats(cluster, service)
     if ranked and service.owner in cluster.members():
         target = _name(cluster, ranked[0])
         yield Remedy(f"rgmgr relocate {service.spec.name} -m {target}", f"moves it to {target}")

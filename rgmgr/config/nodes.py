@@ -13,7 +13,7 @@ from rgmgr.config.problems import Problems, below, described, did_you_mean, item
 from rgmgr.config.table import Table, is_integer
 from rgmgr.core.spec import FencingSpec, NodeSpec
 
-NODE_KEYS = ("name", "fence", "fence_delay")
+NODE_KEYS = ("name", "fence", "fence_delay", "capacity")
 DOMAIN_KEYS = ("ordered", "restricted", "nofailback", "members")
 _DOMAIN = FailoverDomain(name="", priorities={})  # its defaults
 _UNKNOWN = NodeId(0)  # never seen outside: it comes with a problem
@@ -78,6 +78,7 @@ def _read_node(name: str, table: Table, fencing: FencingSpec, devices: frozenset
         name=name,
         fence=read_methods(table, fencing, devices),
         fence_delay_ms=table.duration("fence_delay", 0),
+        capacity=table.integer("capacity", minimum=0, default=0) if table.has("capacity") else None,
     )
 
 

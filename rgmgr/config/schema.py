@@ -19,6 +19,7 @@ from rgmgr.config.nodes import domain_names, read_domains, read_nodes
 from rgmgr.config.problems import Problems
 from rgmgr.config.services import read_services, read_shared, refuse_vain_fences
 from rgmgr.config.table import Table
+from rgmgr.config.terms import check_terms
 from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy
 from rgmgr.errors import ConfigError
 
@@ -60,6 +61,7 @@ def parse(
         fencing=fencing,
         services=read_services(root, read_shared(root), domain_names(root)),
     )
+    check_terms(spec, problems)
     refuse_vain_fences(spec, problems)
     if problems.found:
         raise ConfigError(problems.found, source)

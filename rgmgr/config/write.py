@@ -15,7 +15,7 @@ from typing import Any
 
 import toml
 
-from domains.model import FailoverDomain
+from domains.model import FailoverDomain, Terms, Tie
 from rgmgr.config.checks import usual_checks
 from rgmgr.config.durations import written_duration
 from rgmgr.config.fencing import CUTS_PATHS
@@ -39,6 +39,7 @@ Entries = dict[str, Any]
 _CLUSTER = ClusterSpec(name="", version=0, digest="", nodes={}, services=())
 _FENCING = FencingSpec()
 _DOMAIN = FailoverDomain(name="", priorities={})
+_TERMS = Terms()
 _RESOURCE = ResourceSpec(name=ResourceName(""), type="", parameters={})
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -79,6 +80,7 @@ def _node(node: NodeSpec) -> Entries:
         "name": node.name,
         **_plain("fence", methods, []),
         **_span("fence_delay", node.fence_delay_ms, 0),
+        **_plain("capacity", node.capacity, None),
     }
 
 
@@ -135,8 +137,26 @@ def _service(service: ServiceSpec) -> Entries:
         **_word("no_quorum_policy", service.no_quorum_policy, None),
         **_word("on_stop_failure", service.on_stop_failure, default.on_stop_failure),
         **_plain("weight", service.weight, default.weight),
+        **_terms(service.terms),
         "resource": [_resource(resource, SERVICE) for resource in service.resources],
     }
+
+
+def _terms(terms: Terms) -> Entries:
+    return {
+        **_plain("exclusive", terms.exclusive, _TERMS.exclusive),
+        **_plain("load", terms.load, _TERMS.load),
+        **_plain("priority", terms.priority, _TERMS.priority),
+        **_plain("with", _ties(terms.together), []),
+        **_plain("apart_from", _ties(terms.apart), []),
+    }
+
+
+def _ties(ties: tuple[Tie, ...]) -> list[str | _Inline]:
+    return [
+        tie.service if tie.hard else _Inline({"service": tie.service, "hard": False})
+        for tie in ties
+    ]
 
 
 def _resource(resource: ResourceSpec, parent: str) -> Entries:

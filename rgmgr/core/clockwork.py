@@ -20,7 +20,7 @@ from rgmgr.core.messages import (
     TermOver,
 )
 from rgmgr.core.model import ClusterState, Node, NodeStatus
-from rgmgr.core.placement import online
+from rgmgr.core.seating import online
 from rgmgr.core.standing import why_nothing_starts
 from rgmgr.core.sync import has_quorum_of
 

@@ -15,7 +15,7 @@ from rgmgr.core.actions import Severity
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import PathsTested
 from rgmgr.core.model import ClusterState, FencePath, NodeStatus, PathState, PathTest
-from rgmgr.core.placement import online
+from rgmgr.core.seating import online
 from rgmgr.core.spec import ClusterSpec, FenceStep
 
 DOUBT_MS = 30_000

@@ -29,8 +29,8 @@ from rgmgr.core.model import (
     Proof,
     ProofKind,
 )
-from rgmgr.core.placement import online
 from rgmgr.core.requests import ACCEPTED, PROVEN_DOWN, Verdict
+from rgmgr.core.seating import online
 
 ALIVE = (NodeStatus.ONLINE, NodeStatus.LEAVING, NodeStatus.DETACHED)
 

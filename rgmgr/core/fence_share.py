@@ -16,7 +16,7 @@ from rgmgr.core.fence_races import may_race
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import FenceFailed, NodeFenced, PathsTested, PowerRestored
 from rgmgr.core.model import NodeStatus, Proof
-from rgmgr.core.placement import online
+from rgmgr.core.seating import online
 
 
 def act(turn: Turn) -> None:

@@ -15,9 +15,10 @@ from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import MaintenanceOrder, MaintenanceRequest, TermOver
 from rgmgr.core.model import After, ClusterState, NodeStatus, ServiceState, StandingOrder
-from rgmgr.core.placement import because, may_run, offer_to_joiners, online
+from rgmgr.core.placement import because, offer_to_joiners
 from rgmgr.core.recovery import begin_stop
 from rgmgr.core.requests import ACCEPTED, Verdict
+from rgmgr.core.seating import may_run, online
 from rgmgr.core.standing import why_nothing_starts
 
 DISARM_MAX_MS = 7 * 86_400_000

@@ -27,8 +27,9 @@ from rgmgr.core.model import (
     Service,
     ServiceState,
 )
-from rgmgr.core.placement import may_run, offer_to_joiners
+from rgmgr.core.placement import offer_to_joiners
 from rgmgr.core.recovery import begin_stop, finish_stop
+from rgmgr.core.seating import may_run
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.standing import after_outage, is_left_alone
 

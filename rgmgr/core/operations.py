@@ -45,8 +45,8 @@ from rgmgr.core.messages import (
     TermOver,
 )
 from rgmgr.core.model import ClusterState, NodeStatus
-from rgmgr.core.placement import UNPROVEN
 from rgmgr.core.requests import PROVEN_DOWN
+from rgmgr.core.seating import UNPROVEN
 from rgmgr.core.settle import settle
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.stop_failures import stop_failed

@@ -1,84 +1,72 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where services start: asked after every agreed event, answered alike by every member.
 
-A service may start only when nobody else can have it. A node that is not proven down ("unproven":
-unseen, detached or unclean) may have been given it by messages that died with it; it cannot have
-been when the owner, or the proof of the owner's end, freed the service after that node was gone.
+A service may start only when nobody else can have it (`seating.blockers`). Which node it gets is
+the theory of `domains`; here the decisions are taken, in turn, and the moves that follow from them.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from domains.displacement import Displacement
 from domains.model import NodeId, ServiceName
-from domains.rank import may_own, rank_nodes, should_move
+from domains.occupancy import Occupancy
+from domains.rank import may_take_over, rank_nodes
 from rgmgr.core.actions import Severity
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.recovery import begin_stop
+from rgmgr.core.seating import (
+    IDLE,
+    RUNNING,
+    blockers,
+    eligible,
+    in_turn,
+    is_awaited,
+    may_run,
+    obstacle_at,
+    occupancy,
+    online,
+    room_for,
+    seated_for,
+    seats,
+)
 from rgmgr.core.spec import ServiceSpec
 from rgmgr.core.standing import is_left_alone, why_nothing_starts
-
-UNPROVEN = (NodeStatus.UNSEEN, NodeStatus.DETACHED, NodeStatus.UNCLEAN)
-IDLE = (ServiceState.STOPPED, ServiceState.RECOVERING)
-RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
-
-
-def online(cluster: ClusterState) -> tuple[NodeId, ...]:
-    """Nodes that take part and stay, lowest id first; none that is still cut off."""
-    return tuple(
-        sorted(
-            n
-            for n, x in cluster.nodes.items()
-            if x.status is NodeStatus.ONLINE and not x.is_cut_off
-        )
-    )
-
-
-def eligible(cluster: ClusterState) -> tuple[NodeId, ...]:
-    """Nodes that may be given services, lowest id first: those online and not in standby."""
-    return tuple(n for n in online(cluster) if n not in cluster.standby)
-
-
-def may_run(cluster: ClusterState, service: Service, node: NodeId) -> bool:
-    """Tell whether the domain lets this node own the service, be it online or not."""
-    return may_own(cluster.spec.domain_of(service.spec), node)
 
 
 def targets(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
     """Return the nodes that could start it now, best first; those that failed are left out."""
-    fit = [n for n in eligible(cluster) if n not in service.failed_on]
-    ranked = rank_nodes(cluster.spec.domain_of(service.spec), fit, load_by_node(cluster))
-    if service.target in ranked:
-        return (service.target, *(n for n in ranked if n != service.target))
-    return ranked
-
-
-def blockers(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
-    """Return the unproven nodes that might run the service, as far as anybody knows."""
-    return tuple(
-        sorted(
-            n
-            for n, node in cluster.nodes.items()
-            if node.status in UNPROVEN
-            and may_run(cluster, service, n)
-            and not _was_freed_after(service, node.lost_epoch)
-        )
-    )
+    return seats(cluster, service, seated_for(cluster, service))
 
 
 def settle(ledger: Ledger) -> None:
     """Start what should run and can, move what must move. Called after every agreed event."""
     configured = {spec.name: spec for spec in ledger.state.spec.services}
+    idle: list[Service] = []
     for name in tuple(ledger.state.services):
         service = ledger.state.services[name]
-        spec = configured.get(name)
-        if spec is None:
+        if name not in configured:
             _retire(ledger, service)
         elif service.state in RUNNING:
             _leave(ledger, service)
         elif service.state in IDLE:
-            _consider(ledger, service, spec)
+            idle.append(service)
+    if idle:
+        _consider_all(ledger, idle, configured)
+
+
+def _consider_all(
+    ledger: Ledger, idle: list[Service], configured: dict[ServiceName, ServiceSpec]
+) -> None:
+    """Give each its turn; what found no room may then make room for itself."""
+    ready = [s.spec.name for s in idle if _is_wanted(ledger, s.spec.name, configured)]
+    if not ready:
+        return
+    seated = occupancy(ledger.state)
+    for name in in_turn([ledger.state.services[name] for name in ready]):
+        _place(ledger, ledger.state.services[name], seated)
 
 
 def offer_to_joiners(
@@ -98,19 +86,25 @@ def offer_to_joiners(
         owner = service.owner
         if service.state not in RUNNING or owner not in there or service.frozen:
             continue
-        domain = ledger.state.spec.domain_of(service.spec)
         since = away_since.get(owner, ledger.state.epoch)
         joined = [n for n in candidates if nodes[n].joined_epoch >= since]
-        better = [n for n in joined if should_move(domain, owner, n, there)]
-        ranked = rank_nodes(domain, better, load_by_node(ledger.state))
-        if ranked:
-            ledger.note(
-                "service.failback_begun",
-                service=service.spec.name,
-                owner=ledger.name(owner),
-                target=ledger.name(ranked[0]),
-            )
-            begin_stop(ledger, service, After.RELOCATE, ranked[0])
+        if joined:
+            _offer(ledger, service, owner, joined)
+
+
+def _offer(ledger: Ledger, service: Service, owner: NodeId, joined: list[NodeId]) -> None:
+    tenant, there = ledger.state.spec.tenant(service.spec), eligible(ledger.state)
+    seated = occupancy(ledger.state)
+    better = [n for n in joined if may_take_over(tenant, owner, n, there, seated)]
+    ranked = rank_nodes(tenant, better, seated)
+    if ranked:
+        ledger.note(
+            "service.failback_begun",
+            service=service.spec.name,
+            owner=ledger.name(owner),
+            target=ledger.name(ranked[0]),
+        )
+        begin_stop(ledger, service, After.RELOCATE, ranked[0])
 
 
 def because(cluster: ClusterState, name: ServiceName) -> str | None:
@@ -176,33 +170,37 @@ def _because_idle(cluster: ClusterState, service: Service) -> str:
         return f"waiting for left-overs on {', '.join(map(names, service.cleanup))}"
     if unproven := blockers(cluster, service):
         return f"waiting for proof that {', '.join(map(names, unproven))} runs none of it"
-    if targets(cluster, service):
+    return because_no_seat(cluster, service)
+
+
+def because_no_seat(cluster: ClusterState, service: Service) -> str:
+    """Say why no node can take a service that is to run, node by node."""
+    names, seated = cluster.spec.node_name, seated_for(cluster, service)
+    if seats(cluster, service, seated):
         return "about to start"
-    return _because_nowhere(cluster, service)
-
-
-def _because_nowhere(cluster: ClusterState, service: Service) -> str:
-    names = cluster.spec.node_name
-    if service.failed_on:
+    if (room := room_for(cluster, service, seated)) and not room.victims:
+        return f"waiting for room on {names(room.node)}"
+    open_to = [n for n in eligible(cluster) if may_run(cluster, service, n)]
+    idle = [n for n in online(cluster) if n in cluster.standby and may_run(cluster, service, n)]
+    if not open_to and idle:
+        return f"every node that may run it is in standby: {', '.join(map(names, idle))}"
+    if not open_to:
+        return f"no node of domain {service.spec.domain!r} is online"
+    found = {n: _obstacle_in_words(cluster, service, n, seated) for n in open_to}
+    if set(open_to) <= set(service.failed_on):
         tried = ", ".join(map(names, service.failed_on))
         return f"start failed on {tried}: {service.fault}"
-    idle = [n for n in online(cluster) if n in cluster.standby and may_run(cluster, service, n)]
-    if idle:
-        return f"every node that may run it is in standby: {', '.join(map(names, idle))}"
-    return f"no node of domain {service.spec.domain!r} is online"
+    words = "; ".join(f"{names(n)}: {reason}" for n, reason in found.items())
+    return f"no node can take it now: {words}"
 
 
-def _was_freed_after(service: Service, lost_epoch: int) -> bool:
-    return 0 < lost_epoch <= service.freed_epoch
-
-
-def load_by_node(cluster: ClusterState) -> dict[NodeId, int]:
-    """Count the services each node runs or starts."""
-    load: dict[NodeId, int] = {}
-    for service in cluster.services.values():
-        if service.owner is not None and service.state in RUNNING:
-            load[service.owner] = load.get(service.owner, 0) + 1
-    return load
+def _obstacle_in_words(
+    cluster: ClusterState, service: Service, node: NodeId, seated: Occupancy
+) -> str:
+    if node in service.failed_on:
+        return f"it failed there ({service.fault})"
+    found = obstacle_at(cluster, service, node, seated)
+    return found.text if found else "free"
 
 
 def _retire(ledger: Ledger, service: Service) -> None:
@@ -216,7 +214,7 @@ def _retire(ledger: Ledger, service: Service) -> None:
 
 
 def _leave(ledger: Ledger, service: Service) -> None:
-    """Its owner goes or is in standby, or may not run it by a new configuration."""
+    """Its owner goes or stands by, may not run it any more, or it must be with another one."""
     owner = ledger.state.nodes.get(service.owner) if service.owner is not None else None
     if service.owner is None or owner is None:
         return
@@ -228,24 +226,78 @@ def _leave(ledger: Ledger, service: Service) -> None:
         service.owner in ledger.state.standby and not why_nothing_starts(ledger.state)
     ):
         begin_stop(ledger, service, After.SETTLE)
+    elif owner.status is NodeStatus.ONLINE and not why_nothing_starts(ledger.state):
+        _follow(ledger, service)
 
 
-def _consider(ledger: Ledger, service: Service, spec: ServiceSpec) -> None:
+def _follow(ledger: Ledger, service: Service) -> None:
+    """Go where the one runs that this service must be with, if that node can take it."""
+    for tie in service.spec.terms.together:
+        leader = ledger.state.services.get(tie.service)
+        if not tie.hard or leader is None or leader.state is not ServiceState.STARTED:
+            continue
+        node = leader.owner
+        if node in (None, service.owner, *service.failed_on) or node not in eligible(ledger.state):
+            continue
+        if obstacle_at(ledger.state, service, node) is None:
+            ledger.note(
+                "service.follows",
+                service=service.spec.name,
+                leader=tie.service,
+                target=ledger.name(node),
+            )
+            begin_stop(ledger, service, After.RELOCATE, node)
+            return
+
+
+def _is_wanted(
+    ledger: Ledger, name: ServiceName, configured: dict[ServiceName, ServiceSpec]
+) -> bool:
+    """Tell whether it is to run; what is never started by itself is disabled."""
+    service, spec = ledger.state.services[name], configured[name]
     if spec != service.spec:
         service = replace(service, spec=spec)  # its domain decides where it starts
         ledger.put(service)
-    if service.frozen or service.is_held or why_nothing_starts(ledger.state):
-        return
-    if service.is_new and not service.spec.autostart:
+    if why_nothing_starts(ledger.state):
+        return False
+    if service.is_new and not spec.autostart and not (service.frozen or service.is_held):
         ledger.move(replace(service, is_new=False), ServiceState.DISABLED)
-        return
-    ranked = targets(ledger.state, service)
-    if ranked and not service.cleanup and not blockers(ledger.state, service):
+        return False
+    return is_awaited(service)
+
+
+def _place(ledger: Ledger, service: Service, seated: Occupancy) -> None:
+    """Start it where it should be, or else make room for it, or else let it wait."""
+    may_start = not service.cleanup and not blockers(ledger.state, service)
+    tenant = ledger.state.spec.tenant(service.spec)
+    ranked = seats(ledger.state, service, seated)
+    if ranked and may_start:
+        seated.take(ranked[0], tenant)
         _start(ledger, service, ranked[0])
-    elif not ranked and service.state is ServiceState.RECOVERING:
+    if ranked:
+        return
+    room = room_for(ledger.state, service, seated) if may_start else None
+    is_news = service.state is ServiceState.RECOVERING
+    if is_news:
         ledger.move(service, ServiceState.STOPPED)
+    if is_news and not room:
         reason = because(ledger.state, service.spec.name)
         ledger.note("service.waiting", Severity.ERROR, service=service.spec.name, reason=reason)
+    if room:
+        seated.take(room.node, tenant, is_up=False)  # whoever comes later leaves it the room
+        _make_room(ledger, service.spec.name, room)
+
+
+def _make_room(ledger: Ledger, by: ServiceName, room: Displacement) -> None:
+    for name in room.victims:
+        ledger.note(
+            "service.displaced",
+            Severity.WARNING,
+            service=name,
+            by=by,
+            node=ledger.name(room.node),
+        )
+        begin_stop(ledger, ledger.state.services[name], After.SETTLE)
 
 
 def _start(ledger: Ledger, service: Service, target: NodeId) -> None:

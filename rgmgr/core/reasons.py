@@ -6,10 +6,12 @@ Asks the very functions that decide (`placement`, `domains.rank`), so that no re
 
 from __future__ import annotations
 
-from domains.model import FailoverDomain, NodeId, ServiceName
+from domains.model import FailoverDomain, NodeId, ServiceName, Tenant
+from domains.occupancy import Occupancy
 from domains.rank import Drawback, drawback, should_move
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service
-from rgmgr.core.placement import RUNNING, because, eligible, load_by_node, may_run
+from rgmgr.core.placement import because
+from rgmgr.core.seating import RUNNING, eligible, may_run, obstacle_at, occupancy
 
 _ABSENT = {
     NodeStatus.UNSEEN: "not seen since the cluster formed",
@@ -19,6 +21,12 @@ _ABSENT = {
     NodeStatus.DETACHED: "its rgmgrd is gone",
     NodeStatus.UNCLEAN: "lost, and not proven down yet",
     NodeStatus.FENCED: "down, and not back yet",
+}
+
+_WORSE = {
+    Drawback.ILLS: "it reaches less of what is pinged than {name}",
+    Drawback.OUTSIDE: "outside domain {domain}, of which {name} is a member",
+    Drawback.TIES: "{name} is nearer to, or farther from, other services as it should be",
 }
 
 
@@ -34,7 +42,8 @@ def why_there(cluster: ClusterState, name: ServiceName) -> str:
     if able == [owner]:
         return "the only node online that may run it"
     domain = cluster.spec.domain_of(service.spec)
-    better = [n for n in able if _is_better(cluster, service, n)]
+    seated = occupancy(cluster)
+    better = [n for n in able if _is_better(cluster, service, n, seated)]
     if better:
         names = ", ".join(map(cluster.spec.node_name, better))
         return f"stays where it is, though {names} is preferred: {_why_it_stays(domain)}"
@@ -46,13 +55,18 @@ def why_not(cluster: ClusterState, name: ServiceName, node_id: NodeId) -> str:
     service = cluster.services[name]
     if obstacle := _obstacle(cluster, service, node_id):
         return obstacle
-    domain = cluster.spec.domain_of(service.spec)
-    owner = service.owner
-    if owner is None or service.state not in RUNNING:
+    if service.owner is None or service.state not in RUNNING:
         return because(cluster, name) or f"the service is {service.state.value}"
-    if _is_better(cluster, service, node_id):
-        return f"preferred, but {_why_it_stays(domain)}"
-    return _inferior(cluster, service, node_id, owner)
+    return _why_elsewhere(cluster, service, node_id, service.owner)
+
+
+def _why_elsewhere(cluster: ClusterState, service: Service, node: NodeId, owner: NodeId) -> str:
+    seated = occupancy(cluster)
+    if found := obstacle_at(cluster, service, node, seated):
+        return found.text
+    if _is_better(cluster, service, node, seated):
+        return f"preferred, but {_why_it_stays(cluster.spec.domain_of(service.spec))}"
+    return _inferior(cluster, service, node, owner, seated)
 
 
 def _obstacle(cluster: ClusterState, service: Service, node_id: NodeId) -> str:
@@ -81,14 +95,15 @@ def why_absent(cluster: ClusterState, node: Node) -> str:
             return _ABSENT[node.status]
 
 
-def _is_better(cluster: ClusterState, service: Service, node: NodeId) -> bool:
+def _is_better(cluster: ClusterState, service: Service, node: NodeId, seated: Occupancy) -> bool:
     """Tell whether a node would be chosen before the owner, if one chose now."""
     owner = service.owner
-    domain = cluster.spec.domain_of(service.spec)
     if owner is None or node == owner or node in service.failed_on:
         return False
-    worse = drawback(domain, owner, node, _load_without(cluster, owner))
-    return worse in (Drawback.OUTSIDE, Drawback.PRIORITY)
+    if obstacle_at(cluster, service, node, seated):
+        return False
+    worse = drawback(cluster.spec.tenant(service.spec), owner, node, seated)
+    return worse not in (None, Drawback.LOAD, Drawback.COUNT, Drawback.ID)
 
 
 def _why_it_stays(domain: FailoverDomain | None) -> str:
@@ -108,30 +123,33 @@ def _merit(domain: FailoverDomain | None, owner: NodeId) -> str:
     return f"a member of domain {domain.name!r}, whose members are alike"
 
 
-def _inferior(cluster: ClusterState, service: Service, node: NodeId, owner: NodeId) -> str:
-    domain = cluster.spec.domain_of(service.spec)
-    load = _load_without(cluster, owner)
+def _inferior(
+    cluster: ClusterState, service: Service, node: NodeId, owner: NodeId, seated: Occupancy
+) -> str:
+    tenant = cluster.spec.tenant(service.spec)
+    domain = tenant.domain
     name = cluster.spec.node_name(owner)
-    match drawback(domain, node, owner, load):
-        case Drawback.OUTSIDE:
-            return f"outside domain {service.spec.domain!r}, of which {name} is a member"
+    match drawback(tenant, node, owner, seated):
+        case Drawback.ILLS | Drawback.TIES | Drawback.OUTSIDE as mark:
+            return _WORSE[mark].format(name=name, domain=repr(service.spec.domain))
         case Drawback.PRIORITY if domain is not None:
             mine, theirs = domain.priorities[node], domain.priorities[owner]
             return f"priority {mine} in domain {domain.name!r}, {name} has {theirs}"
-        case Drawback.LOAD:
-            return f"other services: it runs {load.get(node, 0)}, {name} {load.get(owner, 0)}"
-        case Drawback.ID | Drawback.PRIORITY:
-            return f"as good as {name}, where the service runs"
-        case None if drawback(domain, owner, node, load) is Drawback.LOAD:
+        case Drawback.LOAD | Drawback.COUNT:
+            return _busier(tenant, node, owner, seated, name)
+        case None if drawback(tenant, owner, node, seated) is not Drawback.ID:
             return f"runs fewer other services than {name}, but nothing is moved for that"
-        case None:
+        case _:
             return f"as good as {name}, where the service runs"
 
 
-def _load_without(cluster: ClusterState, owner: NodeId) -> dict[NodeId, int]:
-    """Count the services of each node, without one that this owner runs."""
-    load = load_by_node(cluster)
-    return {**load, owner: load[owner] - 1}
+def _busier(tenant: Tenant, node: NodeId, owner: NodeId, seated: Occupancy, name: str) -> str:
+    """Say how many others run on two nodes, and their load where that says more."""
+    counts = [seated.count(n, tenant.name) for n in (node, owner)]
+    loads = [seated.load(n, tenant.name) for n in (node, owner)]
+    if counts == loads:
+        return f"other services: it runs {counts[0]}, {name} {counts[1]}"
+    return f"other services: their load is {loads[0]} there, {loads[1]} on {name}"
 
 
 def would_move(cluster: ClusterState, name: ServiceName, joiner: NodeId) -> bool:

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from domains.model import NodeId
-from domains.rank import rank_nodes
 from rgmgr.core.actions import Answer
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import Request, Verb
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
-from rgmgr.core.placement import because, eligible, load_by_node, may_run, online, targets
+from rgmgr.core.placement import because, because_no_seat
 from rgmgr.core.recovery import begin_stop
+from rgmgr.core.seating import has_prospects, may_run, obstacle_at, online, other_seats
 from rgmgr.core.standing import why_nothing_starts
 
 PROVEN_DOWN = (NodeStatus.LEFT, NodeStatus.FENCED)
@@ -86,9 +86,8 @@ def _enable(ledger: Ledger, service: Service, target: NodeId | None) -> Verdict:
 
 def _make_startable(ledger: Ledger, service: Service, target: NodeId | None) -> Verdict:
     ready = replace(service, target=target, is_held=False, is_new=False, failed_on=(), fault="")
-    if not targets(ledger.state, ready):
-        domain = service.spec.domain
-        return Verdict(Answer.NOT_ALLOWED, f"no node that may run it is online (domain {domain!r})")
+    if not has_prospects(ledger.state, ready):
+        return Verdict(Answer.NOT_ALLOWED, because_no_seat(ledger.state, ready))
     ledger.move(ready, ServiceState.STOPPED)
     return ACCEPTED
 
@@ -197,13 +196,14 @@ def _refuse_target(
     if not may_run(cluster, service, target):
         domain = service.spec.domain
         return Verdict(Answer.NOT_ALLOWED, f"restricted domain {domain!r} does not have {name}")
+    if target != service.owner and (found := obstacle_at(cluster, service, target)):
+        text = f"{service.spec.name} cannot run on {name}: {found.text}"
+        return Verdict(Answer.NOT_ALLOWED, text)
     return None
 
 
 def _best_other(cluster: ClusterState, service: Service) -> NodeId | None:
-    others = [n for n in eligible(cluster) if n != service.owner]
-    ranked = rank_nodes(cluster.spec.domain_of(service.spec), others, load_by_node(cluster))
-    return ranked[0] if ranked else None
+    return next(iter(other_seats(cluster, service)), None)
 
 
 def _outcome_of_stop(service: Service, verb: Verb) -> Verdict:
@@ -230,6 +230,6 @@ def _outcome_of_start(
     if service.state is ServiceState.DISABLED or service.is_held:
         reason = service.fault or because(cluster, name)
         return Verdict(Answer.FAILED, f"{name} is {service.state.value}: {reason}")
-    if service.state is ServiceState.STOPPED and not targets(cluster, service):
+    if service.state is ServiceState.STOPPED and not has_prospects(cluster, service):
         return Verdict(Answer.FAILED, because(cluster, name) or "")
     return ACCEPTED

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
 
-from domains.model import FailoverDomain, NodeId, ServiceName
+from domains.model import FailoverDomain, NodeId, ServiceName, Tenant, Terms
 
 ResourceName = NewType("ResourceName", str)
 
@@ -110,6 +110,7 @@ class ServiceSpec:
     no_quorum_policy: NoQuorumPolicy | None = None  # None: the cluster's
     on_stop_failure: StopFailurePolicy = StopFailurePolicy.HOLD
     weight: int = 1  # in a race of two halves: the side that runs more of it fences first
+    terms: Terms = field(default_factory=Terms)  # what it asks of its node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +138,7 @@ class NodeSpec:
     name: str
     fence: tuple[tuple[FenceStep, ...], ...] = ()
     fence_delay_ms: int = 0  # a head start in a race: who fences this node waits so long
+    capacity: int | None = None  # for the loads of services; None: no limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,3 +184,7 @@ class ClusterSpec:
     def domain_of(self, service: ServiceSpec) -> FailoverDomain | None:
         """Return the failover domain of a service; None when it may run anywhere alike."""
         return self.domains.get(service.domain) if service.domain else None
+
+    def tenant(self, service: ServiceSpec) -> Tenant:
+        """Return a service as the rules of placement see it."""
+        return Tenant(service.name, self.domain_of(service), service.terms)

@@ -22,6 +22,7 @@ from rgmgr.core.messages import (
 )
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because
+from rgmgr.sim import rules
 from rgmgr.sim.orders import disobeyed
 
 RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
@@ -49,6 +50,9 @@ class Moves:
         elif isinstance(cause, Operation) and isinstance(cause.body, ConfigProposed):
             for sentence in _needless_changes(before, after):
                 self._violate("I8", sentence)
+        if rules.in_play(after.spec):
+            for sentence in rules.broken(base, after):
+                self._violate("I10", sentence)
         for sentence in disobeyed(base, after):
             self._violate("I7", sentence)
         for sentence in silent(after):
@@ -95,6 +99,8 @@ class Moves:
             has_failed = bool(service.fault or service.failed_on)
             if has_failed or is_adopted or (detached and service.state is not ServiceState.STARTED):
                 self._explained[name] = None
+        if rules.in_play(after.spec):
+            self._explained.update(dict.fromkeys(_kept_away(after)))
         if (
             detached
         ):  # nothing can be moved from there, and the return of a mere daemon moves nothing
@@ -103,6 +109,31 @@ class Moves:
                 for name, s in after.services.items()
                 if s.state not in SETTLED or s.owner in detached
             )
+
+
+def _kept_away(cluster: ClusterState) -> Iterator[ServiceName]:
+    """Yield the running services that other services keep away from a node that they prefer."""
+    for name, service in cluster.services.items():
+        if service.state not in RUNNING:
+            continue
+        domain = cluster.spec.domain_of(service.spec)
+        wanted = [n for n in cluster.nodes if is_preferred(domain, service.owner, n)]
+        if any(rules.why_barred(cluster, service, n) for n in wanted) or _has_wishes(
+            cluster, service
+        ):
+            yield name
+
+
+def _has_wishes(cluster: ClusterState, service: Service) -> bool:
+    """Tell whether a soft wish, its own or one about it, may weigh more than its domain."""
+    terms = service.spec.terms
+    if any(not tie.hard for tie in (*terms.together, *terms.apart)):
+        return True
+    return any(
+        tie.service == service.spec.name
+        for other in cluster.services.values()
+        for tie in (*other.spec.terms.together, *other.spec.terms.apart)
+    )
 
 
 def is_preferred(domain: FailoverDomain | None, owner: NodeId | None, node: NodeId) -> bool:
@@ -136,10 +167,18 @@ def _needless_moves(before: ClusterState, after: ClusterState) -> Iterator[str]:
         if was is None or was is service or not is_move or was.state not in RUNNING:
             continue
         domain = after.spec.domain_of(service.spec)
+        if _follows(after, service):
+            continue
         if service.target is None or not is_preferred(domain, was.owner, service.target):
             target = after.spec.node_name(service.target or NodeId(0))
             owner = after.spec.node_name(was.owner or NodeId(0))
             yield f"{name} is moved from {owner} to {target}, which its domain does not prefer"
+
+
+def _follows(cluster: ClusterState, service: Service) -> bool:
+    """Tell whether it goes to the node of one that it must be with."""
+    leaders = [cluster.services.get(t.service) for t in service.spec.terms.together if t.hard]
+    return any(leader is not None and leader.owner == service.target for leader in leaders)
 
 
 def _needless_changes(before: ClusterState, after: ClusterState) -> Iterator[str]:
@@ -151,7 +190,8 @@ def _needless_changes(before: ClusterState, after: ClusterState) -> Iterator[str
             continue
         domains = (before.spec.domain_of(spec), after.spec.domain_of(spec))
         is_same = old.get(spec.name) == spec == was.spec and domains[0] == domains[1]
-        if is_same and not _goes_on(was, service):
+        is_displaced = service.after is After.SETTLE and rules.in_play(after.spec)
+        if is_same and not _goes_on(was, service) and not is_displaced:
             yield f"{spec.name} is {service.state.value} by a configuration that says no news of it"
 
 

@@ -36,6 +36,7 @@ KINDS = {
     "service.stop_failed": "stop-fails",
     "service.disabled": "disabled",
     "service.waiting": "waits",
+    "service.displaced": "displaced",
     "service.adopted": "adopted",
 }
 """Journal events that are steps of a plan, and what the step is called."""
@@ -46,6 +47,7 @@ _WORDS = {
     "service.stop_failed": "{service} does not stop on {node}: {reason}",
     "service.disabled": "{service} is given up and disabled: {reason}",
     "service.waiting": "{service} has to wait: {reason}",
+    "service.displaced": "{service} leaves {node}, to make room for {by}",
     "config.adopted": "version {version} of the configuration is in force",
     "config.refused": "version {version} of the configuration is refused: {reason}",
 }

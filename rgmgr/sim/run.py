@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from domains.model import NodeId, ServiceName
 from rgmgr.core.messages import FenceOrder, MaintenanceOrder, Verb
 from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
-from rgmgr.core.placement import because, may_run
+from rgmgr.core.placement import because
+from rgmgr.core.seating import may_run
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.tree import start_order
+from rgmgr.sim import rules
 from rgmgr.sim.draw import draw_script, is_calm
 from rgmgr.sim.faults import Ask, AskFence, AskMaintenance, Fault, Script
 from rgmgr.sim.host import Host
@@ -172,7 +174,7 @@ def unrest(world: World) -> list[str]:
             problems.append(f"{cluster.spec.node_name(node)} is {record.status.value}")
     for service in cluster.services.values():
         problems += _service_unrest(world, cluster, service)
-    problems += world.watch.jury.moves.misplaced(cluster)
+    problems += [*world.watch.jury.moves.misplaced(cluster), *rules.strays(cluster)]
     problems += [
         f"request {wish.request.number} ({wish.request.verb.value} {wish.request.service}) is open"
         for wish in world.watch.open_wishes()
@@ -202,6 +204,8 @@ def _service_unrest(world: World, cluster: ClusterState, service: Service) -> li
         return _started_unrest(world, cluster, service, where)
     if where:
         return [f"{name} is {service.state.value}, but active on {names}"]
+    if service.state is ServiceState.STOPPED and rules.may_wait(cluster, service):
+        return []
     if service.state is not ServiceState.DISABLED:
         return [f"{name} is {service.state.value}: {because(cluster, name)}"]
     return []
@@ -239,7 +243,7 @@ def _operate(world: World) -> None:
         if record.withheld:
             order = AskFence(
                 at_ms=world.engine.now_ms,
-                node=min(world.hosts),
+                node=min(cluster.members(), default=node),  # not the one that is to be fenced
                 order=FenceOrder.FENCE,
                 victim=node,
             )

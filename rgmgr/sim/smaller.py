@@ -36,6 +36,10 @@ def smaller_clusters(script: Script) -> Iterator[Script]:
         for simpler in _smaller_services(service):
             others = tuple(simpler if s is service else s for s in spec.services)
             yield _with(script, replace(spec, services=others))
+    for node, facts in spec.nodes.items():
+        if facts.capacity is not None:
+            roomy = {**spec.nodes, node: replace(facts, capacity=None)}
+            yield _with(script, replace(spec, nodes=roomy))
     for simpler_spec in (*_fewer_domains(spec), *_plainer_settings(spec)):
         yield _with(script, simpler_spec)
 
@@ -84,7 +88,7 @@ def _smaller_services(service: ServiceSpec) -> Iterator[ServiceSpec]:
         if len(start_order(service)) > 1:
             yield replace(service, resources=_without(service.resources, resource))
     plain = ServiceSpec(name=service.name, resources=service.resources)
-    names = ("domain", "recovery", "max_restarts", "restart_expire_ms", "autostart")
+    names = ("domain", "recovery", "max_restarts", "restart_expire_ms", "autostart", "terms")
     yield from _nearer(service, plain, (*names, "no_quorum_policy", "on_stop_failure"))
 
 

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domains.model import PRIORITY_BEST, PRIORITY_WORST, FailoverDomain, NodeId, ServiceName
+from domains.model import (
+    PRIORITY_BEST,
+    PRIORITY_WORST,
+    FailoverDomain,
+    NodeId,
+    ServiceName,
+    Terms,
+    Tie,
+)
 from rgmgr.config.durations import DURATION_MS_MAX, parse_duration, written_duration
 from rgmgr.config.load import loads
 from rgmgr.config.resources import RESOURCE_TYPES
@@ -87,7 +95,12 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
             digest=st.just(""),
             nodes=st.just(
                 {
-                    n: NodeSpec(name=x, fence=draw(methods), fence_delay_ms=draw(spans))
+                    n: NodeSpec(
+                        name=x,
+                        fence=draw(methods),
+                        fence_delay_ms=draw(spans),
+                        capacity=draw(st.none() | st.integers(100, 2**62)),
+                    )
                     for n, x in zip(ids, names, strict=True)
                 }
             ),
@@ -125,7 +138,8 @@ def devices_named(name: str) -> st.SearchStrategy[FenceDevice]:
 
 @st.composite
 def services(draw: st.DrawFn, domains: list[str]) -> tuple[ServiceSpec, ...]:
-    """Draw services whose resources claim nothing twice."""
+    """Draw services whose resources claim nothing twice, and whose ties contradict nothing."""
+    names = draw(st.lists(words, max_size=3, unique=True))
     return tuple(
         draw(
             build(
@@ -135,10 +149,24 @@ def services(draw: st.DrawFn, domains: list[str]) -> tuple[ServiceSpec, ...]:
                 max_restarts=st.integers(0, 2**62),
                 restart_expire_ms=spans,
                 weight=st.integers(0, 2**62),
+                terms=terms([ServiceName(other) for other in names[:number]]),
                 resources=trees(number),
             )
         )
-        for number, name in enumerate(draw(st.lists(words, max_size=3, unique=True)))
+        for number, name in enumerate(names)
+    )
+
+
+@st.composite
+def terms(draw: st.DrawFn, others: list[ServiceName]) -> Terms:
+    """Draw what a service asks of its node; each of the others is in one list at most."""
+    split = draw(st.integers(0, len(others)))
+    return Terms(
+        exclusive=draw(st.booleans()),
+        load=draw(st.integers(0, 100)),
+        priority=draw(st.integers(PRIORITY_BEST, PRIORITY_WORST)),
+        together=tuple(Tie(other, hard=False) for other in others[:split]),
+        apart=tuple(Tie(other, draw(st.booleans())) for other in others[split:]),
     )
 
 

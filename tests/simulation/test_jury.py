@@ -213,7 +213,7 @@ def test_a_move_to_a_joiner_that_is_not_preferred_is_told(monkeypatch: pytest.Mo
     """`web` prefers node1 but does not go back to it."""
     script = replace(QUIET, faults=(PowerLoss(at_ms=20_000, node=N1, for_ms=9_000),))
     assert play(script).violations == ()
-    monkeypatch.setattr("rgmgr.core.placement.should_move", lambda *_given: True)
+    monkeypatch.setattr("rgmgr.core.placement.may_take_over", lambda *_given: True)
 
     outcome = play(script)
 

@@ -3,7 +3,8 @@
 
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import ServiceState
-from rgmgr.core.placement import because, blockers, load_by_node
+from rgmgr.core.placement import because
+from rgmgr.core.seating import blockers, occupancy
 from tests.unit.core_cluster import N1, N2, N3, WEB, formed, spec, web
 
 
@@ -11,7 +12,7 @@ def test_a_running_service_needs_no_reason() -> None:
     cluster = formed()
 
     assert because(cluster.states[N2].cluster, WEB) is None
-    assert load_by_node(cluster.states[N2].cluster) == {N1: 1}
+    assert occupancy(cluster.states[N2].cluster).count(N1) == 1
 
 
 def test_a_service_on_a_lost_node_waits_for_proof_by_name() -> None:

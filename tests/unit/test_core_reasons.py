@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from domains.model import FailoverDomain, NodeId, ServiceName
+from domains.model import FailoverDomain, NodeId, ServiceName, Tenant
+from domains.occupancy import Occupancy
 from domains.rank import Drawback, drawback
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Proof, ProofKind, ServiceState
 from rgmgr.core.reasons import why_absent, why_not, why_there, would_move
@@ -53,7 +54,12 @@ def _with(cluster: ClusterState, node: NodeId, **changes: object) -> ClusterStat
 def test_the_weightiest_drawback_is_named(
     domain: FailoverDomain | None, node: NodeId, load: dict[NodeId, int], expected: Drawback
 ) -> None:
-    assert drawback(domain, node, N1, load) is expected
+    seated = Occupancy()
+    for busy, count in load.items():
+        for number in range(count):
+            seated.take(busy, Tenant(ServiceName(f"{busy}-{number}")))
+
+    assert drawback(Tenant(WEB, domain), node, N1, seated) is expected
 
 
 @pytest.mark.parametrize(
@@ -142,7 +148,7 @@ def test_a_service_whose_owner_is_lost_waits_for_proof() -> None:
 
 
 def test_two_alike_in_everything_have_no_drawback() -> None:
-    assert drawback(ORDERED, N1, N1, {}) is None
+    assert drawback(Tenant(WEB, ORDERED), N1, N1, Occupancy()) is None
 
 
 def test_a_failed_start_counts_against_a_node() -> None:

@@ -231,7 +231,7 @@ MUTANTS = (
         "always-move",
         "moves a service to any node that joins",
         PLACEMENT,
-        "better = [n for n in joined if should_move(domain, owner, n, there)]",
+        "better = [n for n in joined if may_take_over(tenant, owner, n, there, seated)]",
         "better = [n for n in joined if n != owner]",
     ),
     _(

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agreed state as the rules of `domains` see it: who holds which node, and who may come.
+
+A service holds its owner's node, the one it is about to be moved to, and, after a stop that
+failed, the one where something of it may be left. It may start only when nobody else can have it: a
+node that is not proven down ("unproven": unseen, detached or unclean) may have been given it by
+messages that died with it; it cannot have been when the owner, or the proof of the owner's end,
+freed the service after that node was gone.
+"""
+
+from __future__ import annotations
+
+from domains.displacement import Displacement, Movable, displacement
+from domains.model import NodeId, ServiceName
+from domains.occupancy import Obstacle, Occupancy
+from domains.rank import may_own, obstacle, rank_nodes
+from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
+from rgmgr.core.spec import ClusterSpec
+
+UNPROVEN = (NodeStatus.UNSEEN, NodeStatus.DETACHED, NodeStatus.UNCLEAN)
+IDLE = (ServiceState.STOPPED, ServiceState.RECOVERING)
+RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
+STOPPING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
+_GONE_FOR_GOOD = (After.STOP, After.DISABLE)
+
+
+def online(cluster: ClusterState) -> tuple[NodeId, ...]:
+    """Nodes that take part and stay, lowest id first; none that is still cut off."""
+    return tuple(
+        sorted(
+            n
+            for n, x in cluster.nodes.items()
+            if x.status is NodeStatus.ONLINE and not x.is_cut_off
+        )
+    )
+
+
+def eligible(cluster: ClusterState) -> tuple[NodeId, ...]:
+    """Nodes that may be given services, lowest id first: those online and not in standby."""
+    return tuple(n for n in online(cluster) if n not in cluster.standby)
+
+
+def may_run(cluster: ClusterState, service: Service, node: NodeId) -> bool:
+    """Tell whether the domain lets this node own the service, be it online or not."""
+    return may_own(cluster.spec.domain_of(service.spec), node)
+
+
+def occupancy(cluster: ClusterState) -> Occupancy:
+    """Return which services hold which nodes now."""
+    services = cluster.services.values()
+    found = empty_occupancy(cluster.spec, [s for s in services if is_awaited(s)])
+    for service in services:
+        for node in _places(cluster, service):
+            is_up = service.state in RUNNING
+            found.take(node, cluster.spec.tenant(service.spec), is_up=is_up)
+    return found
+
+
+def empty_occupancy(spec: ClusterSpec, awaited: list[Service]) -> Occupancy:
+    """Return the nodes of a cluster without any service on them."""
+    capacities = {n: x.capacity for n, x in spec.nodes.items() if x.capacity is not None}
+    return Occupancy(
+        capacities,
+        awaited=[service.spec.name for service in awaited],
+        is_relative=len(capacities) == len(spec.nodes),
+    )
+
+
+def is_awaited(service: Service) -> bool:
+    """Tell whether a service that does not run is meant to run."""
+    if service.frozen or service.is_held:
+        return False
+    if service.state in STOPPING:
+        return service.after not in _GONE_FOR_GOOD
+    return service.state in IDLE and not (service.is_new and not service.spec.autostart)
+
+
+def _places(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
+    if service.state is ServiceState.FAILED:
+        holder = service.last_owner
+        node = cluster.nodes.get(holder) if holder is not None else None
+        is_down = node is None or node.status in (NodeStatus.LEFT, NodeStatus.FENCED)
+        return () if holder is None or is_down else (holder,)
+    if service.owner is None:
+        return ()
+    if service.target is None:
+        return (service.owner,)
+    return (service.owner, service.target)
+
+
+def _leaves(service: Service) -> bool:
+    """Tell whether a service that is being stopped goes elsewhere, as far as one can say."""
+    returns = (After.RESTART, After.REPAIR, After.RECOVER)
+    return service.after not in returns and service.target != service.owner
+
+
+def seats(cluster: ClusterState, service: Service, seated: Occupancy) -> tuple[NodeId, ...]:
+    """Return the nodes that could start it now, best first; those that failed are left out."""
+    fit = [n for n in eligible(cluster) if n not in service.failed_on]
+    ranked = rank_nodes(cluster.spec.tenant(service.spec), fit, seated)
+    if service.target in ranked:
+        return (service.target, *(n for n in ranked if n != service.target))
+    return ranked
+
+
+def blockers(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
+    """Return the unproven nodes that might run the service, as far as anybody knows."""
+    return tuple(
+        sorted(
+            n
+            for n, node in cluster.nodes.items()
+            if node.status in UNPROVEN
+            and may_run(cluster, service, n)
+            and not _was_freed_after(service, node.lost_epoch)
+        )
+    )
+
+
+def in_turn(idle: list[Service]) -> list[ServiceName]:
+    """Return who is placed first: what returns to its own node, then by priority, then as written.
+
+    Whoever must be where another one is comes after that one.
+    """
+    waiting = {s.spec.name: s for s in sorted(idle, key=_urgency)}
+    order: dict[ServiceName, None] = {}
+    for name in waiting:
+        chain = [name]
+        while chain:
+            ties = waiting[chain[-1]].spec.terms.together
+            open_ties = (t.service for t in ties if t.service in waiting and t.service not in order)
+            leader = next((each for each in open_ties if each not in chain), None)
+            if leader is None:
+                order[chain.pop()] = None
+            else:
+                chain.append(leader)
+    return list(order)
+
+
+def _urgency(service: Service) -> tuple[bool, int]:
+    is_back_at_once = service.state is ServiceState.RECOVERING and service.target is not None
+    return not is_back_at_once, service.spec.terms.priority
+
+
+def seated_for(cluster: ClusterState, service: Service) -> Occupancy:
+    """Return which services hold which nodes, and for which room others wait before this one."""
+    seated = occupancy(cluster)
+    others = (s for s in cluster.services.values() if s.spec.name != service.spec.name)
+    waiting = [s for s in others if s.state in IDLE and is_awaited(s)]
+    for name in in_turn([*waiting, service]):
+        if name == service.spec.name:
+            break
+        other = cluster.services[name]
+        if other.cleanup or seats(cluster, other, seated) or blockers(cluster, other):
+            continue
+        if room := room_for(cluster, other, seated):
+            seated.take(room.node, cluster.spec.tenant(other.spec), is_up=False)
+    return seated
+
+
+def other_seats(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
+    """Return the nodes that could have it instead of its owner, best first."""
+    others = [n for n in eligible(cluster) if n != service.owner]
+    return rank_nodes(cluster.spec.tenant(service.spec), others, occupancy(cluster))
+
+
+def has_prospects(cluster: ClusterState, service: Service) -> bool:
+    """Tell whether it could start, at once or once less important services have made room."""
+    seated = seated_for(cluster, service)
+    return bool(seats(cluster, service, seated) or room_for(cluster, service, seated))
+
+
+def obstacle_at(
+    cluster: ClusterState, service: Service, node: NodeId, seated: Occupancy | None = None
+) -> Obstacle | None:
+    """Return what keeps a service off a node that is there; None when nothing does."""
+    tenant = cluster.spec.tenant(service.spec)
+    return obstacle(tenant, node, seated or occupancy(cluster))
+
+
+def room_for(cluster: ClusterState, service: Service, seated: Occupancy) -> Displacement | None:
+    """Return who would have to go so that a service which no node can take can start."""
+    tenant = cluster.spec.tenant(service.spec)
+    fit = [n for n in eligible(cluster) if n not in service.failed_on]
+    free = empty_occupancy(cluster.spec, [])
+    services = cluster.services.values()
+    movable = Movable(
+        running={s.spec.name for s in services if s.state in RUNNING and not s.frozen},
+        leaving={
+            (s.owner, s.spec.name)
+            for s in services
+            if s.state in STOPPING and s.owner is not None and _leaves(s)
+        },
+    )
+    return displacement(tenant, rank_nodes(tenant, fit, free), seated, movable)
+
+
+def _was_freed_after(service: Service, lost_epoch: int) -> bool:
+    return 0 < lost_epoch <= service.freed_epoch
