@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rgmgr.cli.columns import Cell, listing_text
 from rgmgr.cli.times import duration
 from rgmgr.fence_view import PathView, ProofView
 from rgmgr.view import NODE_UNKNOWN, NodeView, ServiceView, Status
@@ -37,7 +38,7 @@ def print_overview(status: Status, console: Console | None = None) -> None:
     screen.print(_node_table(status))
     if status.services:
         screen.print()
-        screen.print(_service_table(status))
+        screen.print(_service_listing(status, screen.width), soft_wrap=True)
 
 
 def print_details(status: Status, console: Console | None = None) -> None:
@@ -137,21 +138,27 @@ def _proof(proof: ProofView) -> str:
     return f"{_PROOFS.get(proof.kind, proof.kind)} {proof.by} {duration(proof.age_ms)} ago{detail}"
 
 
-def _service_table(status: Status) -> Table:
-    table = listing("SERVICE", "STATE", "OWNER", "FOR", "BECAUSE")
-    for column in range(4):
-        table.columns[column].no_wrap = column == 1
-    for service in status.services:
-        state = Text(" ").join([colored(service.state), *(Text(f"[{f}]") for f in service.flags)])
-        because = Text(service.because or "")
-        table.add_row(Text(service.name), state, _owner(service), duration(service.age_ms), because)
-    return table
+def _service_listing(status: Status, width: int) -> Text:
+    rows = [
+        (
+            Cell(service.name),
+            _state(service),
+            Cell(_owner(service)),
+            Cell(duration(service.age_ms)),
+            Cell(service.because or ""),
+        )
+        for service in status.services
+    ]
+    return listing_text(("SERVICE", "STATE", "OWNER", "FOR", "BECAUSE"), rows, width)
 
 
-def _owner(service: ServiceView) -> Text:
-    if service.owner:
-        return Text(service.owner)
-    return Text(f"({service.last_owner})" if service.last_owner else "-")
+def _state(service: ServiceView) -> Cell:
+    word, style = _shown(service.state)
+    return Cell(" ".join([word, *(f"[{flag}]" for flag in service.flags)]), style)
+
+
+def _owner(service: ServiceView) -> str:
+    return service.owner or (f"({service.last_owner})" if service.last_owner else "-")
 
 
 def _service_facts(service: ServiceView) -> list[tuple[str, Text]]:
@@ -207,6 +214,10 @@ def fact_table(facts: Iterable[tuple[str, Text]]) -> Table:
 
 def colored(word: str) -> Text:
     """Return a state or a status as it is shown everywhere."""
+    return Text(*_shown(word))
+
+
+def _shown(word: str) -> tuple[str, str]:
     if word in _BAD:
-        return Text(word.upper(), "bold red")
-    return Text(word, "green" if word in _GOOD else "yellow")
+        return word.upper(), "bold red"
+    return word, "green" if word in _GOOD else "yellow"
