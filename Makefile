@@ -16,7 +16,7 @@ FIRST_SEED ?= 1000
 SEEDS ?= 1000
 CHECKED := rgmgr domains tests tools benchmarks fence_agents systemd
 
-.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-corosync bench-detection bench-race bench-sim clean
+.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-corosync bench-detection bench-peers bench-race bench-sim clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,10 @@ bench-corosync: setup ## measure the binding of corosync against the same loop i
 
 bench-detection: setup ## measure how soon corosync sees a power cut, at 2 to 16 nodes (root)
 	@$(BIN)/python -m benchmarks.detection
+
+bench-peers: setup ## the same work done by rgmgr, Pacemaker and systemd by hand (root; 45 minutes)
+	@rm -f $(LAB_DIR)/peers.json
+	@$(BIN)/python -m benchmarks.peers --dir $(LAB_DIR) --json $(LAB_DIR)/peers.json --document docs/benchmarks.md
 
 bench-race: setup ## fifty fence races of two real nodes (root)
 	@PYTHONPATH=. $(BIN)/python benchmarks/fence_race.py --dir $(LAB_DIR)

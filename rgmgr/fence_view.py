@@ -4,20 +4,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from domains.model import NodeId
-from rgmgr.core.model import (
-    ClusterState,
-    FenceCase,
-    FencePath,
-    FenceTrial,
-    Node,
-    NodeStatus,
-    Outage,
-    PathState,
-    Proof,
-)
-from rgmgr.core.spec import ClusterSpec
+
+if TYPE_CHECKING:
+    from rgmgr.core.model import (
+        ClusterState,
+        FenceCase,
+        FencePath,
+        FenceTrial,
+        Node,
+        Outage,
+        Proof,
+    )
+    from rgmgr.core.spec import ClusterSpec
+
+UNCLEAN, WORKS = "unclean", "works"
+"""Words of the core, which is not loaded to read them: see `view`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +165,7 @@ def _outage(outage: Outage, case: FenceCase, spec: ClusterSpec) -> OutageView:
 
 def fencing_of(record: Node, cluster: ClusterState) -> FencingView | None:
     """Return how far the fencing of a node is; None when it is not unclean."""
-    if record.status is not NodeStatus.UNCLEAN:
+    if record.status.value != UNCLEAN:
         return None
     cause = next((case.cause for case in cluster.cases if case.number == record.victim), "")
     return FencingView(
@@ -202,7 +206,7 @@ def unclean_text(name: str, case: FencingView, services: int) -> str:
 
 def path_text(name: str, paths: tuple[PathView, ...]) -> str:
     """Say which fence devices of a node do not answer as they should; empty: all do."""
-    bad = [path for path in paths if path.state != PathState.WORKS.value]
+    bad = [path for path in paths if path.state != WORKS]
     if not bad:
         return ""
     devices = ", ".join(dict.fromkeys(path.device for path in bad))

@@ -36,6 +36,7 @@ PHRASES = {
     "standby.begun": "{node} goes into standby, ordered by {by}",
     "standby.ended": "{node} is in standby no more: {reason}",
     "service.displaced": "{service} leaves {node}, to make room for {by}",
+    "service.failback_postponed": "{service} goes back to {target} later: {until}",
     "service.follows": "{service} follows {leader} to {target}",
     "services.forbidden": "services are forbidden there: {reason}",
     "shutdown.begun": "rgmgrd is told to end ({kind})",

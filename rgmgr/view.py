@@ -2,20 +2,19 @@
 """What an operator may see: one frozen snapshot of the cluster, with names instead of ids.
 
 Owns the schema behind `rgmgr status --json`, `clustat` and the D-Bus interface. Decides nothing
-and renders nothing: commands turn the facts into text. Pure. `snapshot` is the entry point.
+and renders nothing: commands turn the facts into text. Pure. `snapshot` is the entry point. What
+only it needs is loaded when it is called: a command that reads a snapshot makes none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.model import ClusterState, Service, ServiceState
-from rgmgr.core.placement import because
-from rgmgr.core.spec import ClusterSpec, ServiceSpec
 from rgmgr.fence_view import (
     CaseView,
     FencingView,
@@ -30,12 +29,17 @@ from rgmgr.fence_view import (
 )
 from rgmgr.order_view import OrderView, order_texts, view_of
 
+if TYPE_CHECKING:
+    from rgmgr.core.model import ClusterState, Service
+    from rgmgr.core.spec import ClusterSpec, ServiceSpec
+
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes away; a new field does not raise it."""
 
 NODE_UNKNOWN = "unknown"
 """Status of a node while this one shares no agreed state with anybody."""
 
+STATE_FAILED = "failed"
 STATE_UNINITIALIZED = "uninitialized"
 CODE_UNINITIALIZED = 115
 """rgmanager's state of a service of which this node has no record."""
@@ -284,6 +288,9 @@ def _flags(service: Service) -> tuple[str, ...]:
 
 def _because(service: Service, cluster: ClusterState, obstacle: str | None) -> str | None:
     """Prefer what keeps this whole node from acting; what it last knew may be out of date."""
+    from rgmgr.core.model import ServiceState  # noqa: PLC0415 - see the module's docstring
+    from rgmgr.core.placement import because  # noqa: PLC0415 - likewise
+
     if obstacle and service.state is not ServiceState.DISABLED:
         return obstacle
     return because(cluster, service.spec.name)
@@ -329,11 +336,10 @@ def _notices(
     found.extend(
         Notice("fence-path", text) for node in nodes if (text := path_text(node.name, node.paths))
     )
-    failed = ServiceState.FAILED.value
     found.extend(
         Notice("failed", f"service {service.name!r} failed to stop{_detail(service.fault)}")
         for service in services
-        if service.state == failed
+        if service.state == STATE_FAILED
     )
     return tuple(found)
 

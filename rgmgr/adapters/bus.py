@@ -14,26 +14,28 @@ names and exports again. Used from one event loop.
 
 import asyncio
 import contextlib
+import io
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol, cast
 
 import structlog
+from dbus_next._private.unmarshaller import Unmarshaller
 from dbus_next.aio.message_bus import MessageBus
-from dbus_next.constants import BusType, MessageType
+from dbus_next.constants import BusType, MessageFlag, MessageType
 from dbus_next.errors import DBusError
 from dbus_next.message import Message
 from dbus_next.service import ServiceInterface
 from dbus_next.signature import Variant
 
+from rgmgr.adapters import bus_wire
+from rgmgr.adapters.bus_wire import DISCONNECTED, TIMEOUT
 from rgmgr.errors import BusError
 
 BUS_DESTINATION = "org.freedesktop.DBus"
 BUS_PATH = "/org/freedesktop/DBus"
-DISCONNECTED = "org.freedesktop.DBus.Error.Disconnected"
-TIMEOUT = "org.freedesktop.DBus.Error.Timeout"
 NO_REPLY = "org.freedesktop.DBus.Error.NoReply"
 INVALID_ARGS = "org.freedesktop.DBus.Error.InvalidArgs"
 UNKNOWN_OUTCOME = (DISCONNECTED, TIMEOUT, NO_REPLY)
@@ -43,6 +45,7 @@ IN_FLIGHT_MAX = 32
 """Calls that wait for a reply at one time; dbus-daemon allows 128 and then refuses."""
 
 _MESSAGES_PER_TURN = 50
+_READ_BYTES = 65_536
 _PING_PERIOD_S = 10.0
 _PING_TIMEOUT_S = 5.0
 _FLAG_DO_NOT_QUEUE = 4
@@ -74,12 +77,12 @@ def variant(signature: str, value: object) -> object:
     return Variant(signature, _sendable(value))
 
 
-async def wait_for(changed: asyncio.Event, timeout_s: float) -> None:
-    """Wait until the event of `Bus.changes` is set, and clear it; return in time anyway."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            await changed.wait()
-    changed.clear()
+def plain(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the values of an a{sv} as it comes with a call, out of their variants."""
+    return {
+        name: value.value if isinstance(value, Variant) else value
+        for name, value in options.items()
+    }
 
 
 def match_signal(**fields: str) -> str:
@@ -182,7 +185,7 @@ class Bus:
         if reply.message_type is MessageType.ERROR:
             text = " ".join(str(part) for part in reply.body)
             raise BusError(destination, method, str(reply.error_name), text)
-        return [plain(value) for value in reply.body]
+        return list(reply.body)
 
     async def add_match(self, rule: str) -> None:
         """Ask the bus for the signals that a rule describes.
@@ -195,17 +198,6 @@ class Bus:
     def on_signal(self, handler: Callable[[Signal], None]) -> None:
         """Have a handler called for every signal, in their order; it must not block."""
         self._handlers.append(handler)
-
-    async def changes(self, sender: str) -> asyncio.Event:
-        """Return an event that is set at every signal of this bus name, and by nothing else.
-
-        Raises:
-            BusError: the bus refuses the match.
-        """
-        changed = asyncio.Event()
-        self.on_signal(lambda _signal: changed.set())
-        await self.add_match(match_signal(sender=sender))
-        return changed
 
     async def wait_lost(self) -> None:
         """Return when the connection is lost or closed."""
@@ -252,7 +244,7 @@ class Bus:
             path=message.path,
             interface=message.interface,
             member=message.member,
-            body=[plain(value) for value in message.body],
+            body=list(message.body),
         )
         for handler in self._handlers:
             handler(signal)
@@ -304,6 +296,7 @@ class _Connection(MessageBus):
         super().__init__(bus_address=address, bus_type=BusType.SYSTEM)  # type: ignore[arg-type] # None is its default
         self._writer.sock = _PatientSocket(self._sock)
         self._is_reading_on = False
+        self._incoming = bytearray()
 
     def abandon(self, error: Exception | None) -> None:
         """End the connection now, without waiting for the other side."""
@@ -354,21 +347,37 @@ class _Connection(MessageBus):
 
     def _read_some(self) -> None:
         self._is_reading_on = False
-        for _ in range(_MESSAGES_PER_TURN):
-            if self._disconnected:
-                return
-            try:
-                is_complete = self._unmarshaller.unmarshall()
-            except Exception as error:  # noqa: BLE001 - whatever is wrong, the connection is useless
-                self._finalize(error)
-                return
-            if not is_complete:
-                return
-            self._on_message(self._unmarshaller.message)
-            self._unmarshaller = self._create_unmarshaller()
-        # More may be in the stream's own buffer, where the selector cannot see it.
+        try:
+            for _ in range(_MESSAGES_PER_TURN):
+                message = None if self._disconnected else self._next_message()
+                if message is None:
+                    return
+                self._on_message(message)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong, the connection is useless
+            self._finalize(error)
+            return
+        # More may be in our own buffer, where the selector cannot see it.
         self._is_reading_on = True
         self._loop.call_soon(self._read_some)
+
+    def _next_message(self) -> Message | None:
+        """Return the next message when all of it is here."""
+        wanted = bus_wire.HEADER_BYTES
+        if len(self._incoming) >= wanted:
+            wanted = bus_wire.length(self._incoming)
+        while len(self._incoming) < wanted:
+            try:
+                part = self._sock.recv(_READ_BYTES)
+            except BlockingIOError:
+                return None
+            if not part:
+                raise EOFError
+            self._incoming += part
+            if len(self._incoming) >= bus_wire.HEADER_BYTES:
+                wanted = bus_wire.length(self._incoming)
+        data = bytes(self._incoming[:wanted])
+        del self._incoming[:wanted]
+        return _message(data)
 
     def _make_method_handler(self, interface: ServiceInterface, method: "_Method") -> "_Handler":
         """Answer failures as D-Bus errors, with neither tracebacks in replies nor noise in logs."""
@@ -440,17 +449,27 @@ def _sendable(value: object) -> object:
             return value
 
 
-def plain(value: object) -> object:
-    """Return the value without variants, at any depth."""
-    match value:
-        case Variant():
-            return plain(value.value)
-        case list():
-            return [plain(item) for item in value]
-        case dict():
-            return {key: plain(item) for key, item in value.items()}
-        case _:
-            return value
+def _message(data: bytes) -> Message:
+    """Read a message. What is called here keeps its variants: the library checks them."""
+    raw = bus_wire.read_message(data)
+    if raw.kind == MessageType.METHOD_CALL.value:
+        unmarshaller = Unmarshaller(io.BytesIO(data))
+        unmarshaller.unmarshall()
+        return cast("Message", unmarshaller.message)
+    return Message(
+        message_type=MessageType(raw.kind),
+        flags=MessageFlag(raw.flags),
+        serial=raw.serial,
+        reply_serial=raw.number(bus_wire.REPLY_SERIAL),
+        path=raw.text(bus_wire.PATH),  # type: ignore[arg-type] # None, here and below, is its default
+        interface=raw.text(bus_wire.INTERFACE),  # type: ignore[arg-type]
+        member=raw.text(bus_wire.MEMBER),  # type: ignore[arg-type]
+        error_name=raw.text(bus_wire.ERROR_NAME),  # type: ignore[arg-type]
+        destination=raw.text(bus_wire.DESTINATION),  # type: ignore[arg-type]
+        sender=raw.text(bus_wire.SENDER),  # type: ignore[arg-type]
+        signature=raw.text(bus_wire.SIGNATURE) or "",
+        body=raw.body(),
+    )
 
 
 def _told(error: BaseException) -> str:

@@ -281,13 +281,12 @@ def _word(kind: type[Word], word: str) -> Word:
 def _read_options(options: Options, where: str) -> _Said:
     """Read an a{sv}; `user` is the name that somebody gives himself, `where` what we know."""
     kinds: dict[str, type] = {"user": str, "because": str, "for_ms": int, "brings_back": bool}
-    given = plain(options)
-    values = given if isinstance(given, dict) else {}
+    values = plain(options)
     for name, value in values.items():
         if name not in kinds or type(value) is not kinds[name]:
             known = ", ".join(f"{key} ({kind.__name__})" for key, kind in kinds.items())
             raise refusal("InvalidArgument", f"option {name!r} is none of {known}")
-    for_ms = int(values.get("for_ms", 0))
+    for_ms = int(str(values.get("for_ms", 0)))
     if not 0 <= for_ms <= FOR_MS_MAX:
         raise refusal("InvalidArgument", f"option 'for_ms' is out of range: {for_ms}")
     user = _printable(values.get("user", ""), USER_CHARS_MAX) or "somebody"

@@ -3,7 +3,7 @@
 
 Owns the translation of bus errors into the few things an operator can do something about.
 Commands take a `Daemon`, so that tests can give them another one; `connect` makes the real one.
-The bus library is loaded only when it is needed: half of a command's time would go there.
+No bus library is loaded: most of a command's time would go there.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
+from rgmgr.adapters.bus_line import Line
+from rgmgr.adapters.bus_wire import Argument, Option
 from rgmgr.cli.exits import Exit
 from rgmgr.errors import BusError, RgmgrError, WireError
 from rgmgr.history_view import History, decode_history
@@ -24,10 +26,6 @@ from rgmgr.links import CorosyncView, from_properties
 from rgmgr.view import Status, decode_status
 
 if TYPE_CHECKING:
-    import asyncio
-    from asyncio import Runner
-
-    from rgmgr.adapters.bus import Bus
     from rgmgr.present import Present
 
 BUS_NAME = "org.rgmgr"
@@ -46,8 +44,6 @@ _ERROR = "org.rgmgr.Error."
 _NOT_RUNNING = ("ServiceUnknown", "NameHasNoOwner", "UnknownObject")
 _SAME_VERSION = "do this command and rgmgrd have the same version?"
 _ADVICE = "'systemctl status rgmgrd' says why"
-
-T = TypeVar("T")
 
 
 class Fault(Enum):
@@ -153,10 +149,9 @@ Connector = Callable[[], AbstractContextManager[Daemon]]
 class BusDaemon:
     """The daemon of this machine, over an open connection."""
 
-    def __init__(self, bus: Bus, runner: Runner) -> None:
-        self._bus = bus
-        self._runner = runner
-        self._changes: asyncio.Event | None = None
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._is_watching = False
 
     def status(self) -> Status:
         """See `Daemon.status`."""
@@ -168,10 +163,7 @@ class BusDaemon:
 
     def corosync(self) -> CorosyncView:
         """See `Daemon.corosync`."""
-        asked = self._bus.call(
-            BUS_NAME, OBJECT_PATH, PROPERTIES, "GetAll", "s", [MANAGER], timeout_s=STATUS_TIMEOUT_S
-        )
-        (facts,) = _run(self._runner, asked)
+        (facts,) = self._ask(PROPERTIES, "GetAll", (MANAGER,), STATUS_TIMEOUT_S)
         try:
             return from_properties(facts if isinstance(facts, dict) else {})
         except ValueError as error:
@@ -202,18 +194,20 @@ class BusDaemon:
 
     def wait_for_change(self, timeout_s: float) -> None:
         """See `Daemon.wait_for_change`."""
-        if self._changes is None:
-            self._changes = _run(self._runner, self._bus.changes(BUS_NAME))
-        from rgmgr.adapters.bus import wait_for  # noqa: PLC0415 - see the module's docstring
-
-        self._runner.run(wait_for(self._changes, timeout_s))
+        try:
+            if not self._is_watching:
+                self._line.watch(BUS_NAME)
+                self._is_watching = True
+            self._line.wait_for_signal(timeout_s)
+        except BusError as error:
+            raise explain(error) from error
 
     def request(
         self, verb: str, service: str, node: str, timeout_s: float, because: str = ""
     ) -> Outcome:
         """See `Daemon.request`."""
         body = (verb, service, node, _options(because=because))
-        answer = self._call("Request", "sssa{sv}", body, timeout_s=timeout_s)
+        answer = self._call("Request", body, timeout_s=timeout_s)
         match answer:
             case [int(code), str(text), str(owner)]:
                 return Outcome(code, text, owner)
@@ -231,8 +225,8 @@ class BusDaemon:
         )
         return self._ordered("Order", (order, node, options), timeout_s)
 
-    def _ordered(self, method: str, body: tuple[object, ...], timeout_s: float) -> Outcome:
-        answer = self._call(method, "ssa{sv}", body, timeout_s=timeout_s)
+    def _ordered(self, method: str, body: tuple[Argument, ...], timeout_s: float) -> Outcome:
+        answer = self._call(method, body, timeout_s=timeout_s)
         match answer:
             case [int(code), str(text)]:
                 return Outcome(code, text, "")
@@ -240,12 +234,19 @@ class BusDaemon:
                 raise DaemonError(Fault.BROKEN, f"rgmgrd's answer is unreadable: {answer!r}")
 
     def _call(
-        self, method: str, signature: str = "", body: tuple[object, ...] = (), *, timeout_s: float
+        self, method: str, body: tuple[Argument, ...] = (), *, timeout_s: float
     ) -> list[object]:
-        asked = self._bus.call(
-            BUS_NAME, OBJECT_PATH, MANAGER, method, signature, body, timeout_s=timeout_s
-        )
-        return _run(self._runner, asked)
+        return self._ask(MANAGER, method, body, timeout_s)
+
+    def _ask(
+        self, interface: str, method: str, body: tuple[Argument, ...], timeout_s: float
+    ) -> list[object]:
+        try:
+            return self._line.call(
+                BUS_NAME, OBJECT_PATH, interface, method, body, timeout_s=timeout_s
+            )
+        except BusError as error:
+            raise explain(error) from error
 
 
 @contextlib.contextmanager
@@ -258,20 +259,13 @@ def connect(address: str | None = None) -> Iterator[BusDaemon]:
     Raises:
         DaemonError: there is no bus.
     """
-    import asyncio  # noqa: PLC0415 - see the module's docstring
-
-    from rgmgr.adapters.bus import Bus  # noqa: PLC0415 - likewise
-
-    with asyncio.Runner() as runner:
-        try:
-            bus = runner.run(Bus.connect(address))
-        except BusError as error:
-            text = f"{error.text}; 'systemctl status dbus' says why"
-            raise DaemonError(Fault.UNREACHABLE, text) from error
-        try:
-            yield BusDaemon(bus, runner)
-        finally:
-            runner.run(bus.close())
+    try:
+        line = Line.connect(address)
+    except BusError as error:
+        text = f"{error.text}; 'systemctl status dbus' says why"
+        raise DaemonError(Fault.UNREACHABLE, text) from error
+    with contextlib.closing(line):
+        yield BusDaemon(line)
 
 
 def user_name() -> str:
@@ -282,13 +276,9 @@ def user_name() -> str:
         return ""
 
 
-def _options(**options: str | int | bool) -> dict[str, object]:
-    """Return an a{sv}, without what says nothing; who asks is always said."""
-    from rgmgr.adapters.bus import variant  # noqa: PLC0415 - see the module's docstring
-
-    signatures = {str: "s", int: "x", bool: "b"}
-    given = {"user": user_name(), **options}
-    return {name: variant(signatures[type(v)], v) for name, v in given.items() if v}
+def _options(**options: Option) -> dict[str, Option]:
+    """Return options without what says nothing; who asks is always said."""
+    return {name: value for name, value in {"user": user_name(), **options}.items() if value}
 
 
 def connector(given: object) -> Connector:
@@ -299,13 +289,6 @@ def connector(given: object) -> Connector:
 def _unreadable(what: str, error: ValueError) -> DaemonError:
     advice = "do this command and rgmgrd have the same version?"
     return DaemonError(Fault.BROKEN, f"rgmgrd's {what} is unreadable: {error}; {advice}")
-
-
-def _run(runner: Runner, asked: Coroutine[object, object, T]) -> T:
-    try:
-        return runner.run(asked)
-    except BusError as error:
-        raise explain(error) from error
 
 
 def explain(error: BusError) -> DaemonError:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from domains.model import PRIORITY_BEST, PRIORITY_WORST, FailoverDomain, NodeId
+from rgmgr.config.failback import FAILBACK_KEYS, read_failback
 from rgmgr.config.fencing import device_names, read_methods
 from rgmgr.config.names import check_node_name, check_word
 from rgmgr.config.problems import Problems, below, described, did_you_mean, item, listed, shown
@@ -14,7 +15,7 @@ from rgmgr.config.table import Table, is_integer
 from rgmgr.core.spec import FencingSpec, NodeSpec
 
 NODE_KEYS = ("name", "fence", "fence_delay", "capacity")
-DOMAIN_KEYS = ("ordered", "restricted", "nofailback", "members")
+DOMAIN_KEYS = ("ordered", "restricted", *FAILBACK_KEYS, "members")
 _DOMAIN = FailoverDomain(name="", priorities={})  # its defaults
 _UNKNOWN = NodeId(0)  # never seen outside: it comes with a problem
 _MEMBERS = 'members = { node1 = 1 } or members = ["node1"]'
@@ -126,12 +127,15 @@ def _read_domain(name: str, table: Table, nodes: Nodes) -> FailoverDomain:
             table.wrong("members", "a table or a list of nodes", _MEMBERS)
     if members in (None, [], {}):
         table.problems.add(table.at("members"), "a domain needs at least one member", _MEMBERS)
+    failback = read_failback(table)
     return FailoverDomain(
         name=name,
         priorities=priorities,
         ordered=ordered,
         restricted=table.boolean("restricted", _DOMAIN.restricted),
-        nofailback=table.boolean("nofailback", _DOMAIN.nofailback),
+        nofailback=failback.is_never,
+        failback_delay_ms=failback.delay_ms,
+        failback_window=failback.window,
     )
 
 

@@ -121,6 +121,8 @@ def _domain(domain: FailoverDomain, spec: ClusterSpec) -> Entries:
         **_plain("ordered", domain.ordered, _DOMAIN.ordered),
         **_plain("restricted", domain.restricted, _DOMAIN.restricted),
         **_plain("nofailback", domain.nofailback, _DOMAIN.nofailback),
+        **_plain("failback", str(domain.failback_window), str(None)),
+        **_span("failback_delay", domain.failback_delay_ms, _DOMAIN.failback_delay_ms),
         "members": _Inline(members),
     }
 

@@ -7,6 +7,7 @@ recognised as such. For agreed matters the first online member keeps the time.
 
 from __future__ import annotations
 
+from rgmgr.core import failback
 from rgmgr.core.actions import CancelTimer, SetTimer
 from rgmgr.core.fence_races import chance_delay_ms
 from rgmgr.core.fencing import backoff_ms
@@ -126,6 +127,8 @@ def _agreed(turn: Turn) -> dict[str, int]:
         for term in _terms(turn.cluster)
         if not _is_told(turn, term)
     }
+    if turn.cluster.failbacks:
+        wanted |= failback.timers(turn)
     spec = turn.cluster.spec
     for node_id, node in turn.cluster.nodes.items():
         if node.status is NodeStatus.UNCLEAN and not node.is_due and node.fencer is None:

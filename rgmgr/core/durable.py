@@ -19,8 +19,8 @@ KEPT_STATES = (ServiceState.DISABLED, ServiceState.FAILED)
 PAIR = 2
 KEPT_NODES = (NodeStatus.LEFT, NodeStatus.FENCED)
 
-_PASSING = ("applied", "now_ms", "next_op", "has_formed", "history")
-"""Saved along with what is kept, and no reason to save."""
+_PASSING = ("applied", "now_ms", "next_op", "has_formed", "failbacks", "history")
+"""Of these a change alone is no reason to save; the history is saved along with what is kept."""
 _KEPT_WHOLE = tuple(
     f.name for f in fields(ClusterState) if f.name not in (*_PASSING, "nodes", "services", "cases")
 )
@@ -37,6 +37,7 @@ def project(cluster: ClusterState) -> ClusterState:
         cases=tuple(case for case in cluster.cases if case.outcome),
         tests={},
         test=0,
+        failbacks={},
     )
 
 

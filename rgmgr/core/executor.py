@@ -131,16 +131,32 @@ def _is_done(turn: Turn) -> bool:
 
 
 def _concerned(turn: Turn) -> list[ServiceName]:
-    """Return the services that this node may have to do with; most belong to other nodes."""
+    """Return the services of which this node may have something to do now.
+
+    Most belong to other nodes, and of its own most are as they were when they were last settled.
+    """
     me, jobs, services = turn.local.me, turn.local.jobs, turn.cluster.services
-    if turn.local.emergency:
+    if turn.local.emergency or turn.before.local.emergency:
         return sorted(services)
     return sorted(
         [
             name
             for name, service in services.items()
-            if service.owner == me or name in jobs or me in service.cleanup
+            if name in jobs
+            or (
+                (service.owner == me or me in service.cleanup) and _has_changed(turn, name, service)
+            )
         ]
+    )
+
+
+def _has_changed(turn: Turn, name: ServiceName, service: Service) -> bool:
+    local, before = turn.local, turn.before.local
+    return (
+        service is not turn.before.cluster.services.get(name)
+        or local.active.get(name) != before.active.get(name)
+        or local.doubtful.get(name) != before.doubtful.get(name)
+        or local.reported.get(name) != before.reported.get(name)
     )
 
 

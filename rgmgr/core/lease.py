@@ -61,7 +61,7 @@ def heard_tick(turn: Turn, sender: NodeId, tick: Tick) -> None:
     local = turn.local
     is_own = sender == local.me and tick.incarnation == local.incarnation
     if is_own and tick.count == local.tick_count and local.tick_sent_ms:
-        turn.update(tick_seen_ms=local.tick_sent_ms, tick_sent_ms=0)
+        turn.update(tick_seen_ms=local.tick_sent_ms, tick_sent_ms=0, minute=tick.minute)
         if turn.now_ms - local.tick_sent_ms > SLOW_MS:
             send_tick(turn)  # it was held up by a broken ring; how is the ring now?
     if not local.is_installed or tick.epoch != turn.cluster.epoch:

@@ -94,6 +94,7 @@ class LocalState:
     tick_count: int = 0
     tick_sent_ms: int = 0
     tick_seen_ms: int | None = None  # when the latest tick that came back was sent
+    minute: int = -1  # of the day, as our latest tick told it; -1: not known
 
     heard_ms: dict[NodeId, int] = field(default_factory=dict)  # this epoch's latest tick of each
 
@@ -104,6 +105,7 @@ class LocalState:
     reported: dict[ServiceName, tuple[int, bool]] = field(default_factory=dict)  # op, was running
     fencing: dict[NodeId, tuple[int, int]] = field(default_factory=dict)  # case, attempt
     restoring: dict[NodeId, int] = field(default_factory=dict)  # case
+    answered: frozenset[NodeId] = frozenset()  # of `fencing` and `restoring`: those that are over
     testing: int | None = None  # operators' test being answered; None: no test is going on
     tested: int = 0  # the latest one that was answered
     has_tested: bool = False  # in this life

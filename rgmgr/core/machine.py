@@ -16,6 +16,7 @@ from rgmgr.core import (
     desk,
     durable,
     executor,
+    failback,
     fence_share,
     lease,
     operations,
@@ -196,6 +197,7 @@ _ON_TIMER: dict[str, Callable[[Turn, str], None]] = {
     "join": lambda turn, _key: outbox.send(turn, JoinDelayOver(turn.cluster.epoch)),
     "fence": lambda turn, key: _send_if_open(turn, clockwork.fence_due(turn, key)),
     "test": lambda turn, _key: fence_share.begin_test(turn),
+    "failback": lambda turn, key: _send_if_open(turn, failback.due_now(turn, key)),
     "grace": lambda turn, key: _send_if_open(turn, clockwork.grace_expired(turn, key)),
     "term": lambda turn, key: _send_if_open(turn, clockwork.term_over(turn, key)),
     "shield": lambda turn, _key: sync.declare_emergency(

@@ -271,6 +271,15 @@ class JoinDelayOver:
     epoch: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailbackDue:
+    """A service may go to a better node now: the delay is over and the window is open."""
+
+    service: ServiceName
+    owner: NodeId
+    since_ms: int  # which of the intentions is meant
+
+
 @dataclass(frozen=True, slots=True)
 class Leaving:
     """The sender will go: give its services away."""
@@ -309,6 +318,7 @@ Body = (
     | FenceRequest
     | PowerRestored
     | PathsTested
+    | FailbackDue
     | MaintenanceRequest
     | TermOver
 )
@@ -342,9 +352,10 @@ class Tick:
     count: int
     epoch: int
     applied: int  # what every member has applied need not be sent again
-    wall_ms: int = 0  # the sender's wall clock; this and what follows is for display only
+    wall_ms: int = 0  # the sender's wall clock; this and the next two are for display only
     config_version: int = 0  # of the file on its node
     config_digest: str = ""
+    minute: int = -1  # of the sender's day, by its own clock and time zone; -1: not told
 
 
 Message = Hello | Install | Operation | Ack | Tick

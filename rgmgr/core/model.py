@@ -242,6 +242,14 @@ class StandingOrder:
     brings_back: bool = False  # at its end they return, even with nofailback
 
 
+@dataclass(frozen=True, slots=True)
+class Failback:
+    """A running service that goes to a better node later."""
+
+    owner: NodeId  # it leaves
+    since_ms: int  # cluster time from which on the delay counts
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """One line of the history: what all members did together, in the words of the journal."""
@@ -272,6 +280,7 @@ class ClusterState:
     cases: tuple[FenceCase, ...] = ()  # the latest CASES_MAX, oldest first
     tests: dict[NodeId, PathTest] = field(default_factory=dict)  # by who tested
     test: int = 0  # number of the latest test that an operator asked for
+    failbacks: dict[ServiceName, Failback] = field(default_factory=dict)  # that are put off
     standby: dict[NodeId, StandingOrder] = field(default_factory=dict)  # these run no services
     locked: StandingOrder | None = None  # no service starts
     disarmed: StandingOrder | None = None  # nothing is done to services, nobody is fenced

@@ -8,6 +8,7 @@ from dataclasses import replace
 from domains.model import NodeId
 from domains.rank import may_own
 from rgmgr.core import (
+    failback,
     fence_paths,
     fence_requests,
     fencing,
@@ -24,6 +25,7 @@ from rgmgr.core.local import Turn
 from rgmgr.core.membership import TAKING_PART, with_spec
 from rgmgr.core.messages import (
     ConfigProposed,
+    FailbackDue,
     FenceDue,
     FenceFailed,
     FenceRequest,
@@ -122,6 +124,8 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             fencing.grace_expired(ledger, body)
         case JoinDelayOver():
             fencing.join_delay_over(ledger)
+        case FailbackDue() as body:
+            failback.due(ledger, body)
         case Leaving():
             _leaving(ledger, sender)
         case Goodbye():

@@ -12,7 +12,7 @@ from dataclasses import replace
 from domains.displacement import Displacement
 from domains.model import NodeId, ServiceName
 from domains.occupancy import Occupancy
-from domains.rank import may_take_over, rank_nodes
+from rgmgr.core import failback
 from rgmgr.core.actions import Severity
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
@@ -55,6 +55,8 @@ def settle(ledger: Ledger) -> None:
             idle.append(service)
     if idle:
         _consider_all(ledger, idle, configured)
+    if ledger.state.failbacks:
+        failback.prune(ledger)
 
 
 def _consider_all(
@@ -72,7 +74,7 @@ def _consider_all(
 def offer_to_joiners(
     ledger: Ledger, away_since: dict[NodeId, int], among: tuple[NodeId, ...] | None = None
 ) -> None:
-    """Move running services to a node that has just joined and suits them better.
+    """Move running services to a node that has just joined and suits them better, now or later.
 
     `away_since`: for each owner the epoch from which on joiners count; an owner that was away when
     one joined makes up for it. `among`: the joiners to look at; None: all.
@@ -89,22 +91,7 @@ def offer_to_joiners(
         since = away_since.get(owner, ledger.state.epoch)
         joined = [n for n in candidates if nodes[n].joined_epoch >= since]
         if joined:
-            _offer(ledger, service, owner, joined)
-
-
-def _offer(ledger: Ledger, service: Service, owner: NodeId, joined: list[NodeId]) -> None:
-    tenant, there = ledger.state.spec.tenant(service.spec), eligible(ledger.state)
-    seated = occupancy(ledger.state)
-    better = [n for n in joined if may_take_over(tenant, owner, n, there, seated)]
-    ranked = rank_nodes(tenant, better, seated)
-    if ranked:
-        ledger.note(
-            "service.failback_begun",
-            service=service.spec.name,
-            owner=ledger.name(owner),
-            target=ledger.name(ranked[0]),
-        )
-        begin_stop(ledger, service, After.RELOCATE, ranked[0])
+            failback.offer(ledger, service, joined)
 
 
 def because(cluster: ClusterState, name: ServiceName) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from domains.model import FailoverDomain, NodeId, ServiceName, Tenant
 from domains.occupancy import Occupancy
 from domains.rank import Drawback, drawback, should_move
+from rgmgr.core.failback import when
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service
 from rgmgr.core.placement import because
 from rgmgr.core.seating import RUNNING, eligible, may_run, obstacle_at, occupancy
@@ -46,7 +47,7 @@ def why_there(cluster: ClusterState, name: ServiceName) -> str:
     better = [n for n in able if _is_better(cluster, service, n, seated)]
     if better:
         names = ", ".join(map(cluster.spec.node_name, better))
-        return f"stays where it is, though {names} is preferred: {_why_it_stays(domain)}"
+        return f"stays where it is, though {names} is preferred: {_why_it_stays(cluster, service)}"
     return _merit(domain, owner)
 
 
@@ -65,7 +66,7 @@ def _why_elsewhere(cluster: ClusterState, service: Service, node: NodeId, owner:
     if found := obstacle_at(cluster, service, node, seated):
         return found.text
     if _is_better(cluster, service, node, seated):
-        return f"preferred, but {_why_it_stays(cluster.spec.domain_of(service.spec))}"
+        return f"preferred, but {_why_it_stays(cluster, service)}"
     return _inferior(cluster, service, node, owner, seated)
 
 
@@ -106,9 +107,12 @@ def _is_better(cluster: ClusterState, service: Service, node: NodeId, seated: Oc
     return worse not in (None, Drawback.LOAD, Drawback.COUNT, Drawback.ID)
 
 
-def _why_it_stays(domain: FailoverDomain | None) -> str:
+def _why_it_stays(cluster: ClusterState, service: Service) -> str:
+    domain = cluster.spec.domain_of(service.spec)
     if domain is not None and domain.nofailback:
         return f"domain {domain.name!r} has nofailback"
+    if domain is not None and service.spec.name in cluster.failbacks:
+        return f"it goes there {when(domain)}"
     return "a running service moves only when a better node joins or somebody relocates it"
 
 

@@ -7,6 +7,7 @@ library in ``/usr/lib/rgmgr/python``, the commands, the fence agents and the sys
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rgmgr.lab import installation
@@ -73,8 +74,8 @@ def destination(name: str, text: str) -> Path | None:
     return where / path
 
 
-def build(app: Path, root: Path, progress: Progress) -> None:
-    """Fill the layer ``app``, which is to lie over ``root``.
+def build(app: Path, below: Sequence[Path], progress: Progress) -> None:
+    """Fill the layer ``app``, which is to lie over those ``below``, uppermost first.
 
     Raises:
         LabError: the running Python is not that of the nodes, or something needed is missing.
@@ -89,7 +90,7 @@ def build(app: Path, root: Path, progress: Progress) -> None:
     _copy_library(app / LIBRARY, progress)
     _write_commands(app)
     _copy_systemd(app)
-    _make_users(app, root)
+    _make_users(app, below)
 
 
 def has_daemon(app: Path) -> bool:
@@ -160,8 +161,8 @@ def _copy_systemd(app: Path) -> None:
             shutil.copy(path, app / where)
 
 
-def _make_users(app: Path, root: Path) -> None:
-    """Let the root tree's own systemd-sysusers make our users and groups, into the layer.
+def _make_users(app: Path, below: Sequence[Path]) -> None:
+    """Let the tree's own systemd-sysusers make our users and groups, into the layer.
 
     Before the boot, because the bus daemon looks the groups of its policy up when it starts.
     """
@@ -173,5 +174,5 @@ def _make_users(app: Path, root: Path) -> None:
     work.mkdir(parents=True)
     merged.mkdir()
     argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", MAKE_USERS, "sh"]
-    command([*argv, str(root), str(app), str(work), str(merged)])
+    command([*argv, ":".join(map(str, below)), str(app), str(work), str(merged)])
     shutil.rmtree(scratch, ignore_errors=True)

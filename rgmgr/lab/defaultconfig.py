@@ -12,6 +12,16 @@ def render(nodes: Sequence[NodePlan]) -> str:
     It stays where it is when a better node returns, so that a failover can be looked at.
     """
     members = ", ".join(f"{node.name} = {node.number}" for node in nodes)
+    parts = [
+        render_cluster(nodes),
+        f"[domain.prefer-node1]\nordered = true\nnofailback = true\nmembers = {{ {members} }}\n",
+        _service(),
+    ]
+    return "\n".join(parts)
+
+
+def render_cluster(nodes: Sequence[NodePlan]) -> str:
+    """Return the part without services: the nodes, each fenced by its BMC."""
     parts = [f'[cluster]\nname = "{CLUSTER}"\nversion = 1\n']
     parts += [
         f'[[node]]\nname = "{node.name}"\nfence = [[{{ device = "{node.bmc_name}" }}]]\n'
@@ -19,10 +29,6 @@ def render(nodes: Sequence[NodePlan]) -> str:
     ]
     parts += ['[fencing]\npost_fail_delay = "0s"\npost_join_delay = "6s"\n']
     parts += [_device(node) for node in nodes]
-    parts += [
-        f"[domain.prefer-node1]\nordered = true\nnofailback = true\nmembers = {{ {members} }}\n"
-    ]
-    parts += [_service()]
     return "\n".join(parts)
 
 

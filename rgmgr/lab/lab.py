@@ -74,7 +74,9 @@ class Lab:
 
     # Making and removing
 
-    def up(self, nodes: int = 3, config: str | Path | None = None) -> None:
+    def up(
+        self, nodes: int = 3, config: str | Path | None = None, layers: Sequence[Path] = ()
+    ) -> None:
         """Boot some nodes and wait until corosync is quorate on all of them.
 
         What an earlier run of the same directory left is removed first.
@@ -83,6 +85,7 @@ class Lab:
             nodes: how many.
             config: ``cluster.toml`` as text or the name of a file; None for a web server on an
                 address, fenced by IPMI.
+            layers: directories laid over the root tree and under rgmgr, uppermost first.
 
         Raises:
             LabError: something is missing, or did not come up; says what.
@@ -102,8 +105,9 @@ class Lab:
         with self._locked():
             self._remove()
             rootfs.ensure(self.layout.root, self.progress)
-            applayer.build(self.layout.app, self.layout.root, self.progress)
-            self._prepare(planned, text)
+            below = (*layers, self.layout.root)
+            applayer.build(self.layout.app, below, self.progress)
+            self._prepare(planned, text, (self.layout.app, *below))
             for node in planned:
                 self._power(node.name, "on")
             self.progress(f"power on: {', '.join(node.name for node in planned)}")
@@ -111,7 +115,9 @@ class Lab:
             self.await_booted(node.name)
         self.await_quorate()
 
-    def _prepare(self, planned: tuple[NodePlan, ...], cluster_toml: str) -> None:
+    def _prepare(
+        self, planned: tuple[NodePlan, ...], cluster_toml: str, lower: Sequence[Path]
+    ) -> None:
         """Make all but the running nodes: layers, network, control groups, fence devices."""
         devices = (*(node.bmc_name for node in planned), PDU_NAME)
         passwords = {name: machines.new_password() for name in devices}
@@ -133,7 +139,7 @@ class Lab:
         hierarchies = cgroups.find_hierarchies()
         for node in planned:
             machines.write_layer(self.layout, node, common, has_daemon=has_daemon)
-            machines.write_params(self.layout, hierarchies, node, disk)
+            machines.write_params(self.layout, hierarchies, node, disk, lower)
             bmc.start(self.layout, hierarchies, node, passwords[node.bmc_name])
         pdu.start(self.layout, hierarchies, planned, passwords[PDU_NAME])
         for node in planned:

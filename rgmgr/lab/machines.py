@@ -82,7 +82,11 @@ def write_layer(layout: Layout, node: NodePlan, common: Common, *, has_daemon: b
 
 
 def write_params(
-    layout: Layout, hierarchies: Hierarchies, node: NodePlan, disk: str | None
+    layout: Layout,
+    hierarchies: Hierarchies,
+    node: NodePlan,
+    disk: str | None,
+    lower: Sequence[Path],
 ) -> None:
     """Tell the power program about a node, and give the node its control groups."""
     cgroups.create(hierarchies, node.name)
@@ -92,7 +96,7 @@ def write_params(
         node,
         bridge=BRIDGE,
         groups=hierarchies.directories(node.name),
-        lower=(layout.app, layout.root),
+        lower=lower,
         binds=binds,
     )
     (layout.node(node.name) / "params").write_text(text, encoding="utf-8")

@@ -53,6 +53,7 @@ from rgmgr.runtime.office import Office
 from rgmgr.runtime.pump import Pump, monotonic_ms
 from rgmgr.runtime.reporting import (
     history_text,
+    is_shown_alike,
     log_device_check,
     log_methods_removed,
     log_problems,
@@ -113,6 +114,7 @@ class Daemon:
         self._spec = spec
         self._note = "waiting for corosync"
         self._pump: Pump | None = None
+        self._shown: State | None = None
         self._exit: Exit | None = None
         self._is_over = asyncio.Event()
         self._changed = asyncio.Event()
@@ -280,6 +282,9 @@ class Daemon:
     def _after(self, state: State) -> None:
         self._changed.set()
         self._changed.clear()
+        before, self._shown = self._shown, state
+        if before is not None and is_shown_alike(before, state):
+            return  # as after nearly every tick
         self._timings.agreed(state.cluster)
         self._systemd.configure([service.spec for service in state.cluster.services.values()])
         self._say(status_line(state))

@@ -25,6 +25,8 @@ from rgmgr.view import Status
 RETRY_MS = 500
 PUBLISH_MS = 50
 """Changes closer together than this are told as one."""
+PUBLISH_PAUSE = 4
+"""Times as long as the last publication took: while much changes, there is better work to do."""
 HINT = "commands cannot reach rgmgrd until this is mended; 'systemctl status dbus' may say why"
 
 log = structlog.get_logger("rgmgrd")
@@ -50,6 +52,7 @@ class Office:
         self._emit = emit
         self._api: Api | None = None
         self._pending: asyncio.TimerHandle | None = None
+        self._took_s = 0.0
 
     async def run(self) -> None:
         """Serve until cancelled; a bus that is gone is tried again."""
@@ -87,12 +90,15 @@ class Office:
         """Tell the bus soon that something changed."""
         if self._pending is None:
             loop = asyncio.get_running_loop()
-            self._pending = loop.call_later(PUBLISH_MS / 1000, self._publish)
+            delay_s = max(PUBLISH_MS / 1000, PUBLISH_PAUSE * self._took_s)
+            self._pending = loop.call_later(delay_s, self._publish)
 
     def _publish(self) -> None:
         self._pending = None
         if self._api is not None:
+            began_s = time.monotonic()
             self._api.publish(self._current())
+            self._took_s = time.monotonic() - began_s
 
     async def _ask(self, request: AnyRequest) -> Reply:
         if isinstance(request, FenceRequest) and request.order is FenceOrder.ACK:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ticks tell of the members: their wall clocks and files. For display, decides nothing.
+"""What ticks tell of the members: their wall clocks and files, and what ours tell. Decides nothing.
 
 What a tick says of its sender's clock is late by as long as it was under way, a millisecond or,
 while a ring breaks, seconds: of the latest ticks the quickest counts.
@@ -25,6 +25,12 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def minute_of_day(now_ms: int) -> int:
+    """Return the minutes since midnight in this node's time zone."""
+    local = time.localtime(now_ms / 1_000)
+    return 60 * local.tm_hour + local.tm_min
+
+
 class Ticks:
     """What was heard, and the clock that our own are stamped with."""
 
@@ -35,9 +41,14 @@ class Ticks:
 
     def stamped(self, message: Message) -> Message:
         """Return the message as it is to be sent."""
-        if isinstance(message, Tick | Install):
-            return replace(message, wall_ms=self._now_ms())
-        return message
+        now_ms = self._now_ms()
+        match message:
+            case Tick():
+                return replace(message, wall_ms=now_ms, minute=minute_of_day(now_ms))
+            case Install():
+                return replace(message, wall_ms=now_ms)
+            case _:
+                return message
 
     def heard(self, event: Event) -> None:
         """Take an event in, which may be a tick; one of an older version tells nothing."""

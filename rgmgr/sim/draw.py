@@ -24,6 +24,7 @@ from rgmgr.core.spec import (
     StopFailurePolicy,
 )
 from rgmgr.sim.bunches import PAIRS
+from rgmgr.sim.draw_failback import with_failback
 from rgmgr.sim.draw_terms import with_terms
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
@@ -50,7 +51,7 @@ def draw_script(
     """
     rolls = dice(seed, "script")
     drawn = draw_spec(rolls, nodes or rolls.choice((2, 3, 3, 3, 4, 5)))
-    spec = spec or with_terms(seed, _with_stop_failures(seed, drawn))
+    spec = spec or with_failback(seed, with_terms(seed, _with_stop_failures(seed, drawn)))
     makers = MAKERS
     count = rolls.choice((1, 2, 3, 4, 6, 8, 12)) if steps is None else steps
     start_ms = rolls.choice((0, QUIET_START_MS, QUIET_START_MS))

@@ -138,8 +138,8 @@ def _to_node(world: World, fault: NodeFault) -> None:
         case NodeShutdown(for_ms=for_ms):
             host.shut_down(Shutdown.STOP)
             _when_ended(world, host, partial(_power_off, world, host, for_ms))
-        case ClockJump():
-            pass  # nothing of ours reads the wall clock
+        case ClockJump(by_ms=by_ms):
+            host.wall.jump(by_ms)
 
 
 def _to_network(world: World, fault: NetworkFault) -> None:

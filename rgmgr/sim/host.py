@@ -56,6 +56,7 @@ from rgmgr.sim.line import Line
 from rgmgr.sim.power import Power
 from rgmgr.sim.rings import BusEvent
 from rgmgr.sim.systemd import FOR_EVER_MS, Systemd, UnitEvent
+from rgmgr.sim.wallclock import WallClock
 
 COROSYNC_START_MS = (200, 1_200)
 DAEMON_START_MS = (50, 400)
@@ -133,6 +134,7 @@ class Host:
         self._power = power
         self._observer = observer
         self._clock_zero_ms = 0
+        self.wall = WallClock(engine)
         self._suspended_ms: int | None = None
 
     @property
@@ -372,7 +374,7 @@ class Host:
     def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901 - one arm per kind
         match action:
             case Multicast(message):
-                self._bus.multicast(self.node, message)
+                self._bus.multicast(self.node, self.wall.stamped(message))
             case SetTimer(key, after_ms):
                 self._set_timer(daemon, key, after_ms)
             case CancelTimer(key):

@@ -14,6 +14,7 @@ from itertools import chain
 from domains.model import FailoverDomain, NodeId, ServiceName
 from rgmgr.core.messages import (
     ConfigProposed,
+    FailbackDue,
     Install,
     MaintenanceRequest,
     Operation,
@@ -42,17 +43,11 @@ class Moves:
         self, cause: Install | Operation | None, before: ClusterState, after: ClusterState
     ) -> None:
         """The agreed state went from here to there."""
-        base = before
-        if isinstance(cause, Install):
-            base = cause.state or before
-            for sentence in _needless_moves(base, after):
-                self._violate("I8", sentence)
-        elif isinstance(cause, Operation) and isinstance(cause.body, ConfigProposed):
-            for sentence in _needless_changes(before, after):
-                self._violate("I8", sentence)
-        if rules.in_play(after.spec):
-            for sentence in rules.broken(base, after):
-                self._violate("I10", sentence)
+        base = (cause.state if isinstance(cause, Install) else None) or before
+        for sentence in _needless(cause, base, after):
+            self._violate("I8", sentence)
+        for sentence in rules.broken(base, after) if rules.in_play(after.spec) else ():
+            self._violate("I10", sentence)
         for sentence in disobeyed(base, after):
             self._violate("I7", sentence)
         for sentence in silent(after):
@@ -70,6 +65,8 @@ class Moves:
             if service.state is not ServiceState.STARTED or name in self._explained:
                 continue
             domain = cluster.spec.domain_of(service.spec)
+            if domain is not None and domain.failback_window is not None:
+                continue  # it may be shut until tomorrow
             better = [n for n in online if is_preferred(domain, service.owner, n)]
             if better:
                 names = ", ".join(map(cluster.spec.node_name, better))
@@ -159,6 +156,21 @@ def silent(cluster: ClusterState) -> Iterator[str]:
             yield f"{name} says that it is about to start, and nobody starts it"
 
 
+def _needless(
+    cause: Install | Operation | None, before: ClusterState, after: ClusterState
+) -> Iterator[str]:
+    """Yield what an agreed message did to running services that nothing called for."""
+    body = cause.body if isinstance(cause, Operation) else None
+    if isinstance(body, FailbackDue):
+        yield from _needless_moves(before, after)
+        yield from _early(body, before, after)
+    elif isinstance(body, ConfigProposed):
+        yield from _needless_changes(before, after)
+    elif isinstance(cause, Install):
+        yield from _needless_moves(before, after)
+        yield from _hasty_moves(before, after)
+
+
 def _needless_moves(before: ClusterState, after: ClusterState) -> Iterator[str]:
     """Yield the services that an INSTALL moves to a joiner which they do not prefer."""
     for name, service in after.services.items():
@@ -173,6 +185,27 @@ def _needless_moves(before: ClusterState, after: ClusterState) -> Iterator[str]:
             target = after.spec.node_name(service.target or NodeId(0))
             owner = after.spec.node_name(was.owner or NodeId(0))
             yield f"{name} is moved from {owner} to {target}, which its domain does not prefer"
+
+
+def _hasty_moves(before: ClusterState, after: ClusterState) -> Iterator[str]:
+    """Yield the services that an INSTALL moves to a joiner although their domain puts it off."""
+    for name, service in after.services.items():
+        was, domain = before.services.get(name), after.spec.domain_of(service.spec)
+        is_put_off = domain and (domain.failback_delay_ms or domain.failback_window)
+        is_move = service.state is ServiceState.STOPPING and service.after is After.RELOCATE
+        is_begun = was is not None and was is not service and was.state in RUNNING
+        if is_put_off and is_move and is_begun and not _follows(after, service):
+            yield f"{name} is moved at once, and its domain puts that off"
+
+
+def _early(body: FailbackDue, before: ClusterState, after: ClusterState) -> Iterator[str]:
+    """Yield the service that goes back before its delay is over."""
+    service = after.services.get(body.service)
+    if service is None or service is before.services.get(body.service):
+        return
+    domain = after.spec.domain_of(service.spec)
+    if domain is not None and after.now_ms < body.since_ms + domain.failback_delay_ms:
+        yield f"{body.service} goes back before its delay is over"
 
 
 def _follows(cluster: ClusterState, service: Service) -> bool:

@@ -238,7 +238,7 @@ def _operate(world: World) -> None:
     cluster = daemon.state.cluster
     _end_orders(world, cluster)
     for node, record in cluster.nodes.items():
-        if record.to_unfence and record.status is NodeStatus.FENCED:
+        if record.to_unfence and record.status in (NodeStatus.FENCED, NodeStatus.LEFT):
             world.hosts[node].switch_off()  # its paths are cut: it has to be booted
         if record.withheld:
             order = AskFence(

@@ -103,7 +103,11 @@ def _without(resources: tuple[ResourceSpec, ...], gone: ResourceSpec) -> tuple[R
 
 def _smaller_domains(domain: FailoverDomain) -> Iterator[FailoverDomain]:
     plain = FailoverDomain(name=domain.name, priorities=domain.priorities)
-    yield from _nearer(domain, plain, ("ordered", "restricted", "nofailback"))
+    yield from _nearer(
+        domain,
+        plain,
+        ("ordered", "restricted", "nofailback", "failback_delay_ms", "failback_window"),
+    )
 
 
 def _nearer(value: Part, plain: Part, names: tuple[str, ...]) -> Iterator[Part]:

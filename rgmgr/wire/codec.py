@@ -25,6 +25,7 @@ from rgmgr.core.messages import (
     Ack,
     Body,
     ConfigProposed,
+    FailbackDue,
     FenceDue,
     FenceFailed,
     FenceRequest,
@@ -87,6 +88,7 @@ _TAG_BY_BODY: Final[dict[type[Body], int]] = {
     FenceRequest: 15,
     PowerRestored: 16,
     PathsTested: 17,
+    FailbackDue: 18,
     MaintenanceRequest: 30,
     TermOver: 31,
 }

@@ -263,14 +263,6 @@ class FakeSystemd:
         state = self.units[str(call.body[0])].of_unit.get("UnitFileState", Variant("s", "disabled"))
         self.reply(call, "s", state.value)
 
-    async def _do_GetAll(self, call: Message) -> None:
-        unit = self.units.get(names.unit_of_path(call.path), Unit(load="not-found"))
-        if call.body[0] == f"{NAME}.Unit":
-            properties = {"LoadState": Variant("s", unit.load), "DropInPaths": Variant("as", [])}
-            self.reply(call, "a{sv}", {**properties, **unit.of_unit})
-        else:
-            self.reply(call, "a{sv}", unit.of_type)
-
     async def _do_Get(self, call: Message) -> None:
         interface, name = call.body
         if interface == MANAGER:
@@ -281,9 +273,16 @@ class FakeSystemd:
             number = int(call.path.rpartition("/")[2])
             found = next(u for u in self.units.values() if u.job == number)
             self.reply(call, "v", Variant("s", found.job_type))
-        else:
+        elif name == "Job":
             path = f"{PATH}/job/{unit.job}" if unit.job else "/"
             self.reply(call, "v", Variant("(uo)", [unit.job, path]))
+        else:
+            of_unit = {"DropInPaths": Variant("as", []), **unit.of_unit}
+            found = of_unit if interface == f"{NAME}.Unit" else unit.of_type
+            if name in found:
+                self.reply(call, "v", found[name])
+            else:
+                self.refuse(call, f"{ERROR}UnknownProperty")
 
 
 async def never(_systemd: FakeSystemd, _call: Message) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domains.model import (
+    MINUTES_PER_DAY,
     PRIORITY_BEST,
     PRIORITY_WORST,
     FailoverDomain,
@@ -17,6 +18,7 @@ from domains.model import (
     ServiceName,
     Terms,
     Tie,
+    Window,
 )
 from rgmgr.config.durations import DURATION_MS_MAX, parse_duration, written_duration
 from rgmgr.config.load import loads
@@ -63,6 +65,15 @@ options = st.dictionaries(
     max_size=3,
 )
 
+minutes = st.integers(0, MINUTES_PER_DAY - 1)
+windows = st.builds(Window, minutes, minutes).filter(lambda w: w.begin_min != w.end_min)
+failbacks = st.sampled_from(
+    (
+        {"nofailback": st.booleans(), "failback_window": st.none()},
+        {"nofailback": st.sampled_from((False,)), "failback_window": windows},
+    )
+)
+
 
 @st.composite
 def clusters(draw: st.DrawFn) -> ClusterSpec:
@@ -82,6 +93,8 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
                 priorities=st.dictionaries(
                     st.sampled_from(ids), st.integers(PRIORITY_BEST, PRIORITY_WORST), min_size=1
                 ),
+                failback_delay_ms=spans,
+                **draw(failbacks),
             )
         )
         for name in sorted(draw(st.sets(words, max_size=2)))

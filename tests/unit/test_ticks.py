@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
+
+import pytest
 
 from domains.model import NodeId
 from rgmgr.core.events import Delivered
 from rgmgr.core.messages import Ack, Tick
-from rgmgr.runtime.ticks import TICKS_MAX, Ticks
+from rgmgr.runtime.ticks import TICKS_MAX, Ticks, minute_of_day
 from rgmgr.view import ConfigFile
 from rgmgr.wire.codec import decode, encode
 
@@ -82,5 +85,19 @@ def test_only_ticks_are_stamped_and_the_stamp_survives_the_wire() -> None:
 
     stamped = decode(encode(ticks.stamped(TICK)))
 
-    assert stamped == replace(TICK, wall_ms=clock.now_ms)
+    assert stamped == replace(TICK, wall_ms=clock.now_ms, minute=minute_of_day(clock.now_ms))
     assert ticks.stamped(Ack(epoch=1, applied=2)) == Ack(epoch=1, applied=2)
+
+
+def test_our_own_tick_tells_the_minute_of_the_day_in_the_time_zone_of_the_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "UTC-2")
+    time.tzset()
+
+    stamped = Ticks(Clock(1_700_000_000_000)).stamped(TICK)  # 22:13:20 in UTC
+
+    assert isinstance(stamped, Tick)
+    assert (stamped.wall_ms, stamped.minute) == (1_700_000_000_000, 13)
+    monkeypatch.undo()
+    time.tzset()

@@ -20,7 +20,7 @@ from domains.model import ServiceName
 from rgmgr.adapters.systemd import survey
 from rgmgr.adapters.systemd.checks import Checks
 from rgmgr.adapters.systemd.dropins import FOLDER, DropIns
-from rgmgr.adapters.systemd.manager import Manager, UnitNews, UnitStatus, job_path
+from rgmgr.adapters.systemd.manager import Manager, UnitNews, job_path
 from rgmgr.adapters.systemd.node import AddressWatch, NodeFacts, ThisNode
 from rgmgr.adapters.systemd.resources import (
     HELPERS,
@@ -31,6 +31,7 @@ from rgmgr.adapters.systemd.resources import (
     resolved,
     why_cut_off,
 )
+from rgmgr.adapters.systemd.statuses import UnitStatus
 from rgmgr.adapters.systemd.worker import Worker
 from rgmgr.core.actions import StartResource, StopResource
 from rgmgr.core.events import (
@@ -422,7 +423,7 @@ class Systemd:
         """Tell whether a forking unit stays active only for `RemainAfterExit`."""
         if status.sub != "exited" or not (watch.plan.is_existing_unit or watch.plan.is_script):
             return False
-        properties = await self._manager.type_properties(status.name)
+        properties = await self._manager.type_properties(status.name, "Type")
         return properties.get("Type") == "forking"
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from rgmgr.adapters.bus import Bus
 from rgmgr.adapters.systemd import names
-from rgmgr.adapters.systemd.manager import PROPERTIES, SYSTEMD, UNIT
+from rgmgr.adapters.systemd.manager import PROPERTIES, UNIT
+from rgmgr.adapters.systemd.statuses import SYSTEMD
 
 TIMEOUT_S = 5.0
 _SERVICE = f"{SYSTEMD}.Service"

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 
 from rgmgr.adapters.systemd import names
-from rgmgr.adapters.systemd.manager import UNIT_EXISTS, Manager, UnitStatus, job_path
+from rgmgr.adapters.systemd.manager import UNIT_EXISTS, Manager, job_path
 from rgmgr.adapters.systemd.programs import Property
 from rgmgr.adapters.systemd.resources import Plan, helper_environment
+from rgmgr.adapters.systemd.statuses import UnitStatus
 from rgmgr.core.spec import ResourceSpec
 from rgmgr.errors import BusError
 
@@ -93,7 +94,7 @@ async def _begin(manager: Manager, plan: Plan, unit: str) -> bool:
 
 
 async def _why_failed(manager: Manager, plan: Plan, status: UnitStatus) -> str:
-    properties = await manager.type_properties(status.name)
+    properties = await manager.type_properties(status.name, "ExecMainStatus", "Result")
     code = properties.get("ExecMainStatus")
     words = _STATUSES.get(code) if isinstance(code, int) else None
     device = plan.spec.parameters["device"]

@@ -18,9 +18,10 @@ import structlog
 from domains.model import ServiceName
 from rgmgr.adapters.systemd import names, verdicts
 from rgmgr.adapters.systemd.dropins import DropIns
-from rgmgr.adapters.systemd.manager import Manager, UnitStatus, job_path
+from rgmgr.adapters.systemd.manager import Manager, job_path
 from rgmgr.adapters.systemd.node import NodeFacts
 from rgmgr.adapters.systemd.resources import MARK, Plan, flatten, is_present, plan, resolved
+from rgmgr.adapters.systemd.statuses import UnitStatus
 from rgmgr.core.events import Shutdown
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.errors import BusError
@@ -147,9 +148,8 @@ async def _holds_something(
 
 
 async def _is_of_other_definition(manager: Manager, made: Plan) -> bool:
-    environment = (await manager.type_properties(made.unit)).get("Environment")
-    marks = [str(entry) for entry in environment] if isinstance(environment, list) else []
-    ours = [mark for mark in marks if mark.startswith(f"{MARK}GEN=")]
+    environment = await manager.environment(made.unit)
+    ours = [mark for mark in environment if mark.startswith(f"{MARK}GEN=")]
     return bool(ours) and f"{MARK}GEN={made.generation}" not in ours
 
 
@@ -159,9 +159,8 @@ async def _note_generation(manager: Manager, drop_ins: DropIns, made: Plan) -> N
         if drop_ins.owner(made.unit) is None:
             log.warning("resource.foreign", unit=made.unit, service=made.key.service)
         return
-    environment = (await manager.type_properties(made.unit)).get("Environment")
     mark = f"{MARK}GEN={made.generation}"
-    if not isinstance(environment, list) or mark not in environment:
+    if mark not in await manager.environment(made.unit):
         log.warning("resource.outdated", unit=made.unit, service=made.key.service)
 
 
@@ -176,7 +175,7 @@ async def _add_left_overs(
         service = names.service_of_slice(found.name)
         if service is None:
             continue
-        members = (await manager.unit_properties(found.name)).get("SliceOf")
+        members = (await manager.unit_properties(found.name, "SliceOf")).get("SliceOf")
         units = [str(unit) for unit in members] if isinstance(members, list) else []
         strangers = [unit for unit in units if unit not in known]
         for status in await manager.statuses(strangers) if strangers else []:
@@ -191,9 +190,8 @@ async def _resource_name(manager: Manager, drop_ins: DropIns, unit: str) -> str:
         return own[1]
     if tied := drop_ins.owner(unit):
         return tied[1]
-    environment = (await manager.type_properties(unit)).get("Environment")
-    for entry in environment if isinstance(environment, list) else []:
-        name, _, value = str(entry).partition("=")
+    for entry in await manager.environment(unit):
+        name, _, value = entry.partition("=")
         if name == f"{MARK}RESOURCE":
             return value
     return unit

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rgmgr.adapters.systemd.manager import ProcessLeft, UnitStatus
+from rgmgr.adapters.systemd.manager import ProcessLeft
+from rgmgr.adapters.systemd.statuses import UnitStatus
+
+OF_END = ("Result", "ExecMainCode", "ExecMainStatus")
+OF_COMMANDS = ("Type", "RemainAfterExit", "ExecStart", "ExecStop", "ExecStopPost")
+OF_CONDITION = ("ConditionResult", "ConditionTimestamp")
+"""What has to be known of a unit for a verdict."""
 
 _CLD_EXITED = 1
 _EXEC_FAILED = 203

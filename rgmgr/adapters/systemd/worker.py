@@ -17,19 +17,17 @@ from dataclasses import dataclass
 
 import structlog
 
-from rgmgr.adapters.bus import TIMEOUT
+from rgmgr.adapters.bus_wire import TIMEOUT
 from rgmgr.adapters.systemd import mounts, names, preparation, verdicts
 from rgmgr.adapters.systemd.dropins import DropIns, Written
 from rgmgr.adapters.systemd.emergency import emergency_stop
 from rgmgr.adapters.systemd.manager import (
-    AWAY,
     DESTRUCTIVE,
     NO_SUCH_UNIT,
     UNIT_EXISTS,
     Manager,
     ProcessLeft,
     StopMode,
-    UnitStatus,
     job_path,
 )
 from rgmgr.adapters.systemd.node import NodeFacts
@@ -41,6 +39,7 @@ from rgmgr.adapters.systemd.resources import (
     drop_in,
     is_present,
 )
+from rgmgr.adapters.systemd.statuses import AWAY, UnitStatus
 from rgmgr.adapters.systemd.users import end_user, listed_users, users_of
 from rgmgr.errors import BusError
 
@@ -220,11 +219,12 @@ class Worker:
 
     async def _start_leftover(self, plan: Plan) -> str:
         """Start a unit of that name that is still in memory, if it is the same one."""
-        unit = await self._manager.unit_properties(plan.unit)
-        own = await self._manager.type_properties(plan.unit)
-        environment = own.get("Environment")
+        unit = await self._manager.unit_properties(
+            plan.unit, "Transient", "SourcePath", "FragmentPath"
+        )
+        environment = await self._manager.environment(plan.unit)
         mark = f"RGMGR_GEN={plan.generation}"
-        if unit.get("Transient") and isinstance(environment, list) and mark in environment:
+        if unit.get("Transient") and mark in environment:
             return await self._manager.start_unit(plan.unit)
         if not unit.get("Transient"):
             origin = unit.get("SourcePath") or unit.get("FragmentPath") or "another unit"
@@ -240,9 +240,12 @@ class Worker:
         except OSError as error:
             path = self._drop_ins.path(plan.unit)
             raise _CannotError(f"cannot write {path}: {error.strerror}") from error
-        state, paths = await self._manager.unit_facts(plan.unit, "LoadState", "DropInPaths")
+        status, known = await asyncio.gather(
+            self._manager.status(plan.unit), self._manager.unit_properties(plan.unit, "DropInPaths")
+        )
+        paths = known.get("DropInPaths")
         is_seen = isinstance(paths, list) and str(self._drop_ins.path(plan.unit)) in paths
-        if state == "loaded" and (written is Written.REPLACED or not is_seen):
+        if status.load == "loaded" and (written is Written.REPLACED or not is_seen):
             await self._manager.reload()
 
     async def _after_start_error(self, plan: Plan, error: BusError) -> None:
@@ -348,7 +351,7 @@ class Worker:
             await asyncio.sleep(_REFUSED_PAUSE_S)
             return False
         if status.active == "failed":
-            properties = await self._manager.type_properties(status.name)
+            properties = await self._manager.type_properties(status.name, *verdicts.OF_COMMANDS)
             has_word = plan.is_existing_unit or plan.is_script
             if has_word and (why := verdicts.failed_stop_command(properties)):
                 text = f"{plan.unit}: {why}; when it is stopped, run 'systemctl reset-failed'"
@@ -438,8 +441,10 @@ class Worker:
     async def why_down(self, plan: Plan, status: UnitStatus) -> str:
         """Say why a unit is not up, also when it was collected or systemd is out of reach."""
         try:
-            properties = await self._manager.type_properties(status.name)
-            unit = await self._manager.unit_properties(status.name)
+            properties, unit = await asyncio.gather(
+                self._manager.type_properties(status.name, *verdicts.OF_END),
+                self._manager.unit_properties(status.name, *verdicts.OF_CONDITION),
+            )
         except BusError:
             return verdicts.why_down(status, {})
         is_skipped = unit.get("ConditionResult") is False and unit.get("ConditionTimestamp")

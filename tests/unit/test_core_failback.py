@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services that go back to a better node later: agreed, and by one member's clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from domains.model import NodeId, Window
+from rgmgr.core.events import Delivered, TimerFired
+from rgmgr.core.messages import FailbackDue, Operation, Tick
+from rgmgr.core.model import Failback
+from rgmgr.core.reasons import why_there
+from rgmgr.core.spec import ClusterSpec
+from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec
+
+NOON = 12 * 60
+
+
+def _spec(delay_ms: int = 0, window: Window | None = None) -> ClusterSpec:
+    plain = spec()
+    domain = replace(plain.domains["prefer"], failback_delay_ms=delay_ms, failback_window=window)
+    return replace(plain, domains={"prefer": domain})
+
+
+def _returned(given: ClusterSpec) -> Cluster:
+    """Return a cluster whose preferred node was lost and is back."""
+    cluster = formed(spec=given)
+    cluster.kill(N1)
+    cluster.view(N2, N3)
+    assert cluster.service().owner == N2
+    cluster.boot(N1)
+    cluster.view(N1, N2, N3)
+    return cluster
+
+
+def _keys(cluster: Cluster, node: NodeId = N1) -> list[str]:
+    return [key for n, key in cluster.timers if n == node and key.startswith("failback")]
+
+
+@pytest.mark.parametrize(
+    ("minute", "wait_min"), [(22 * 60, 60), (23 * 60, 0), (0, 0), (59, 0), (60, 22 * 60)]
+)
+def test_a_window_may_span_midnight(minute: int, wait_min: int) -> None:
+    window = Window(23 * 60, 60)
+
+    assert window.wait_min(minute) == wait_min
+    assert window.is_open(minute) is (wait_min == 0)
+    assert str(window) == "23:00-01:00"
+
+
+def test_a_domain_without_a_delay_moves_its_service_at_once() -> None:
+    cluster = _returned(_spec())
+
+    assert cluster.service().owner == N1
+    assert cluster.states[N1].cluster.failbacks == {}
+
+
+def test_a_service_stays_until_the_better_node_has_been_there_long_enough() -> None:
+    cluster = _returned(_spec(delay_ms=60_000))
+
+    state = cluster.states[N2].cluster
+    assert cluster.service().owner == N2
+    assert state.failbacks[WEB].owner == N2
+    assert "it goes there once it has been there for 60 s" in why_there(state, WEB)
+    assert len(_keys(cluster)) == 1
+    assert _keys(cluster, N2) == [], "one member keeps the time"
+
+
+def test_the_time_keeper_tells_when_the_delay_is_over() -> None:
+    cluster = _returned(_spec(delay_ms=60_000))
+    (key,) = _keys(cluster)
+
+    cluster.feed(N1, TimerFired(key))
+    assert cluster.service().owner == N2, "too early: it looks again"
+    cluster.now_ms += 60_000
+    cluster.feed(N1, TimerFired(key))
+    cluster.settle()
+
+    assert cluster.service().owner == N1
+    assert cluster.states[N3].cluster.failbacks == {}
+
+
+def test_the_window_is_that_of_the_keepers_own_clock() -> None:
+    cluster = _returned(_spec(window=Window(NOON, NOON + 10)))
+    (key,) = _keys(cluster)
+
+    for minute, owner in ((NOON - 1, N2), (-1, N2), (NOON, N1)):
+        local = replace(cluster.states[N1].local, minute=minute)
+        cluster.states[N1] = replace(cluster.states[N1], local=local)
+        cluster.feed(N1, TimerFired(key))
+        cluster.settle()
+        assert cluster.service().owner == owner
+
+
+def test_a_message_about_an_older_intention_moves_nothing() -> None:
+    cluster = _returned(_spec(delay_ms=60_000))
+    stale = FailbackDue(service=WEB, owner=N2, since_ms=cluster.states[N1].cluster.now_ms - 1)
+    node = cluster.states[N1].cluster.nodes[N1]
+
+    operation = Operation(
+        epoch=cluster.states[N1].cluster.epoch,
+        incarnation=node.incarnation,
+        sequence=node.sequence + 1,
+        first_epoch=cluster.states[N1].cluster.epoch,
+        at_ms=cluster.now_ms,
+        body=stale,
+    )
+    cluster.mail.append((N1, operation))
+    cluster.settle()
+
+    assert cluster.service().owner == N2
+    assert isinstance(cluster.states[N1].cluster.failbacks[WEB], Failback)
+
+
+def test_the_intention_ends_when_the_better_node_is_lost_again() -> None:
+    cluster = _returned(_spec(delay_ms=60_000))
+    cluster.kill(N1)
+    cluster.view(N2, N3)
+
+    assert cluster.states[N2].cluster.failbacks == {}
+    assert cluster.service().owner == N2
+
+
+def test_a_tick_tells_the_minute_to_its_own_sender_alone() -> None:
+    cluster = formed()
+    local = cluster.states[N1].local
+    tick = Tick(
+        incarnation=local.incarnation,
+        count=local.tick_count,
+        epoch=cluster.states[N1].cluster.epoch,
+        applied=0,
+        minute=NOON,
+    )
+    before = cluster.states[N2].local.minute
+
+    for node in (N1, N2):
+        sent = replace(cluster.states[node].local, tick_sent_ms=1)
+        cluster.states[node] = replace(cluster.states[node], local=sent)
+        cluster.feed(node, Delivered(N1, tick))
+
+    assert cluster.states[N1].local.minute == NOON
+    assert cluster.states[N2].local.minute == before
