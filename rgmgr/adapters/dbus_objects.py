@@ -270,6 +270,30 @@ class Service(_Shown):
     async def Relocate(self, node: "s", options: "a{sv}") -> "s":
         return await self._do("relocate", node, options)
 
+    @method()
+    async def Freeze(self, options: "a{sv}") -> None:
+        await self._do("freeze", "", options)
+
+    @method()
+    async def Unfreeze(self, options: "a{sv}") -> None:
+        await self._do("unfreeze", "", options)
+
+    @method()
+    async def Convalesce(self, options: "a{sv}") -> None:
+        await self._do("convalesce", "", options)
+
+    @method()
+    async def Retry(self, options: "a{sv}") -> "s":
+        return await self._do("retry", "", options)
+
+    @method()
+    async def ConfirmTakeover(self, options: "a{sv}") -> "s":
+        return await self._do("confirm", "", options)
+
+    @method()
+    async def RefuseTakeover(self, options: "a{sv}") -> None:
+        await self._do("refuse", "", options)
+
     @dbus_property(access=PropertyAccess.READ)
     def Name(self) -> "s":
         return self.facts["Name"]

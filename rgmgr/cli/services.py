@@ -63,6 +63,21 @@ disable = _make(
 )
 stop = _make("stop", "Stop SERVICE until the next change of the membership.")
 restart = _make("restart", "Stop SERVICE and start it again on the same node.")
+freeze = _make(
+    "freeze",
+    "Leave SERVICE as it is, whatever becomes of it, until it is unfrozen: no check, no recovery.",
+)
+unfreeze = _make("unfreeze", "Look after a frozen SERVICE again.")
+retry = _make("retry", "Try again now to start SERVICE, which has started nowhere.")
+
+
+@click.group()
+def takeover() -> None:
+    """Decide about a service whose owner was lost and which waits for a word of yours."""
+
+
+takeover.add_command(_make("confirm", "Start SERVICE elsewhere: its owner was lost."), "confirm")
+takeover.add_command(_make("refuse", "Do not start SERVICE elsewhere."), "refuse")
 
 
 def _ask(

@@ -48,7 +48,7 @@ class Moves:
             self._violate("I8", sentence)
         for sentence in rules.broken(base, after) if rules.in_play(after.spec) else ():
             self._violate("I10", sentence)
-        for sentence in disobeyed(base, after):
+        for sentence in disobeyed(base, after, is_install=isinstance(cause, Install)):
             self._violate("I7", sentence)
         for sentence in silent(after):
             self._violate("I11", sentence)

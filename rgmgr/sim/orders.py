@@ -13,8 +13,13 @@ from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
 ENDED = (ServiceState.STARTED, ServiceState.DISABLED, ServiceState.FAILED, ServiceState.STOPPED)
 
 
-def disobeyed(before: ClusterState, after: ClusterState) -> Iterator[str]:
-    """Yield what one agreed message did against a standing order that was there and still is."""
+def disobeyed(
+    before: ClusterState, after: ClusterState, *, is_install: bool = False
+) -> Iterator[str]:
+    """Yield what one agreed message did against a standing order that was there and still is.
+
+    An INSTALL may find that a service was stopped for want of quorum: then it is there no more.
+    """
     for name, service in after.services.items():
         was = before.services.get(name)
         if was is None or was is service:
@@ -23,7 +28,8 @@ def disobeyed(before: ClusterState, after: ClusterState) -> Iterator[str]:
         is_start = service.state is ServiceState.STARTING and was.owner != service.owner
         if is_start and before.locked and after.locked:
             yield f"{words} while services are locked"
-        if before.disarmed and after.disarmed and _is_touched(after, was, service):
+        is_gone = is_install and service.state is ServiceState.RECOVERABLE
+        if before.disarmed and after.disarmed and _is_touched(after, was, service) and not is_gone:
             yield f"{words} while the cluster is disarmed"
     for name, service in after.services.items():
         is_start = service.state is ServiceState.STARTING and service.owner in after.standby
@@ -41,12 +47,7 @@ def _is_touched(after: ClusterState, was: Service, service: Service) -> bool:
     owner = after.nodes.get(was.owner) if was.owner is not None else None
     is_adopted = service.state is ServiceState.STARTED
     is_going = owner is not None and owner.status is not NodeStatus.ONLINE
-    return not (is_adopted or is_going or _is_emptied(service))
-
-
-def _is_emptied(service: Service) -> bool:
-    """Tell whether its owner stopped it before, for want of quorum; the stop then ends at once."""
-    return service.state is ServiceState.RECOVERABLE and not service.fault
+    return not (is_adopted or is_going)
 
 
 def _fences(before: ClusterState, after: ClusterState) -> Iterator[str]:

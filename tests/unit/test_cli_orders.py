@@ -286,3 +286,14 @@ def test_watching_without_a_terminal_prints_what_is_new() -> None:
     shown = [decode_status(line) for line in result.output.splitlines()]
     assert [status.services[0].flags for status in shown] == [("frozen",), ()]
     assert result.exit_code == 0
+
+
+@pytest.mark.parametrize("word", ["confirm", "refuse"])
+def test_a_takeover_is_decided(word: str) -> None:
+    daemon = FakeDaemon(healthy(), Outcome(0, "as decided", "node1"))
+
+    result = run("takeover", word, "web", "--because", "checked the disk", daemon=daemon)
+
+    assert (result.exit_code, result.output) == (0, "as decided\n")
+    assert daemon.asked == [(word, "web", "", WAIT_FOREVER_S)]
+    assert daemon.reasons == ["checked the disk"]
