@@ -16,7 +16,7 @@ FIRST_SEED ?= 1000
 SEEDS ?= 1000
 CHECKED := rgmgr domains tests tools benchmarks fence_agents systemd
 
-.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-corosync bench-detection bench-peers bench-race bench-sim clean
+.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-corosync bench-detection bench-placement bench-race bench-sim bench-peers clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ bench: setup ## measure status in a large cluster, fence agents, each part of a 
 	@PYTHONPATH=. $(BIN)/python benchmarks/status.py
 	@PYTHONPATH=. $(BIN)/python benchmarks/agents.py
 	@$(BIN)/python benchmarks/failover.py --dir $(LAB_DIR)
+
+bench-placement: setup ## measure placement: 10,000 services, and the cost of an event
+	@PYTHONPATH=. $(BIN)/python benchmarks/placement.py
 
 bench-corosync: setup ## measure the binding of corosync against the same loop in C (root)
 	@$(BIN)/python -m benchmarks.corosync

@@ -261,7 +261,7 @@ def test_a_cluster_that_says_so_needs_no_fencing() -> None:
         (VALID.replace('"alpha"', '""'), "cluster.name: expected a text, got the text ''"),
         (VALID.replace("version = 1", "version = 1\nsync_timeout = 0"), "cluster.sync_timeout: expected a time span above zero"),
         (VALID.replace("version = 1", 'version = 1\nsync_timeout = "x"'), "cluster.sync_timeout: expected a time span such as \"500ms\", \"5min\", \"1h 30min\", or a number of seconds, got the text 'x'"),
-        (VALID.replace("version = 1", "version = 1\nno_quorum_policy = 1"), "cluster.no_quorum_policy: expected one of 'stop', 'freeze', got the integer 1"),
+        (VALID.replace("version = 1", "version = 1\nno_quorum_policy = 1"), "cluster.no_quorum_policy: expected one of 'stop', 'freeze', 'ignore', 'suicide', got the integer 1"),
         (VALID.replace('"node2"', '"node1"'), "node[2].name: the node 'node1' is already defined by node[1]"),
         (VALID.replace('name = "node2"', ""), "node[2].name: missing: the name of the node in corosync's nodelist"),
         (VALID.replace('[[{ device = "pdu", plug = 1 }]]', '[{ device = "pdu" }]'), "node.node1.fence[1]: expected a list of steps, got a table"),
