@@ -104,6 +104,13 @@ class Resource:
     parameters: dict[str, str]
     start_level: int | None
     stop_level: int | None
+    inherited: list[str]
+    is_shared: bool
+    independent: str | None
+    max_restarts: int
+    restart_expire_ms: int
+    tolerated: int
+    tolerance_ms: int
     resources: list[Resource]
 
 

@@ -68,6 +68,7 @@ freeze = _make(
     "Leave SERVICE as it is, whatever becomes of it, until it is unfrozen: no check, no recovery.",
 )
 unfreeze = _make("unfreeze", "Look after a frozen SERVICE again.")
+convalesce = _make("convalesce", "Start the parts of SERVICE again without which it runs.")
 retry = _make("retry", "Try again now to start SERVICE, which has started nowhere.")
 
 

@@ -8,11 +8,9 @@ deserves, and keeps them as history.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Record, Severity
-from rgmgr.core.evolve import evolve
+from rgmgr.core.evolve import replace
 from rgmgr.core.model import (
     FACT_CHARS_MAX,
     HISTORY_MAX,
@@ -47,7 +45,7 @@ class Ledger:
             facts={k: str(v)[:FACT_CHARS_MAX] for k, v in fields.items() if v is not None},
         )
         history = (*self.state.history, decision)[-HISTORY_MAX:]
-        self.state = evolve(self.state, {"history": history})
+        self.state = replace(self.state, history=history)
 
     def name(self, node: NodeId | None) -> str | None:
         """Return a node's name for a journal line."""
@@ -56,17 +54,17 @@ class Ledger:
     def take_op(self) -> int:
         """Return a fresh number for a transition or a fencing case."""
         number = self.state.next_op
-        self.state = evolve(self.state, {"next_op": number + 1})
+        self.state = replace(self.state, next_op=number + 1)
         return number
 
     def put_node(self, node_id: NodeId, node: Node) -> None:
         """Write a node's record."""
-        self.state = evolve(self.state, {"nodes": {**self.state.nodes, node_id: node}})
+        self.state = replace(self.state, nodes={**self.state.nodes, node_id: node})
 
     def put(self, service: Service) -> None:
         """Write a service's record as it is."""
         services = {**self.state.services, service.spec.name: service}
-        self.state = evolve(self.state, {"services": services})
+        self.state = replace(self.state, services=services)
 
     def move(self, service: Service, to: ServiceState) -> Service:
         """Write a record in its new state, with a fresh number where the owner has to act."""
@@ -74,6 +72,10 @@ class Ledger:
         moved = replace(service, state=to, op=op, since_ms=self.state.now_ms)
         self.put(moved)
         return moved
+
+    def renew(self, service: Service) -> None:
+        """Write a record with a fresh number: its owner has something to do, whatever its state."""
+        self.put(replace(service, op=self.take_op()))
 
     def drop(self, name: ServiceName) -> None:
         """Forget a service that is no longer configured."""

@@ -29,7 +29,8 @@ def disobeyed(
         if is_start and before.locked and after.locked:
             yield f"{words} while services are locked"
         is_gone = is_install and service.state is ServiceState.RECOVERABLE
-        if before.disarmed and after.disarmed and _is_touched(after, was, service) and not is_gone:
+        is_touched = before.disarmed and after.disarmed and not is_gone
+        if is_touched and _is_touched(before, after, was, service):
             yield f"{words} while the cluster is disarmed"
     for name, service in after.services.items():
         is_start = service.state is ServiceState.STARTING and service.owner in after.standby
@@ -40,13 +41,13 @@ def disobeyed(
         yield from _fences(before, after)
 
 
-def _is_touched(after: ClusterState, was: Service, service: Service) -> bool:
-    """Tell whether a service at rest begins to move, other than off a node that goes."""
+def _is_touched(before: ClusterState, after: ClusterState, was: Service, service: Service) -> bool:
+    """Tell whether a service at rest begins to move, other than off a node that goes or is gone."""
     if was.state not in ENDED or service.state in (was.state, ServiceState.STOPPED):
         return False
-    owner = after.nodes.get(was.owner) if was.owner is not None else None
     is_adopted = service.state is ServiceState.STARTED
-    is_going = owner is not None and owner.status is not NodeStatus.ONLINE
+    owners = [state.nodes.get(was.owner) for state in (before, after) if was.owner is not None]
+    is_going = any(owner and owner.status is not NodeStatus.ONLINE for owner in owners)
     return not (is_adopted or is_going)
 
 

@@ -63,6 +63,11 @@ def asked(daemon: FakeDaemon) -> list[tuple[str, str, str]]:
         ("-d web", ("disable", "web", ""), "Local machine disabling service:web...Success\n"),
         ("-s web", ("stop", "web", ""), "Local machine stopping service:web...Success\n"),
         (
+            "-c web",
+            ("convalesce", "web", ""),
+            "Local machine convalescing service:web...Success\n",
+        ),
+        (
             "-R web",
             ("restart", "web", ""),
             "Local machine trying to restart service:web...Success\n",
@@ -93,11 +98,6 @@ def asked(daemon: FakeDaemon) -> list[tuple[str, str, str]]:
         ("-d web -q", ("disable", "web", ""), ""),
         ("-Z web", ("freeze", "web", ""), "Local machine freezing service:web...Success\n"),
         ("-U web", ("unfreeze", "web", ""), "Local machine unfreezing service:web...Success\n"),
-        (
-            "-c web",
-            ("convalesce", "web", ""),
-            "Local machine convalescing service:web...Success\n",
-        ),
     ],
 )
 def test_phrases_and_second_lines(

@@ -98,7 +98,17 @@ def test_an_unknown_name_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "verb",
-    ["enable", "disable", "stop", "restart", "relocate", "freeze", "unfreeze", "retry"],
+    [
+        "enable",
+        "disable",
+        "stop",
+        "restart",
+        "relocate",
+        "freeze",
+        "unfreeze",
+        "retry",
+        "convalesce",
+    ],
 )
 def test_a_request_waits_for_ever_and_says_what_happened(verb: str) -> None:
     daemon = FakeDaemon(healthy(), Outcome(0, "web is now running on node1", "node1"))
