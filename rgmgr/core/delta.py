@@ -12,7 +12,7 @@ keep the order of whole ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rgmgr.core.spec import ResourceName, ResourceSpec, ServiceSpec
@@ -70,7 +70,18 @@ def _both(old: Tree, new: Tree) -> Tree:
         else now
         for now in new
     )
-    return (*whole, *(was for was in old if was.name not in was_by_name))
+    return _with_gone(whole, old, was_by_name.keys())
+
+
+def _with_gone(whole: Tree, old: Tree, kept: Collection[ResourceName]) -> Tree:
+    """Put what goes where it was: before what takes its name, or what came after it."""
+    merged = list(whole)
+    for place, was in enumerate(old):
+        if was.name not in kept:
+            later = {was.name, *(r.name for r in old[place + 1 :])}
+            ends = (len(merged), *(i for i, r in enumerate(merged) if r.name in later))
+            merged.insert(min(ends), was)
+    return tuple(merged)
 
 
 def _pairs(

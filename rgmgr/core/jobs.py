@@ -8,10 +8,10 @@ there, stops go on. Source: rgmanager 5.6, 5.7, 3.6.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from rgmgr.core.delta import Delta, both, delta
 from rgmgr.core.events import ResourceFailed, ResourceStartFailed, ResourceStopFailed
+from rgmgr.core.evolve import replace
 from rgmgr.core.local import Job, JobKind
 from rgmgr.core.messages import (
     ServiceFailed,

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Severity
+from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import Service
 from rgmgr.core.spec import ResourceName

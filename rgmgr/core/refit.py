@@ -8,9 +8,8 @@ owner goes from one to the other (`delta.py`) and says so.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rgmgr.core.delta import Delta, delta
+from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import ClusterState, Service, ServiceState
 from rgmgr.core.spec import ResourceSpec, ServiceSpec

@@ -13,8 +13,8 @@ start, and by `convalesce`. Source: rgmanager `__independent_subtree`, `__max_fa
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
+from rgmgr.core.evolve import replace
 from rgmgr.core.model import Part, Service, ServiceState
 from rgmgr.core.spec import Independence, ResourceName, ResourceSpec, ServiceSpec
 from rgmgr.core.tree import names_in, way_to

@@ -6,10 +6,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rgmgr.core.actions import StartResource, StopResource
+from rgmgr.core.delta import both
 from rgmgr.core.events import ConfigLoaded, Delivered
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import ServiceState
 from rgmgr.core.spec import ClusterSpec, RecoveryPolicy, ResourceName, ResourceSpec
+from rgmgr.core.tree import stop_order
 from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, web
 from tests.unit.test_core_subtrees import NON_CRITICAL, fail, resource, touched, tree
 
@@ -184,3 +186,12 @@ def test_a_move_to_another_parent_is_a_stop_and_a_start() -> None:
     load(cluster, with_tree(VIP, replace(DATA, children=(APP,))))
 
     assert touched(cluster) == "-app +app"
+
+
+def test_half_way_what_goes_is_stopped_at_its_old_place() -> None:
+    """What started after it may rely on it, be it kept or not."""
+    old, new = web(resources=(VIP, DATA, APP)), web(resources=(VIP, OTHER_DATA, APP))
+    gone = web(resources=(VIP, APP))
+
+    assert [r.name for r in stop_order(both(old, new))] == ["app", "data", "data", "vip"]
+    assert [r.name for r in stop_order(both(old, gone))] == ["app", "data", "vip"]
