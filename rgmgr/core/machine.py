@@ -104,7 +104,7 @@ def step(state: State, event: Event, now_ms: int) -> Step:
     if not _is_idle_tick(state, event, now_ms):
         _follow_up(turn)
     outcome = turn.step()
-    broken = () if turn.cluster is state.cluster else check_cluster(turn.cluster)
+    broken = () if turn.cluster is state.cluster else check_cluster(turn.cluster, state.cluster)
     if broken := (*broken, *check_actions(outcome.state, outcome.actions)):
         raise InvariantViolation("; ".join(broken))
     return outcome

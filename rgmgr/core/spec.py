@@ -16,6 +16,9 @@ from domains.model import FailoverDomain, NodeId, ServiceName, Tenant, Terms
 
 ResourceName = NewType("ResourceName", str)
 
+EXISTING_UNIT_TYPES = ("systemd", "nfsserver")
+"""Types of which the unit is installed on the nodes, under its own name."""
+
 SHAREABLE_FILE_SYSTEMS = frozenset({"gfs2", "ocfs2"})
 """Those that several nodes may mount at once."""
 

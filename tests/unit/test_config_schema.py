@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from domains.model import FailoverDomain, NodeId, ServiceName
+from rgmgr.config.resources import RESOURCE_TYPES
 from rgmgr.config.schema import digest_of
 from rgmgr.core.spec import (
     ClusterSpec,
@@ -336,7 +337,7 @@ USE = '[[service]]\nname = "web"\n[[service.resource]]\nref = "vip"\n'
         (SHARED + USE + 'type = "fs"', ["service.web.resource[1].type: expected 'ip' as in the shared resource, got the text 'fs'"]),
         (SHARED.replace("/24", "") + USE, ["resource[1].address: expected an IPv4 or IPv6 address with a prefix length, got '10.0.0.9'"]),
         (SHARED.replace('"ip"', '"ipx"') + USE, ["resource[1].type: unknown resource type 'ipx'"]),
-        (SHARED.replace('type = "ip"', "") + USE, ["resource[1].type: missing: one of systemd, ip, fs, netfs, bind-mount, script, ocf, exec"]),
+        (SHARED.replace('type = "ip"', "") + USE, [f"resource[1].type: missing: one of {', '.join(RESOURCE_TYPES)}"]),
         (SHARED + "[[resource]]\ntype = 1\nname = 2\n" + USE, ["resource[2].type: expected a text, got the integer 1"]),
         (SHARED + USE + USE.replace("web", "db"), ["service.db.resource[1]: the address '10.0.0.9' is already used by service.web.resource[1]"]),
     ],

@@ -15,6 +15,7 @@ SEATING = "rgmgr.core.seating"
 LADDER = "rgmgr.core.ladder"
 DEPEND = "rgmgr.core.depend"
 AWAITING = "rgmgr.core.awaiting"
+REBOOTING = "rgmgr.core.rebooting"
 LEASE = "rgmgr.core.lease"
 OPERATIONS = "rgmgr.core.operations"
 OUTBOX = "rgmgr.core.outbox"
@@ -287,6 +288,20 @@ MUTANTS = (
         SEATING,
         "    if service.frozen or service.is_held:\n",
         "    if service.is_held:\n",
+    ),
+    _(
+        "forget-frozen",
+        "does not keep on disk that a service is frozen",
+        DURABLE,
+        "        frozen=service.frozen,\n",
+        "",
+    ),
+    _(
+        "reboot-without-end",
+        "reboots a node that never had quorum",
+        REBOOTING,
+        "    if not local.emergency or not local.is_live or local.shutdown is not None:\n",
+        "    if not local.emergency or local.shutdown is not None:\n",
     ),
     # What administrators said.
     _(
