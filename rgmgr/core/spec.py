@@ -100,6 +100,13 @@ class FenceVerb(Enum):
     REBOOT = "reboot"
 
 
+WATCHDOG_AGENT = "fence_watchdog"
+"""The agent that waits until the watchdog of a lost node has reset it."""
+
+WATCHDOG_OF_SYSTEMD = "systemd"
+"""The node's own systemd is the watchdog, where there is no device."""
+
+
 class CheckKind(Enum):
     """How a resource that is up is asked whether it works."""
 
@@ -212,6 +219,9 @@ class FencingSpec:
     max_fences_ms: int = 0
     test_interval_ms: int = 60_000  # between two tests of all fence paths; 0: none
     tie_breaker: tuple[str, ...] = ()  # "ping:ADDRESS": without a majority, see one or not fence
+    lease: str = ""  # a shared disk: without a majority, have the lease on it or do not fence
+    watchdog: str = ""  # what resets a node that is cut off: a device, or SYSTEMD; empty: nothing
+    watchdog_ms: int = 15_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
