@@ -182,7 +182,7 @@ def test_an_agreed_state_that_grows_is_told() -> None:
 
     assert list(check_agreed(cluster)) == []
     for changes in (
-        {"recoveries": (Recovery(deed=Deed.RESTART, at_ms=1),)},
+        {"recoveries": (Recovery(deed=Deed.RELOCATE, at_ms=1),)},
         {"failed_on": (N1, N1)},
         {"cleanup": (N1, N2, N3, NodeId(4))},
         {"fault": "x" * 10_000},
