@@ -185,7 +185,7 @@ def test_an_agreed_state_that_grows_is_told() -> None:
 
     assert list(check_agreed(cluster)) == []
     for changes in (
-        {"recoveries": (Recovery(deed=Deed.RELOCATE, at_ms=1),)},
+        {"spec": spec, "recoveries": twice},
         {"failed_on": (N1, N1)},
         {"cleanup": (N1, N2, N3, NodeId(4))},
         {"fault": "x" * 10_000},
