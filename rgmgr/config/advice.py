@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rgmgr.config.durations import parse_duration
 from rgmgr.config.fencing import SECRET_PREFIX
 from rgmgr.config.problems import below, item, listed
-from rgmgr.core.spec import ClusterSpec, FenceStep, NodeSpec, StopFailurePolicy
+from rgmgr.core.spec import ClusterSpec, FenceStep, NodeSpec, NoQuorumPolicy, StopFailurePolicy
 
 _SECRET_WORDS = ("passw", "community", "secret", "token", "hexadecimal_kg")
 _TWO_NODES = 2
@@ -35,6 +35,7 @@ def warnings(spec: ClusterSpec) -> tuple[str, ...]:
     """Return a sentence for each thing that deserves a second look, key path first."""
     return (
         *_unsafe(spec),
+        *_unproven(spec),
         *_clear_text(spec),
         *_unverified(spec),
         *_two_nodes(spec),
@@ -52,6 +53,17 @@ def _unsafe(spec: ClusterSpec) -> Iterator[str]:
             "fencing.unsafe_disabled: lost nodes are not fenced; "
             "a service may run twice and destroy its data"
         )
+
+
+def _unproven(spec: ClusterSpec) -> Iterator[str]:
+    """Warn of services that run on without quorum where nothing proves their node down."""
+    for service in spec.services if spec.fencing.unsafe_disabled else ():
+        policy = service.no_quorum_policy or spec.no_quorum_policy
+        if policy in (NoQuorumPolicy.FREEZE, NoQuorumPolicy.IGNORE):
+            yield (
+                f"service.{service.name}: it runs on without quorum ({policy.value!r}) while the"
+                " others start it without proof; fencing.unsafe_disabled needs 'stop'"
+            )
 
 
 def _options(spec: ClusterSpec) -> Iterator[tuple[str, str, str]]:

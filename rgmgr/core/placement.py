@@ -56,6 +56,7 @@ def settle(ledger: Ledger) -> None:
             _leave(ledger, service)
         elif service.state in IDLE:
             idle.append(service)
+    depend.stop_dependents(ledger)  # nothing may start that needs one of them
     if idle:
         _consider_all(ledger, idle, configured)
     if ledger.state.failbacks:

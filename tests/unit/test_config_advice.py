@@ -41,6 +41,17 @@ def test_what_is_allowed_but_dangerous_is_told_once(text: str, path: str) -> Non
     assert warning.startswith(f"{path}: ")
 
 
+def test_a_service_that_runs_on_where_nothing_is_proven_is_told() -> None:
+    text = VALID.replace('name = "web"', 'name = "web"\nno_quorum_policy = "ignore"')
+
+    found = warnings(read(text + "[fencing]\nunsafe_disabled = true\n"))
+
+    assert [warning.partition(":")[0] for warning in found] == [
+        "fencing.unsafe_disabled",
+        "service.web",
+    ]
+
+
 @pytest.mark.parametrize(
     "option",
     ['password = "secret:pdu"', 'password_script = "/usr/local/sbin/pw"', 'method = "onoff"'],

@@ -13,7 +13,14 @@ from rgmgr.core.events import Requested, ResourceFailed, Shutdown, ShutdownReque
 from rgmgr.core.messages import Request, Verb
 from rgmgr.core.model import Service, ServiceState
 from rgmgr.core.placement import because
-from rgmgr.core.spec import ClusterSpec, DependMode, ResourceName, ResourceSpec, ServiceSpec
+from rgmgr.core.spec import (
+    ClusterSpec,
+    DependMode,
+    ResourceName,
+    ResourceSpec,
+    ServiceSpec,
+    TakeoverMode,
+)
 from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, web
 
 DB = ServiceName("db")
@@ -214,3 +221,22 @@ def test_what_runs_on_a_node_that_is_lost_is_not_relied_on() -> None:
 
     assert record(cluster, WEB).state is ServiceState.STOPPED
     assert why(cluster) == "waiting for db, which is on node1, which is unclean"
+
+
+def test_nothing_starts_on_the_strength_of_what_is_just_being_stopped() -> None:
+    """Node1 has db and mail; web, on node3, needs db; mail, which is freed, needs web to start."""
+    mail = ServiceName("mail")
+    unit = ResourceSpec(name=ResourceName("exim"), type="systemd", parameters={"unit": "x.service"})
+    soft = ServiceSpec(
+        name=mail, domain="prefer", resources=(unit,), depend=(WEB,), depend_mode=DependMode.SOFT
+    )
+    db = database(takeover=TakeoverMode.CONFIRM)
+    cluster = formed(spec=spec(soft, web(depend=(DB,)), db))
+    ask(cluster, Verb.RELOCATE, WEB, target=N3)
+    del cluster.actions[:]
+
+    cluster.kill(N1)
+    cluster.view(N2, N3)
+
+    assert deeds(cluster) == ["-nginx", "-vip"]
+    assert why(cluster, mail) == "waiting for web, which is stopped"

@@ -14,7 +14,11 @@ RECOVERY = "rgmgr.core.recovery"
 STOP_FAILURES = "rgmgr.core.stop_failures"
 MEMBERSHIP = "rgmgr.core.membership"
 SYNC = "rgmgr.core.sync"
+SEATING = "rgmgr.core.seating"
 LADDER = "rgmgr.core.ladder"
+DEPEND = "rgmgr.core.depend"
+AWAITING = "rgmgr.core.awaiting"
+REBOOTING = "rgmgr.core.rebooting"
 LEASE = "rgmgr.core.lease"
 OPERATIONS = "rgmgr.core.operations"
 OUTBOX = "rgmgr.core.outbox"
@@ -304,6 +308,63 @@ MUTANTS = (
         LADDER,
         "return not rung.limit or len(recent(service, rung, now_ms)) < rung.limit",
         "return True",
+    ),
+    _(
+        "ladder-without-windows",
+        "counts failures for ever",
+        LADDER,
+        "(not rung.window_ms or now_ms - r.at_ms < rung.window_ms)",
+        "True",
+    ),
+    # Services and what they wait for.
+    _(
+        "needs-nothing",
+        "starts a service without what it depends on",
+        DEPEND,
+        "    return tuple(name for name in spec.depend if not _is_up(cluster, name))",
+        "    return ()",
+    ),
+    _(
+        "hard-is-soft",
+        "lets a service run on without what it depends on",
+        DEPEND,
+        "    while any(_stop_if_lost(ledger, spec) for spec in bound):\n        pass\n",
+        "    del bound\n",
+    ),
+    _(
+        "needed-goes-first",
+        "stops a service before those that need it",
+        DEPEND,
+        "    if service.state not in STOPPING or service.after in BROKEN:\n",
+        "    if service.state in STOPPING:\n",
+    ),
+    _(
+        "takes-over-unasked",
+        "does not wait for the time or the human that a takeover waits for",
+        AWAITING,
+        "    return service.awaits is None or service.awaits.node == node",
+        "    return True",
+    ),
+    _(
+        "frozen-is-recovered",
+        "starts a frozen service of a lost owner elsewhere",
+        SEATING,
+        "    if service.frozen or service.is_held:\n",
+        "    if service.is_held:\n",
+    ),
+    _(
+        "forget-frozen",
+        "does not keep on disk that a service is frozen",
+        DURABLE,
+        "        frozen=service.frozen,\n",
+        "",
+    ),
+    _(
+        "reboot-without-end",
+        "reboots a node that never had quorum",
+        REBOOTING,
+        "    if not local.emergency or not local.is_live or local.shutdown is not None:\n",
+        "    if not local.emergency or local.shutdown is not None:\n",
     ),
     # What administrators said.
     _(
