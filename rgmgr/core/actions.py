@@ -45,6 +45,20 @@ class StopResource:
     op: int
 
 
+@dataclass(frozen=True, slots=True)
+class SuspendChecks:
+    """Look no more after a service: whatever becomes of it is no failure."""
+
+    service: ServiceName
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeChecks:
+    """Look after a service again; answered by ServiceProbed with what is active of it."""
+
+    service: ServiceName
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskLease:
     """What is to be held on a shared disk while a node is fenced; sides never share a node."""
@@ -139,6 +153,13 @@ class DisarmWatchdog:
 
 
 @dataclass(frozen=True, slots=True)
+class RebootNode:
+    """Reboot this node at once, stopping nothing: what runs here may run here no longer."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetTimer:
     """Set or move a timer; answered by TimerFired."""
 
@@ -217,6 +238,8 @@ Action = (
     Multicast
     | StartResource
     | StopResource
+    | SuspendChecks
+    | ResumeChecks
     | FenceNode
     | EndFence
     | SwitchOn
@@ -224,6 +247,7 @@ Action = (
     | ArmWatchdog
     | FeedWatchdog
     | DisarmWatchdog
+    | RebootNode
     | SetTimer
     | CancelTimer
     | SaveState

@@ -21,6 +21,7 @@ from rgmgr.core import (
     lease,
     operations,
     outbox,
+    rebooting,
     sync,
     watchdog,
 )
@@ -114,7 +115,7 @@ def step(state: State, event: Event, now_ms: int) -> Step:
     if not _is_idle_tick(state, event, now_ms):
         _follow_up(turn)
     outcome = turn.step()
-    broken = () if turn.cluster is state.cluster else check_cluster(turn.cluster)
+    broken = () if turn.cluster is state.cluster else check_cluster(turn.cluster, state.cluster)
     if broken := (*broken, *check_actions(outcome.state, outcome.actions)):
         raise InvariantViolation("; ".join(broken))
     return outcome
@@ -214,6 +215,8 @@ _ON_TIMER: dict[str, Callable[[Turn, str], None]] = {
     "test": lambda turn, _key: fence_share.begin_test(turn),
     "failback": lambda turn, key: _send_if_open(turn, failback.due_now(turn, key)),
     "grace": lambda turn, key: _send_if_open(turn, clockwork.grace_expired(turn, key)),
+    "await": lambda turn, key: _send_if_open(turn, clockwork.service_due(turn, key)),
+    "retry": lambda turn, key: _send_if_open(turn, clockwork.service_due(turn, key)),
     "term": lambda turn, key: _send_if_open(turn, clockwork.term_over(turn, key)),
     "shield": lambda turn, _key: sync.declare_emergency(
         turn, f"{turn.local.emergency}; the cluster is not disarmed any more"
@@ -227,6 +230,7 @@ def _follow_up(turn: Turn) -> None:
     if turn.local.emergency and turn.local.waiting:
         desk.give_up(turn, turn.local.emergency)
     departure.proceed(turn)
+    rebooting.act(turn)
     may_act = lease.gate_is_open(turn)
     executor.drive(turn, may_start=may_act and watchdog.is_on_guard(turn))
     watchdog.settle(turn)

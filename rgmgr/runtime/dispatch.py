@@ -9,6 +9,7 @@ from collections.abc import Callable
 from domains.model import NodeId, ServiceName
 from rgmgr.adapters.fencing import FenceRunner
 from rgmgr.adapters.journal import Journal
+from rgmgr.adapters.reboot import reboot
 from rgmgr.adapters.store import Store
 from rgmgr.adapters.systemd import Systemd
 from rgmgr.adapters.timers import Timers
@@ -23,12 +24,15 @@ from rgmgr.core.actions import (
     FeedWatchdog,
     FenceNode,
     Multicast,
+    RebootNode,
     Record,
     Reply,
+    ResumeChecks,
     SaveState,
     SetTimer,
     StartResource,
     StopResource,
+    SuspendChecks,
     SwitchOn,
     TestPaths,
 )
@@ -110,6 +114,10 @@ class Dispatcher:
                 self._systemd.start(action)
             case StopResource():
                 self._systemd.stop(action)
+            case SuspendChecks(service=service):
+                self._systemd.suspend(service)
+            case ResumeChecks(service=service):
+                self._systemd.resume(service)
             case FenceNode() | EndFence() | SwitchOn() | TestPaths():
                 self._fence(action)
             case ArmWatchdog():
@@ -118,6 +126,8 @@ class Dispatcher:
                 self._watchdog.feed(proven_ms)
             case DisarmWatchdog():
                 self._watchdog.disarm()
+            case RebootNode(reason=reason):
+                self._tasks.create_task(reboot(reason), name="reboot")
             case SetTimer(key=key, after_ms=after_ms):
                 self._timers.set(key, after_ms)
             case CancelTimer(key=key):

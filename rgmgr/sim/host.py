@@ -22,12 +22,15 @@ from rgmgr.core.actions import (
     FeedWatchdog,
     FenceNode,
     Multicast,
+    RebootNode,
     Record,
     Reply,
+    ResumeChecks,
     SaveState,
     SetTimer,
     StartResource,
     StopResource,
+    SuspendChecks,
     SwitchOn,
     TestPaths,
 )
@@ -42,7 +45,6 @@ from rgmgr.core.events import (
     ServiceProbed,
     Shutdown,
     ShutdownRequested,
-    StateSaved,
     TimerFired,
     WatchdogArmed,
 )
@@ -67,6 +69,7 @@ COROSYNC_START_MS = (200, 1_200)
 DAEMON_START_MS = (50, 400)
 RECONNECT_MS = (50, 500)
 RESTART_MS = 500
+REBOOT_MS = (1_000, 3_000)
 
 
 @dataclass(slots=True, eq=False)
@@ -124,6 +127,7 @@ class Host:
         self._clock_zero_ms = 0
         self.wall = WallClock(engine)
         self._suspended_ms: int | None = None
+        self._cuts = 0  # how often it was switched off, also while it was off
 
     @property
     def boot_id(self) -> str:
@@ -166,6 +170,7 @@ class Host:
 
     def switch_off(self) -> None:
         """Lose power: everything but the disk is gone."""
+        self._cuts += 1
         if not self.is_on:
             return
         self.is_on = False
@@ -175,6 +180,14 @@ class Host:
         self.watchdog.disarm()
         self.disk.lose_power()
         self.systemd.power_off()
+
+    def _reboot(self) -> None:
+        """Go down at once and come up again, unless somebody switches the node off meanwhile."""
+        self.switch_off()
+        boot = self._cuts
+        self._engine.after(
+            self._dice.randint(*REBOOT_MS), lambda: self.switch_on() if self._cuts == boot else None
+        )
 
     def start_corosync(self, boot: int) -> None:
         """Start corosync, and the daemon after it, if this is still the same boot."""
@@ -364,54 +377,40 @@ class Host:
             self._observer.acts(self, action)
             self._act(daemon, action)
 
-    def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901 - one arm per kind
+    def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901, PLR0912 - one arm per kind
         match action:
             case Multicast(message):
                 self._bus.multicast(self.node, self.wall.stamped(message))
-            case SetTimer(key, after_ms):
-                self._set_timer(daemon, key, after_ms)
-            case CancelTimer(key):
+            case SetTimer(key, _) | CancelTimer(key):
                 if alarm := daemon.timers.pop(key, None):
                     alarm.cancel()
+                if isinstance(action, SetTimer):
+                    self._set_timer(daemon, key, action.after_ms)
             case StartResource():
                 self.line.start(action, lambda event: self._unit_answer(daemon, event))
             case StopResource():
                 self.line.stop(action, lambda event: self._unit_answer(daemon, event))
             case FenceNode() | EndFence() | SwitchOn() | TestPaths():
-                self._fence(daemon, action)
+                self._power.heed(self.node, daemon.incarnation, action, partial(self.post, daemon))
             case ArmWatchdog() | FeedWatchdog() | DisarmWatchdog():
                 self.watchdog.heed(action, lambda: self.post(daemon, WatchdogArmed()))
+            case RebootNode():
+                self._reboot()
             case SaveState(state):
-                self.disk.save(state, lambda event: self._saved(daemon, event))
+                self.disk.save(state, partial(self.post, daemon))
             case Exit(status, reason):
                 self._exit(daemon, status, reason)
-            case Reply() | Record():
-                pass  # the observer has seen it
-
-    def _fence(self, daemon: Daemon, action: FenceNode | EndFence | SwitchOn | TestPaths) -> None:
-        answer = partial(self.post, daemon)
-        match action:
-            case FenceNode():
-                self._power.fence(self.node, daemon.incarnation, action, answer)
-            case EndFence():
-                self._power.end(self.node, action.node)
-            case SwitchOn():
-                self._power.restore(self.node, daemon.incarnation, action, answer)
-            case TestPaths():
-                self._power.test(self.node, action, answer)
+            case ResumeChecks(service):
+                self.line.when_back(lambda: self._probe_one(daemon, service))
+            case SuspendChecks() | Reply() | Record():
+                pass  # units here have no checks, and the observer has seen the rest
 
     def _set_timer(self, daemon: Daemon, key: str, after_ms: int) -> None:
-        if alarm := daemon.timers.pop(key, None):
-            alarm.cancel()
-
         def fire() -> None:
             daemon.timers.pop(key, None)
             self.post(daemon, TimerFired(key))
 
         daemon.timers[key] = self._engine.after(max(1, after_ms), fire)
-
-    def _saved(self, daemon: Daemon, event: StateSaved) -> None:
-        self.post(daemon, event)
 
     def _unit_answer(self, daemon: Daemon, event: UnitEvent) -> None:
         """Answer who asked; a later daemon only sees that a unit it found has gone."""
@@ -429,6 +428,10 @@ class Host:
         self._tell_active(daemon, but_not_busy=False)
         daemon.has_probed = True
         self.post(daemon, ProbeFinished())
+
+    def _probe_one(self, daemon: Daemon, service: ServiceName) -> None:
+        active = self.systemd.active(service)
+        self.post(daemon, ServiceProbed(service=service, active=active))
 
     def _tell_active(self, daemon: Daemon, *, but_not_busy: bool) -> None:
         """Tell what is active of each service, configured or left over."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who looks at a simulated daemon: told of all it does, never asked."""
+"""Who looks over the shoulder of every simulated daemon."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from domains.model import NodeId
-from rgmgr.core.actions import FenceNode, PathTarget, SwitchOn, TestPaths
+from rgmgr.core.actions import EndFence, FenceNode, PathTarget, SwitchOn, TestPaths
 from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
 from rgmgr.core.model import FencePath, PathState, ProofKind
 from rgmgr.core.spec import WATCHDOG_AGENT
@@ -69,6 +69,24 @@ class Power:
         self.devices.clear()
         self.cut_off.clear()
         self.cut_ways.clear()
+
+    def heed(
+        self,
+        by: NodeId,
+        incarnation: int,
+        action: FenceNode | EndFence | SwitchOn | TestPaths,
+        answer: Callable[[FenceEnded | SwitchOnEnded | TestEnded], None],
+    ) -> None:
+        """Do what a daemon wants done with the devices."""
+        match action:
+            case FenceNode():
+                self.fence(by, incarnation, action, answer)
+            case EndFence():
+                self.end(by, action.node)
+            case SwitchOn():
+                self.restore(by, incarnation, action, answer)
+            case TestPaths():
+                self.test(by, action, answer)
 
     def fence(
         self,

@@ -17,6 +17,7 @@ EXECUTABLES = (
     "systemd/rgmgr-ip",
     "systemd/rgmgr-guard",
     "systemd/rgmgr-lease",
+    "systemd/rgmgr-resource",
 )
 
 
