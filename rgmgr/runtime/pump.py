@@ -35,7 +35,7 @@ def monotonic_ms() -> int:
 class Pump:
     """Drives the core.
 
-    `dispatch` carries out one action and must not block; in their order, but the lines of the journal
+    `dispatch` carries out one action and must not block; in their order, but the journal's lines
     after all others of the same event. `after` is called when the inbox has run dry, with the state
     of that moment.
     """
