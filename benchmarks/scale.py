@@ -79,9 +79,7 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, nargs="+", default=NODES)
     parser.add_argument("--plots", type=Path, default=Path("docs/benchmarks"))
     options = parser.parse_args()
-    print(
-        "| nodes | services | core of one, ms | longest event, ms | messages | state, KiB |"
-    )
+    print("| nodes | services | core of one, ms | longest event, ms | messages | state, KiB |")
     print("|--:|--:|--:|--:|--:|--:|")
     by_services = [_told(measure(NODES_FOR_SERVICES, count)) for count in options.services]
     by_nodes = [_told(measure(count, SERVICES_FOR_NODES)) for count in options.nodes]

@@ -13,10 +13,11 @@ from enum import Enum
 from pathlib import PurePath
 
 from rgmgr.adapters.systemd.checkup import UnitFacts
+from rgmgr.adapters.systemd.names import slice_of
 from rgmgr.config.advice import warnings
 from rgmgr.config.corosync_conf import ConfNode
 from rgmgr.config.problems import listed
-from rgmgr.core.spec import ClusterSpec, NodeSpec, ResourceSpec
+from rgmgr.core.spec import EXISTING_UNIT_TYPES, ClusterSpec, NodeSpec, ResourceSpec
 from rgmgr.links import CorosyncView
 from rgmgr.view import NodeView, ServiceView, Status
 
@@ -64,6 +65,7 @@ class Facts:
     conf_fault: str = ""
     units: Mapping[str, UnitFacts] | None = None
     systemd_fault: str = ""
+    services_up: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # here, with units
     fence_faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by node
     fence_fault: str = ""  # why that is not known
     state_fault: str = ""
@@ -97,7 +99,7 @@ def resources_of(spec: ClusterSpec) -> Iterator[tuple[str, ResourceSpec]]:
         while todo:
             resource = todo.pop(0)
             todo = [*resource.children, *todo]
-            if resource.type == "systemd":
+            if resource.type in EXISTING_UNIT_TYPES:
                 yield service.name, resource
 
 
@@ -354,6 +356,16 @@ def _units(facts: Facts) -> Iterator[Check]:
         seen.add(unit.name)
         stray = _stray(unit, services.get(service), here)
         yield stray or _unit(unit)
+    yield from _orphans(facts, {*services, *(service.name for service in facts.spec.services)})
+
+
+def _orphans(facts: Facts, known: set[str]) -> Iterator[Check]:
+    """Yield a failure for each service that runs here and that nobody has heard of."""
+    for service, units in facts.services_up.items():
+        if service not in known:
+            text = f"{listed(units)} run here, and neither cluster.toml nor the cluster knows it"
+            advice = f"systemctl stop '{slice_of(service)}'"
+            yield Check("units", f"service {service}", Verdict.FAIL, text, advice)
 
 
 def _stray(unit: UnitFacts, service: ServiceView | None, here: str | None) -> Check | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rgmgr.adapters.fencing.devices import AGENT_PATHS
 from rgmgr.adapters.fencing.options import StepError, options_of
-from rgmgr.adapters.systemd.checkup import UnitFacts, look_up
+from rgmgr.adapters.systemd.checkup import UnitFacts, look_for_services, look_up
 from rgmgr.cli.client import Connector, DaemonError
 from rgmgr.cli.doctor_checks import COROSYNC_UNIT, DAEMON_UNIT, Facts, resources_of
 from rgmgr.config.corosync_conf import ConfNode, read_nodes
@@ -77,7 +77,7 @@ def gather(places: Places, connect: Connector) -> Facts:
     status, corosync, daemon_fault = _ask_daemon(connect)
     spec, config_fault = _read_config(places.config)
     conf_nodes, conf_fault = _read_corosync_conf(places.corosync_conf)
-    units, systemd_fault = _ask_systemd(spec)
+    units, services_up, systemd_fault = _ask_systemd(spec)
     is_root = os.geteuid() == 0
     return Facts(
         hostname=socket.gethostname(),
@@ -90,6 +90,7 @@ def gather(places: Places, connect: Connector) -> Facts:
         conf_fault=conf_fault,
         units=units,
         systemd_fault=systemd_fault,
+        services_up=services_up,
         fence_faults=_fence_faults(spec, places) if spec and is_root else {},
         fence_fault="" if is_root else "secrets can be read by root only",
         state_fault=_state_fault(places.state),
@@ -124,12 +125,15 @@ def _read_corosync_conf(path: Path) -> tuple[tuple[ConfNode, ...] | None, str]:
         return None, f"{path} cannot be read: {error.strerror}"
 
 
-def _ask_systemd(spec: ClusterSpec | None) -> tuple[dict[str, UnitFacts] | None, str]:
+def _ask_systemd(
+    spec: ClusterSpec | None,
+) -> tuple[dict[str, UnitFacts] | None, dict[str, tuple[str, ...]], str]:
     named = [resource.parameters["unit"] for _, resource in resources_of(spec)] if spec else []
     try:
-        return asyncio.run(look_up([COROSYNC_UNIT, DAEMON_UNIT, *named])), ""
+        units = asyncio.run(look_up([COROSYNC_UNIT, DAEMON_UNIT, *named]))
+        return units, asyncio.run(look_for_services()), ""
     except BusError as error:
-        return None, f"systemd cannot be asked: {error.text or error}"
+        return None, {}, f"systemd cannot be asked: {error.text or error}"
 
 
 def _fence_faults(spec: ClusterSpec, places: Places) -> dict[str, tuple[str, ...]]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from domains.model import ServiceName
 from rgmgr.config.checks import read_checks
+from rgmgr.config.depend import check_depend, read_depend
+from rgmgr.config.ladder import is_ladder, read_ladder
 from rgmgr.config.levels import SERVICE, read_levels
+from rgmgr.config.modes import read_mode
 from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, check_word, resource_unit_length
 from rgmgr.config.problems import Problems, below, did_you_mean, listed, shown
 from rgmgr.config.resources import accept, find_type, known_keys, read_parameters
@@ -17,14 +20,19 @@ from rgmgr.config.table import Table
 from rgmgr.config.terms import TERMS_KEYS, read_terms
 from rgmgr.config.values import parse_plain
 from rgmgr.core.spec import (
+    EXISTING_UNIT_TYPES,
     SHAREABLE_FILE_SYSTEMS,
     ClusterSpec,
+    DependMode,
     NoQuorumPolicy,
     RecoveryPolicy,
     ResourceName,
     ResourceSpec,
+    Rung,
     ServiceSpec,
+    ShutdownMode,
     StopFailurePolicy,
+    TakeoverMode,
 )
 
 TREE_DEPTH_MAX = 16
@@ -42,11 +50,27 @@ SERVICE_KEYS = (
     "restart_expire_time",
     "no_quorum_policy",
     "on_stop_failure",
+    "depend",
+    "depend_mode",
+    "takeover",
+    "on_shutdown",
     "weight",
     *TERMS_KEYS,
     "resource",
 )
 _DEVICE_PREFIXES = ("/dev/", "LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=")
+_CLAIM_BY_TYPE = {
+    "systemd": ("unit", ("unit",)),
+    "nfsserver": ("unit", ("unit",)),
+    "netfs": ("mountpoint", ("mountpoint",)),
+    "bind-mount": ("mountpoint", ("mountpoint",)),
+    "script": ("script", ("file",)),
+    "lvm": ("volume", ("vg_name", "lv_name")),
+    "nfsclient": ("export", ("target", "path")),
+    "podman": ("container", ("container",)),
+    "vm": ("virtual machine", ("machine",)),
+}
+"""What a resource uses alone: in words, and the parameters that name it."""
 
 Entries = list[tuple[str, Mapping[str, object]]]  # tables with their key paths
 Shared = dict[str, ResourceSpec | None]  # None: defined, but wrong
@@ -79,20 +103,14 @@ def _claims_of(resource: ResourceSpec) -> list[tuple[str, str]]:
         case "fs":
             claims = [("mountpoint", parameters["mountpoint"])]
             device = parameters["device"]
-            if (
-                device.startswith(_DEVICE_PREFIXES)
-                and parameters["fstype"] not in SHAREABLE_FILE_SYSTEMS
-            ):
+            is_shareable = parameters["fstype"] in SHAREABLE_FILE_SYSTEMS
+            if device.startswith(_DEVICE_PREFIXES) and not is_shareable:
                 claims.append(("device", device))
             return claims
-        case "netfs" | "bind-mount":
-            return [("mountpoint", parameters["mountpoint"])]
-        case "script":
-            return [("script", parameters["file"])]
-        case "exec" | "ocf":
-            return []
-        case _:
-            return [("unit", parameters["unit"])]
+        case kind:
+            what, names = _CLAIM_BY_TYPE.get(kind, ("", ()))
+            value = ":".join(parameters[name] for name in names if name in parameters)
+            return [(what, value)] if value else []
 
 
 def read_shared(root: Table) -> Shared:
@@ -238,6 +256,7 @@ def read_services(
             path_by_name[name] = number_path
         table = Table(raw, path, root.problems, known=SERVICE_KEYS)
         services.append(_read_service(name or "", table, shared, domain_names, claims))
+    check_depend(services, root.problems)
     return tuple(services)
 
 
@@ -255,18 +274,42 @@ def _read_service(
         hint = did_you_mean(domain, domain_names) or f"defined: {listed(sorted(domain_names))}"
         text = f"unknown failover domain {shown(domain)}"
         table.problems.add(table.at("domain"), text, hint)
+    takeover, delay_ms = read_mode(table, "takeover", TakeoverMode.DELAY, _SERVICE.takeover)
+    on_shutdown, wait_ms = read_mode(table, "on_shutdown", ShutdownMode.WAIT, _SERVICE.on_shutdown)
     return ServiceSpec(
         name=ServiceName(name),
         domain=domain,
         autostart=table.boolean("autostart", _SERVICE.autostart),
-        recovery=table.word("recovery", RecoveryPolicy, _SERVICE.recovery),
-        max_restarts=table.integer("max_restarts", minimum=0, default=0),
-        restart_expire_ms=table.duration("restart_expire_time", 0),
+        **_read_recovery(table),
         no_quorum_policy=table.optional_word("no_quorum_policy", NoQuorumPolicy),
         on_stop_failure=table.word("on_stop_failure", StopFailurePolicy, _SERVICE.on_stop_failure),
+        depend=read_depend(table),
+        depend_mode=table.word("depend_mode", DependMode, _SERVICE.depend_mode),
+        takeover=takeover,
+        takeover_delay_ms=delay_ms,
+        on_shutdown=on_shutdown,
+        shutdown_wait_ms=wait_ms,
         weight=table.integer("weight", minimum=0, default=_SERVICE.weight),
         terms=read_terms(table),
         resources=_read_tree(name, table, shared, claims),
+    )
+
+
+class _Recovery(TypedDict, total=False):
+    recovery: RecoveryPolicy
+    max_restarts: int
+    restart_expire_ms: int
+    ladder: tuple[Rung, ...]
+
+
+def _read_recovery(table: Table) -> _Recovery:
+    """Return rgmanager's words, or the ladder that stands for them."""
+    if is_ladder(table):
+        return _Recovery(ladder=read_ladder(table))
+    return _Recovery(
+        recovery=table.word("recovery", RecoveryPolicy, _SERVICE.recovery),
+        max_restarts=table.integer("max_restarts", minimum=0, default=0),
+        restart_expire_ms=table.duration("restart_expire_time", 0),
     )
 
 
@@ -293,9 +336,9 @@ def _check_name(
     if other != placed.path:
         text = f"the resource name {shown(name)} is already used by {other}"
         problems.add(placed.path, text, "give one of them another name")
-    is_helper_unit = placed.resource.type != "systemd"  # others run as units that we name
+    is_own_unit = placed.resource.type not in EXISTING_UNIT_TYPES
     length = resource_unit_length(service, name)
-    if is_helper_unit and length > UNIT_NAME_LENGTH_MAX:
+    if is_own_unit and length > UNIT_NAME_LENGTH_MAX:
         problems.add(
             placed.path,
             f"the resource name {shown(name)} makes a unit name of {length} characters,"

@@ -45,6 +45,20 @@ class StopResource:
     op: int
 
 
+@dataclass(frozen=True, slots=True)
+class SuspendChecks:
+    """Look no more after a service: whatever becomes of it is no failure."""
+
+    service: ServiceName
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeChecks:
+    """Look after a service again; answered by ServiceProbed with what is active of it."""
+
+    service: ServiceName
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FenceNode:
     """Run these fence methods in order until one is confirmed; answered by FenceEnded.
@@ -107,6 +121,13 @@ class TestPaths:
     targets: tuple[PathTarget, ...]
     devices: dict[str, FenceDevice] = field(default_factory=dict)
     timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RebootNode:
+    """Reboot this node at once, stopping nothing: what runs here may run here no longer."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +209,13 @@ Action = (
     Multicast
     | StartResource
     | StopResource
+    | SuspendChecks
+    | ResumeChecks
     | FenceNode
     | EndFence
     | SwitchOn
     | TestPaths
+    | RebootNode
     | SetTimer
     | CancelTimer
     | SaveState

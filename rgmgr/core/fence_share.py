@@ -26,11 +26,17 @@ def act(turn: Turn) -> None:
         is_victim = node.status is NodeStatus.UNCLEAN and node.fencer == turn.local.me
         attempt = (node.victim, node.attempt)
         if is_victim and turn.local.fencing.get(node_id) != attempt:
-            turn.update(fencing={**turn.local.fencing, node_id: attempt})
+            turn.update(
+                fencing={**turn.local.fencing, node_id: attempt},
+                answered=turn.local.answered - {node_id},
+            )
             turn.do(_fence(turn, node_id, *attempt))
         is_to_restore = bool(node.to_restore) and node.restorer == turn.local.me
         if is_to_restore and turn.local.restoring.get(node_id) != node.victim:
-            turn.update(restoring={**turn.local.restoring, node_id: node.victim})
+            turn.update(
+                restoring={**turn.local.restoring, node_id: node.victim},
+                answered=turn.local.answered - {node_id},
+            )
             turn.do(_switch_on(turn, node_id))
     if turn.cluster.test > turn.local.tested and turn.local.testing is None:
         begin_test(turn)
@@ -67,8 +73,25 @@ def begin_test(turn: Turn) -> None:
     turn.do(TestPaths(targets=targets, devices=spec.fencing.devices, timeout_ms=timeout_ms))
 
 
+def forget_answered(turn: Turn) -> None:
+    """Be ready to do again what the state of a new epoch wants, though we did it in a lost branch.
+
+    Called after the outbox has sent again what was never agreed: that answer is still to come.
+    """
+    bodies = (sent.operation.body for sent in turn.local.sent)
+    coming = {b.node for b in bodies if isinstance(b, FenceFailed | NodeFenced | PowerRestored)}
+    over = turn.local.answered - coming
+    if over:
+        turn.update(
+            fencing={n: attempt for n, attempt in turn.local.fencing.items() if n not in over},
+            restoring={n: victim for n, victim in turn.local.restoring.items() if n not in over},
+            answered=turn.local.answered & coming,
+        )
+
+
 def fence_ended(turn: Turn, event: FenceEnded) -> None:
     """Our attempt is over: everybody must know."""
+    turn.update(answered=turn.local.answered | {event.node})
     if not event.is_confirmed:
         failed = FenceFailed(
             node=event.node, victim=event.victim, attempt=event.attempt, reason=event.detail
@@ -91,6 +114,7 @@ def switch_on_ended(turn: Turn, event: SwitchOnEnded) -> None:
     if event.fault and event.node == turn.local.me:
         restoring = {n: victim for n, victim in turn.local.restoring.items() if n != event.node}
         turn.update(restoring=restoring)
+    turn.update(answered=turn.local.answered | {event.node})
     outbox.send(turn, PowerRestored(node=event.node, victim=event.victim, fault=event.fault))
 
 

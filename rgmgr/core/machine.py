@@ -21,6 +21,7 @@ from rgmgr.core import (
     lease,
     operations,
     outbox,
+    rebooting,
     sync,
 )
 from rgmgr.core.actions import Severity
@@ -199,6 +200,8 @@ _ON_TIMER: dict[str, Callable[[Turn, str], None]] = {
     "test": lambda turn, _key: fence_share.begin_test(turn),
     "failback": lambda turn, key: _send_if_open(turn, failback.due_now(turn, key)),
     "grace": lambda turn, key: _send_if_open(turn, clockwork.grace_expired(turn, key)),
+    "await": lambda turn, key: _send_if_open(turn, clockwork.service_due(turn, key)),
+    "retry": lambda turn, key: _send_if_open(turn, clockwork.service_due(turn, key)),
     "term": lambda turn, key: _send_if_open(turn, clockwork.term_over(turn, key)),
     "shield": lambda turn, _key: sync.declare_emergency(
         turn, f"{turn.local.emergency}; the cluster is not disarmed any more"
@@ -212,6 +215,7 @@ def _follow_up(turn: Turn) -> None:
     if turn.local.emergency and turn.local.waiting:
         desk.give_up(turn, turn.local.emergency)
     departure.proceed(turn)
+    rebooting.act(turn)
     may_act = lease.gate_is_open(turn)
     executor.drive(turn, may_start=may_act)
     if may_act:

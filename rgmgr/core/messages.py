@@ -96,6 +96,11 @@ class Verb(Enum):
     STOP = "stop"
     RESTART = "restart"
     RELOCATE = "relocate"
+    FREEZE = "freeze"  # the cluster leaves the service as it is, whatever becomes of it
+    UNFREEZE = "unfreeze"
+    RETRY = "retry"  # try again now what has started nowhere
+    CONFIRM = "confirm"  # the takeover of a service whose owner was lost
+    REFUSE = "refuse"  # that takeover
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +111,8 @@ class Request:
     verb: Verb
     service: ServiceName
     target: NodeId | None = None  # None: let the failover domain choose
+    by: str = ""  # who asked, as far as the daemon can tell
+    because: str = ""  # in the operator's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +276,22 @@ class JoinDelayOver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitOver:
+    """A service has waited for its node for as long as it shall."""
+
+    service: ServiceName
+    until_ms: int  # names the wait: a later one has another
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryDue:
+    """The pause before a service that starts nowhere is tried again is over."""
+
+    service: ServiceName
+    rounds: int  # those in vain so far
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailbackDue:
     """A service may go to a better node now: the delay is over and the window is open."""
 
@@ -318,6 +341,8 @@ Body = (
     | FailbackDue
     | MaintenanceRequest
     | TermOver
+    | AwaitOver
+    | RetryDue
 )
 
 

@@ -22,6 +22,7 @@ from rgmgr.core.digest import digest
 from rgmgr.core.durable import PAIR, is_kept, save_if_changed
 from rgmgr.core.events import ViewChanged
 from rgmgr.core.executor import claims
+from rgmgr.core.fence_share import forget_answered
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import LocalState, Turn
 from rgmgr.core.membership import STAYING, TAKING_PART, install
@@ -128,7 +129,8 @@ def heard_hello(turn: Turn, sender: NodeId, hello: Hello) -> None:
 def overdue(turn: Turn) -> None:
     """Go on without those that did not say hello in time."""
     turn.update(is_sync_overdue=True)
-    silent = [n for n in _view_members(turn) if n not in turn.local.hellos]
+    present = {*_view_members(turn), *(turn.local.view.ring_nodes if turn.local.view else ())}
+    silent = [n for n in sorted(present) if n not in turn.local.hellos]
     names = ", ".join(map(turn.cluster.spec.node_name, silent))
     turn.note("sync.overdue", Severity.WARNING, silent=names or None)
     try_install(turn)
@@ -256,12 +258,15 @@ def _has_mandate(turn: Turn) -> bool:
     corosync counts nodes, and a daemon may be away from a node that it counts. So more than half of
     the daemons of our last epoch must be here, be it in this life or on disk; one that said goodbye
     and whose node is in our ring counts as well. No more is asked if that epoch began in this very
-    ring, nor of two nodes, which go by corosync's `two_node`.
+    ring. Of two nodes each may go on, by corosync's `two_node`; but one that begins from disk
+    waits for the other one's daemon as long as its node is there, for that may know better.
     """
     nodes, hellos = turn.cluster.nodes, turn.local.hellos
-    if len(nodes) <= PAIR or 2 * len(hellos) > len(nodes) or _is_ring_of_epoch(turn):
+    if 2 * len(hellos) > len(nodes) or _is_ring_of_epoch(turn):
         return True
     ring_nodes = turn.local.view.ring_nodes if turn.local.view else ()
+    if len(nodes) <= PAIR:
+        return turn.local.is_live or not any(n in nodes for n in ring_nodes if n not in hellos)
     idle = [n for n in ring_nodes if n in nodes and nodes[n].status is NodeStatus.LEFT]
     were_here = [n for n, node in nodes.items() if node.status in (*TAKING_PART, NodeStatus.UNSEEN)]
     present = {*idle, *(n for n in were_here if n in hellos)}
@@ -384,5 +389,6 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
     turn.do(*ledger.records)
     heed_own_status(turn)
     outbox.resend(turn)
+    forget_answered(turn)
     turn.update(saved=None)
     save_if_changed(turn)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from domains.model import NodeId, ServiceName
 from rgmgr.adapters.fencing import FenceRunner
 from rgmgr.adapters.journal import Journal
+from rgmgr.adapters.reboot import reboot
 from rgmgr.adapters.store import Store
 from rgmgr.adapters.systemd import Systemd
 from rgmgr.adapters.timers import Timers
@@ -19,12 +20,15 @@ from rgmgr.core.actions import (
     Exit,
     FenceNode,
     Multicast,
+    RebootNode,
     Record,
     Reply,
+    ResumeChecks,
     SaveState,
     SetTimer,
     StartResource,
     StopResource,
+    SuspendChecks,
     SwitchOn,
     TestPaths,
 )
@@ -95,7 +99,7 @@ class Dispatcher:
         self._tasks = tasks
         self._end = end
 
-    def __call__(self, action: Action) -> None:  # noqa: C901  # one arm per kind
+    def __call__(self, action: Action) -> None:  # noqa: C901, PLR0912  # one arm per kind
         """Carry out one action; none of them waits."""
         match action:
             case Multicast(message=message):
@@ -104,8 +108,14 @@ class Dispatcher:
                 self._systemd.start(action)
             case StopResource():
                 self._systemd.stop(action)
+            case SuspendChecks(service=service):
+                self._systemd.suspend(service)
+            case ResumeChecks(service=service):
+                self._systemd.resume(service)
             case FenceNode() | EndFence() | SwitchOn() | TestPaths():
                 self._fence(action)
+            case RebootNode(reason=reason):
+                self._tasks.create_task(reboot(reason), name="reboot")
             case SetTimer(key=key, after_ms=after_ms):
                 self._timers.set(key, after_ms)
             case CancelTimer(key=key):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import (
@@ -20,12 +19,15 @@ from rgmgr.core.actions import (
     Exit,
     FenceNode,
     Multicast,
+    RebootNode,
     Record,
     Reply,
+    ResumeChecks,
     SaveState,
     SetTimer,
     StartResource,
     StopResource,
+    SuspendChecks,
     SwitchOn,
     TestPaths,
 )
@@ -53,6 +55,7 @@ from rgmgr.sim.bus import Bus
 from rgmgr.sim.disk import Disk, DiskMood
 from rgmgr.sim.engine import Alarm, Call, Dice, Engine
 from rgmgr.sim.line import Line
+from rgmgr.sim.observer import Observer
 from rgmgr.sim.power import Power
 from rgmgr.sim.rings import BusEvent
 from rgmgr.sim.systemd import FOR_EVER_MS, Systemd, UnitEvent
@@ -62,25 +65,7 @@ COROSYNC_START_MS = (200, 1_200)
 DAEMON_START_MS = (50, 400)
 RECONNECT_MS = (50, 500)
 RESTART_MS = 500
-
-
-class Observer(Protocol):
-    """Sees everything a daemon does; used for checks and for the story."""
-
-    def began(self, host: Host) -> None:
-        """A daemon was started."""
-
-    def stepped(self, host: Host, event: Event, before: State) -> None:
-        """The core took one event; `host.daemon.state` is what came out."""
-
-    def acts(self, host: Host, action: Action) -> None:
-        """An action is about to be carried out."""
-
-    def asked(self, host: Host, request: AnyRequest) -> None:
-        """An operator asked a daemon that is there."""
-
-    def ended(self, host: Host, daemon: Daemon, reason: str) -> None:
-        """A daemon is gone."""
+REBOOT_MS = (1_000, 3_000)
 
 
 @dataclass(slots=True, eq=False)
@@ -136,6 +121,7 @@ class Host:
         self._clock_zero_ms = 0
         self.wall = WallClock(engine)
         self._suspended_ms: int | None = None
+        self._cuts = 0  # how often it was switched off, also while it was off
 
     @property
     def boot_id(self) -> str:
@@ -178,6 +164,7 @@ class Host:
 
     def switch_off(self) -> None:
         """Lose power: everything but the disk is gone."""
+        self._cuts += 1
         if not self.is_on:
             return
         self.is_on = False
@@ -186,6 +173,14 @@ class Host:
         self._bus.crash(self.node, None)
         self.disk.lose_power()
         self.systemd.power_off()
+
+    def _reboot(self) -> None:
+        """Go down at once and come up again, unless somebody switches the node off meanwhile."""
+        self.switch_off()
+        boot = self._cuts
+        self._engine.after(
+            self._dice.randint(*REBOOT_MS), lambda: self.switch_on() if self._cuts == boot else None
+        )
 
     def start_corosync(self, boot: int) -> None:
         """Start corosync, and the daemon after it, if this is still the same boot."""
@@ -386,12 +381,16 @@ class Host:
                 self.line.stop(action, lambda event: self._unit_answer(daemon, event))
             case FenceNode() | EndFence() | SwitchOn() | TestPaths():
                 self._fence(daemon, action)
+            case RebootNode():
+                self._reboot()
             case SaveState(state):
                 self.disk.save(state, lambda event: self._saved(daemon, event))
             case Exit(status, reason):
                 self._exit(daemon, status, reason)
-            case Reply() | Record():
-                pass  # the observer has seen it
+            case ResumeChecks(service):
+                self.line.when_back(lambda: self._probe_one(daemon, service))
+            case SuspendChecks() | Reply() | Record():
+                pass  # units here have no checks, and the observer has seen the rest
 
     def _fence(self, daemon: Daemon, action: FenceNode | EndFence | SwitchOn | TestPaths) -> None:
         answer = partial(self.post, daemon)
@@ -434,6 +433,10 @@ class Host:
         self._tell_active(daemon, but_not_busy=False)
         daemon.has_probed = True
         self.post(daemon, ProbeFinished())
+
+    def _probe_one(self, daemon: Daemon, service: ServiceName) -> None:
+        active = self.systemd.active(service)
+        self.post(daemon, ServiceProbed(service=service, active=active))
 
     def _tell_active(self, daemon: Daemon, *, but_not_busy: bool) -> None:
         """Tell what is active of each service, configured or left over."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from domains.model import FailoverDomain, NodeId, ServiceName
+from rgmgr.config.resources import RESOURCE_TYPES
 from rgmgr.config.schema import digest_of
 from rgmgr.core.spec import (
     ClusterSpec,
@@ -261,7 +262,7 @@ def test_a_cluster_that_says_so_needs_no_fencing() -> None:
         (VALID.replace('"alpha"', '""'), "cluster.name: expected a text, got the text ''"),
         (VALID.replace("version = 1", "version = 1\nsync_timeout = 0"), "cluster.sync_timeout: expected a time span above zero"),
         (VALID.replace("version = 1", 'version = 1\nsync_timeout = "x"'), "cluster.sync_timeout: expected a time span such as \"500ms\", \"5min\", \"1h 30min\", or a number of seconds, got the text 'x'"),
-        (VALID.replace("version = 1", "version = 1\nno_quorum_policy = 1"), "cluster.no_quorum_policy: expected one of 'stop', 'freeze', got the integer 1"),
+        (VALID.replace("version = 1", "version = 1\nno_quorum_policy = 1"), "cluster.no_quorum_policy: expected one of 'stop', 'freeze', 'ignore', 'suicide', got the integer 1"),
         (VALID.replace('"node2"', '"node1"'), "node[2].name: the node 'node1' is already defined by node[1]"),
         (VALID.replace('name = "node2"', ""), "node[2].name: missing: the name of the node in corosync's nodelist"),
         (VALID.replace('[[{ device = "pdu", plug = 1 }]]', '[{ device = "pdu" }]'), "node.node1.fence[1]: expected a list of steps, got a table"),
@@ -336,7 +337,7 @@ USE = '[[service]]\nname = "web"\n[[service.resource]]\nref = "vip"\n'
         (SHARED + USE + 'type = "fs"', ["service.web.resource[1].type: expected 'ip' as in the shared resource, got the text 'fs'"]),
         (SHARED.replace("/24", "") + USE, ["resource[1].address: expected an IPv4 or IPv6 address with a prefix length, got '10.0.0.9'"]),
         (SHARED.replace('"ip"', '"ipx"') + USE, ["resource[1].type: unknown resource type 'ipx'"]),
-        (SHARED.replace('type = "ip"', "") + USE, ["resource[1].type: missing: one of systemd, ip, fs, netfs, bind-mount, script, ocf, exec"]),
+        (SHARED.replace('type = "ip"', "") + USE, [f"resource[1].type: missing: one of {', '.join(RESOURCE_TYPES)}"]),
         (SHARED + "[[resource]]\ntype = 1\nname = 2\n" + USE, ["resource[2].type: expected a text, got the integer 1"]),
         (SHARED + USE + USE.replace("web", "db"), ["service.db.resource[1]: the address '10.0.0.9' is already used by service.web.resource[1]"]),
     ],

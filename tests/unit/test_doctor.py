@@ -96,6 +96,16 @@ def with_node2(**changes: object) -> Status:
     return replace(status(), nodes=(first, replace(second, **changes), *rest))  # type: ignore[arg-type]
 
 
+def test_what_runs_here_and_nobody_knows_is_told_with_the_command_that_ends_it() -> None:
+    up = {"web": ("nginx.service",), "old-shop": ("rgmgr-old\\x2dshop-vip.service",)}
+
+    orphans = [check for check in check_all(facts(services_up=up)) if "service " in check.name]
+
+    ((name, verdict, advice),) = [(c.name, c.verdict, c.advice) for c in orphans]
+    assert (name, verdict) == ("service old-shop", Verdict.FAIL)
+    assert advice == "systemctl stop 'rgmgr-old\\x2dshop.slice'"
+
+
 def test_a_fit_node_has_nothing_to_do() -> None:
     checks = check_all(facts())
 

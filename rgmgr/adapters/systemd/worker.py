@@ -360,33 +360,37 @@ class Worker:
             await asyncio.sleep(_LOOK_AGAIN_S)
             return False
         if is_present(plan, self._node):
-            await self._clean_up(plan, status, progress)
+            await self._clean_up(plan, progress)
             return False
         if plan.is_mount and mounts.elsewhere(plan.spec, self._node):
             await asyncio.sleep(_REFUSED_PAUSE_S)
             return False
         if status.active == "failed":
             properties = await self._manager.type_properties(status.name, *verdicts.OF_COMMANDS)
-            has_word = plan.is_existing_unit or plan.is_script
-            if has_word and (why := verdicts.failed_stop_command(properties)):
+            has_word = plan.is_existing_unit or plan.is_told_by_commands
+            why = verdicts.failed_stop_command(properties) if has_word else None
+            if why and not await self._stop_again(plan, progress):
                 text = f"{plan.unit}: {why}; when it is stopped, run 'systemctl reset-failed'"
                 raise _CannotError(text)
             await self._manager.reset_failed(plan.unit)
         return True
 
-    async def _clean_up(self, plan: Plan, status: UnitStatus, progress: _Progress) -> None:
-        """Stop what is there although its unit is not: a stopped unit runs no command again."""
+    async def _clean_up(self, plan: Plan, progress: _Progress) -> str | None:
+        """Stop what is there although its unit is not, which runs no command again; return how."""
         if progress.cleanups:
             await asyncio.sleep(_REFUSED_PAUSE_S)
         progress.cleanups += 1
         if plan.helper is None:  # a mount: systemd learns of it in a moment
             await asyncio.sleep(_LOOK_AGAIN_S)
-            return
-        if status.active == "failed":
-            await self._manager.reset_failed(plan.unit)
+            return None
         unit = names.cleanup_unit(plan.key.service, plan.key.resource)
         job = await self._manager.start_transient(unit, cleanup_definition(plan))
-        await self._manager.job_result(job, _JOB_LOOK_S)
+        return await self._manager.job_result(job, plan.spec.stop_timeout_ms / 1000)
+
+    async def _stop_again(self, plan: Plan, progress: _Progress) -> bool:
+        """Run a helper's stop command once more, for it proves what it says."""
+        can_be_asked = plan.helper is not None and not progress.cleanups
+        return can_be_asked and await self._clean_up(plan, progress) == "done"
 
     async def _after_stop_error(self, plan: Plan, error: BusError) -> None:
         if error.name in (NO_SUCH_UNIT, UNIT_EXISTS):
@@ -468,11 +472,14 @@ class Worker:
         is_skipped = unit.get("ConditionResult") is False and unit.get("ConditionTimestamp")
         if status.active == "inactive" and is_skipped:
             return f"{status.name} was not started: a condition in its unit file is not met"
-        if plan.helper is not None and (words := verdicts.helper_verdict(properties)):
+        if plan.spec.type == "ip" and (words := verdicts.address_verdict(properties)):
             return f"{status.name} failed: {words}"
+        if plan.helper is not None and (words := verdicts.helper_verdict(properties)):
+            return f"{status.name} failed: {words}; see 'journalctl -u {status.name}'"
         if plan.spec.type == "ocf" and (words := verdicts.agent_verdict(properties)):
             return f"{status.name} failed: {words}; see 'journalctl -u {status.name}'"
-        return verdicts.why_down(status, properties)
+        words = verdicts.why_down(status, properties)
+        return f"{words}; see 'journalctl -u {status.name}'" if plan.is_mount else words
 
     async def _processes(self, unit: str) -> list[ProcessLeft]:
         if unit.rpartition(".")[2] not in _WITH_PROCESSES:

@@ -11,6 +11,7 @@ RECOVERY = "rgmgr.core.recovery"
 STOP_FAILURES = "rgmgr.core.stop_failures"
 MEMBERSHIP = "rgmgr.core.membership"
 SYNC = "rgmgr.core.sync"
+LADDER = "rgmgr.core.ladder"
 LEASE = "rgmgr.core.lease"
 OPERATIONS = "rgmgr.core.operations"
 OUTBOX = "rgmgr.core.outbox"
@@ -237,8 +238,8 @@ MUTANTS = (
     _(
         "restart-for-ever",
         "restarts a failing service without end",
-        RECOVERY,
-        "return not limit or len(recent_restarts(service, now_ms)) < limit",
+        LADDER,
+        "return not rung.limit or len(recent(service, rung, now_ms)) < rung.limit",
         "return True",
     ),
     # What administrators said.
