@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.spec import ClusterSpec, Deed, FenceStep, ServiceSpec
+from rgmgr.core.spec import (
+    ClusterSpec,
+    Deed,
+    FenceStep,
+    ResourceName,
+    ResourceSpec,
+    ServiceSpec,
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -111,10 +118,12 @@ class Node:
     sequence: int = 0  # last operation applied from this incarnation
     lost_epoch: int = 0  # the epoch that first lacked it
     joined_epoch: int = 0  # the epoch since which it takes part; its daemon may be another
+    watchdog_ms: int = 0  # resets it this long after it was fed last; 0: it promised none
     victim: int = 0  # number of the present fencing case; 0: none
     is_weighed: bool = False  # `delay_ms` holds all that is waited for before the first attempt
     delay_ms: int = 0
     is_due: bool = False  # the delay before the next attempt is over
+    may_return: bool = False  # only its silence is against it, and no device acts on it
     is_ordered: bool = False  # by an operator: neither delay nor budget hold it up
     stays_off: bool = False  # an operator does not want it switched on again
     withheld: str = ""  # why no attempt is made until an operator orders one; empty: they go on
@@ -233,6 +242,15 @@ class Await:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What is known of one part of a tree that fails apart from the rest (`subtrees.py`)."""
+
+    is_off: bool = False  # given up until somebody convalesces the service or it starts anew
+    restart_stamps: tuple[int, ...] = ()  # cluster times of counted restarts
+    tolerance_stamps: tuple[int, ...] = ()  # cluster times of failures that were borne
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """The record of one service. `op` numbers its transitions; results with another are stale."""
 
@@ -257,6 +275,14 @@ class Service:
     cleanup: tuple[NodeId, ...] = ()  # nodes that must first stop left-overs
     cleanup_op: int = 0  # number of that work
     fault: str = ""  # the latest failure in words
+    parts: dict[ResourceName, Part] = field(default_factory=dict)  # by the top of the part
+    mending: tuple[ResourceName, ...] = ()  # parts that the owner takes down, and up unless off
+    former: tuple[ResourceSpec, ...] = ()  # the tree that `spec.resources` takes the place of
+
+    @property
+    def is_being_mended(self) -> bool:
+        """Whether its owner has something to do to it while it runs."""
+        return bool(self.mending or self.former)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,6 +100,13 @@ class FenceVerb(Enum):
     REBOOT = "reboot"
 
 
+WATCHDOG_AGENT = "fence_watchdog"
+"""The agent that waits until the watchdog of a lost node has reset it."""
+
+WATCHDOG_OF_SYSTEMD = "systemd"
+"""The node's own systemd is the watchdog, where there is no device."""
+
+
 class CheckKind(Enum):
     """How a resource that is up is asked whether it works."""
 
@@ -107,6 +114,13 @@ class CheckKind(Enum):
     TCP = "tcp"
     COMMAND = "command"
     MONITOR = "monitor"  # the agent's or script's own action
+
+
+class Independence(Enum):
+    """How a subtree fails apart from the rest. Source: rgmanager `__independent_subtree`."""
+
+    RESTART = "restart"  # it alone is restarted; past its limit the service is recovered
+    NON_CRITICAL = "non-critical"  # likewise; past its limit it stays off, the rest goes on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +155,12 @@ class ResourceSpec:
     start_timeout_ms: int = 60_000
     stop_timeout_ms: int = 60_000
     checks: tuple[CheckSpec, ...] = ()
+    independent: Independence | None = None  # None: its failure is its parent's
+    max_restarts: int = 0  # of the independent subtree; 0: no limit, or none for a non-critical one
+    restart_expire_ms: int = 0  # 0: they never expire
+    tolerated: int = 0  # failures within `tolerance_ms` that only restart it and count for nothing
+    tolerance_ms: int = 0
+    is_shared: bool = False  # defined by [[resource]] and used here by `ref`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +232,9 @@ class FencingSpec:
     max_fences_ms: int = 0
     test_interval_ms: int = 60_000  # between two tests of all fence paths; 0: none
     tie_breaker: tuple[str, ...] = ()  # "ping:ADDRESS": without a majority, see one or not fence
+    lease: str = ""  # a shared disk: without a majority, have the lease on it or do not fence
+    watchdog: str = ""  # what resets a node that is cut off: a device, or SYSTEMD; empty: nothing
+    watchdog_ms: int = 15_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ wins every merge; INSTALLs of one ring are in total order, so the second of two 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from domains.model import NodeId
 from rgmgr.core import outbox
@@ -21,7 +20,8 @@ from rgmgr.core.actions import Exit, Multicast, Severity
 from rgmgr.core.digest import digest
 from rgmgr.core.durable import PAIR, is_kept, save_if_changed
 from rgmgr.core.events import ViewChanged
-from rgmgr.core.executor import claims
+from rgmgr.core.evolve import replace
+from rgmgr.core.executor import claims, holds_anything
 from rgmgr.core.fence_share import forget_answered
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import LocalState, Turn
@@ -230,13 +230,26 @@ def _say_hello(turn: Turn) -> None:
             for node_id, node in sorted(turn.cluster.nodes.items())
             if node.status is NodeStatus.FENCED and node.boot_id
         },
+        watchdog_ms=_promised_ms(turn),
     )
     turn.do(Multicast(hello))
+
+
+def _promised_ms(turn: Turn) -> int:
+    """Return the timeout of our watchdog; 0 while something runs here that it does not guard."""
+    is_guarded = turn.local.is_armed or not holds_anything(turn)
+    return turn.local.watchdog_ms if is_guarded else 0
 
 
 def _boot_of(cluster: ClusterState, node_id: NodeId) -> str:
     node = cluster.nodes.get(node_id)
     return node.boot_id if node else ""
+
+
+def _test_known_of(cluster: ClusterState, node_id: NodeId) -> int:
+    """Return the operators' test that a node has answered, as far as is agreed."""
+    test = cluster.tests.get(node_id)
+    return test.number if test else 0
 
 
 def _view_members(turn: Turn) -> tuple[NodeId, ...]:
@@ -340,6 +353,7 @@ def _make_install(turn: Turn) -> Install:
                 boot_id=h.boot_id,
                 is_live=h.is_live,
                 claims=h.claims,
+                watchdog_ms=h.watchdog_ms,
             )
             for n, h in sorted(local.hellos.items())
             if h.protocol_min <= protocol
@@ -381,6 +395,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
         applied_by={},
         heard_ms={},
         clock_offset_ms=message.at_ms - turn.now_ms,
+        tested=_test_known_of(turn.cluster, turn.local.me),
         emergency="",
         reported={n: r for n, r in turn.local.reported.items() if r[0] > 0},
     )

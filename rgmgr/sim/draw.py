@@ -25,9 +25,11 @@ from rgmgr.core.spec import (
 )
 from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.draw_failback import with_failback
+from rgmgr.sim.draw_fencing import cut_for_long, with_lease, with_watchdog
 from rgmgr.sim.draw_terms import with_terms
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
+from rgmgr.sim.parts import draw_changes, draw_troubles, has_parts, with_parts
 from rgmgr.sim.policies import with_policies, with_requests
 from rgmgr.sim.troubles import CALM_MAKERS, MAKERS, draw_maintenance
 
@@ -52,6 +54,7 @@ def draw_script(
     """
     rolls = dice(seed, "script")
     drawn = draw_spec(rolls, nodes or rolls.choice((2, 3, 3, 3, 4, 5)))
+    is_given = spec is not None
     spec = spec or with_policies(
         seed, with_failback(seed, with_terms(seed, _with_stop_failures(seed, drawn)))
     )
@@ -72,13 +75,28 @@ def draw_script(
         weights = [weight for weight, _ in makers]
         (_, maker) = rolls.choices(makers, weights)[0]
         faults.append(maker(rolls, spec, at_ms))
+    is_two_node = len(spec.nodes) == TWO and chance(rolls, 0.5)
+    own = dice(seed, "parts")
+    spec = with_parts(own, spec) if spec is drawn else spec
+    if makers is MAKERS and has_parts(spec):
+        faults += draw_troubles(own, spec, start_ms, at_ms)
+    if makers is MAKERS and steps is None:
+        faults += draw_changes(dice(seed, "changes"), spec, start_ms, at_ms)
     if steps is None and not is_calm(seed):
         faults += draw_maintenance(dice(seed, "maintenance"), spec, start_ms, at_ms)
+    is_two_node = len(spec.nodes) == TWO and chance(rolls, 0.5)
+    if not is_given and is_two_node:
+        spec = with_lease(dice(seed, "lease"), spec)
+    elif not is_given:
+        lone = dice(seed, "watchdog")
+        spec = with_watchdog(lone, spec)
+        if spec.fencing.watchdog and makers is MAKERS:
+            faults.append(cut_for_long(lone, spec, at_ms))
     script = Script(
         seed=seed,
         spec=spec,
         faults=tuple(sorted(faults, key=lambda f: f.at_ms)),
-        is_two_node=len(spec.nodes) == TWO and chance(rolls, 0.5),
+        is_two_node=is_two_node,
     )
     return script if is_calm(seed) else with_requests(seed, script)
 

@@ -26,7 +26,8 @@ from rgmgr.core.actions import (
 )
 from rgmgr.core.events import Delivered, Event, ViewChanged
 from rgmgr.core.invariants import check_cluster, check_fence
-from rgmgr.core.local import State
+from rgmgr.core.jobs import as_it_was, change_of
+from rgmgr.core.local import JobKind, State
 from rgmgr.core.messages import (
     AnyRequest,
     FenceRequest,
@@ -44,9 +45,10 @@ from rgmgr.core.messages import (
     ServiceStopped,
     Verb,
 )
-from rgmgr.core.model import ClusterState
-from rgmgr.core.spec import ClusterSpec
-from rgmgr.core.tree import start_order
+from rgmgr.core.model import ClusterState, Service
+from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec
+from rgmgr.core.subtrees import non_critical_top
+from rgmgr.core.tree import names_in, start_order, way_to
 from rgmgr.sim.bonds import overtaken
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
 from rgmgr.sim.engine import Engine
@@ -62,7 +64,7 @@ VIOLATIONS_MAX = 5
 ANSWER_MAX_MS = 60_000
 
 
-Asked = TypeVar("Asked", Request, MaintenanceRequest)
+Asked = TypeVar("Asked", Request, MaintenanceRequest, FenceRequest)
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +78,14 @@ class Wish(Generic[Asked]):
     is_lost: bool = False  # its daemon died before it answered
     ended_ms: int = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody still waits for the answer."""
+        return self.answer is None and not self.is_lost
+
+
+AnyWish = Wish[Request] | Wish[MaintenanceRequest] | Wish[FenceRequest]
+
 
 class Watch:
     """Checks a world while it runs. `violations` holds one sentence each, oldest first."""
@@ -84,6 +94,7 @@ class Watch:
         self.violations: list[str] = []
         self.wishes: list[Wish[Request]] = []
         self.orders: list[Wish[MaintenanceRequest]] = []
+        self.fence_orders: list[Wish[FenceRequest]] = []
         self.quiet_from_ms: int | None = None  # from here on no unit may change (I8)
         self.unit_changes = 0
         self.fences = 0
@@ -98,7 +109,6 @@ class Watch:
         self._agreed: dict[tuple[int, int], tuple[NodeId, ClusterState]] = {}
         self.excuses = Excuses()
         self._damaged_ms = -1
-        self._fence_numbers: set[int] = set()
         self._kept_installs: list[Install] = []  # so that no id() is used twice
         self.jury = Jury(engine, self._active, self.excuses, self.violate)
 
@@ -159,13 +169,16 @@ class Watch:
 
     def asked(self, host: Host, request: AnyRequest) -> None:
         """See `Observer`."""
-        daemon = host.daemon
-        if isinstance(request, FenceRequest):
-            self._fence_numbers.add(request.number)
-        elif isinstance(request, MaintenanceRequest) and daemon is not None:
-            self.orders.append(Wish(request, daemon.incarnation, self._engine.now_ms))
-        elif isinstance(request, Request) and daemon is not None:
-            self.wishes.append(Wish(request, daemon.incarnation, self._engine.now_ms))
+        daemon, now_ms = host.daemon, self._engine.now_ms
+        if daemon is None:
+            return
+        match request:
+            case Request():
+                self.wishes.append(Wish(request, daemon.incarnation, now_ms))
+            case MaintenanceRequest():
+                self.orders.append(Wish(request, daemon.incarnation, now_ms))
+            case FenceRequest():
+                self.fence_orders.append(Wish(request, daemon.incarnation, now_ms))
 
     def stepped(self, host: Host, event: Event, before: State) -> None:
         """See `Observer`."""
@@ -262,7 +275,10 @@ class Watch:
         if host.is_behind:
             return  # what has happened meanwhile still waits to be told
         before, _ = self._around(host, action)
+        unneeded = _unneeded(host, action)
         for unit in before:
+            if unit.resource in unneeded:
+                continue
             if unit.phase is not Phase.ACTIVE:
                 words = f"{what} is started while {unit.resource} is {unit.phase.value}"
                 self.violate("I3", f"{self.name(host.node)}: {words}")
@@ -272,7 +288,12 @@ class Watch:
         self.ambush(host.node, Moment.STOP)
         self._check_dependents(host, action)
         _, after = self._around(host, action)
+        unneeded = _unneeded(host, action)
+        if _is_untouchable(host, action):
+            self.violate("I8", f"{self.name(host.node)} stops {what}, which nothing asks for")
         for unit in after:
+            if unit.resource in unneeded:
+                continue
             if unit.is_active and not unit.has_refused and not unit.is_excused:
                 words = f"{what} is stopped while {unit.resource} is {unit.phase.value}"
                 self.violate("I3", f"{self.name(host.node)}: {words}")
@@ -290,7 +311,7 @@ class Watch:
     ) -> tuple[list[Unit], list[Unit]]:
         """Return the units of the service that start before this one, and those after it."""
         services = host.daemon.state.cluster.services if host.daemon else {}
-        order = start_order(services[action.service].spec) if action.service in services else ()
+        order = _order(services[action.service], action) if action.service in services else ()
         units = [host.systemd.unit(action.service, r.name) for r in order]
         names = [unit.resource for unit in units]
         if action.resource.name not in names:
@@ -326,8 +347,6 @@ class Watch:
                 if isinstance(wish.request, Request):
                     self._check_done(host, wish.request)
                 return
-        if action.number in self._fence_numbers:
-            return
         self.violate("answers", f"{self.name(host.node)} answers {action.number}, never asked")
 
     def _check_done(self, host: Host, request: Request) -> None:
@@ -348,16 +367,22 @@ class Watch:
     def _after(self, wish: Wish[Request]) -> list[Wish[Request]]:
         return self.wishes[self.wishes.index(wish) + 1 :]
 
-    def asked_for(self) -> Iterator[Wish[Request] | Wish[MaintenanceRequest]]:
-        """Yield everything that operators asked for, but about fencing."""
+    def asked_for(self) -> Iterator[AnyWish]:
+        """Yield everything that operators asked for."""
         yield from self.wishes
         yield from self.orders
+        yield from self.fence_orders
 
     # What is asked at the end.
 
     def open_wishes(self) -> list[Wish[Request]]:
-        """Return the requests that still have neither an answer nor an excuse."""
-        return [wish for wish in self.wishes if wish.answer is None and not wish.is_lost]
+        """Return the requests about services that have neither an answer nor an excuse."""
+        return [wish for wish in self.wishes if wish.is_open]
+
+    def unanswered(self) -> list[str]:
+        """Say what of all that was asked for has neither an answer nor an excuse."""
+        open_ones = [wish.request for wish in self.asked_for() if wish.is_open]
+        return [f"request {r.number} ({_in_words(r)}) is open" for r in open_ones]
 
     def must_be_in_standby(self) -> list[NodeId]:
         """Return the nodes of which the last word was a standby without end, told done (I7)."""
@@ -402,6 +427,50 @@ class Watch:
         return found
 
 
+def _is_untouchable(host: Host, action: StopResource) -> bool:
+    """Tell whether a part of a service is mended, and this resource is none of it."""
+    state = host.daemon.state if host.daemon else None
+    job = state.local.jobs.get(action.service) if state else None
+    service = state.cluster.services.get(action.service) if state else None
+    if service is None or job is None or job.kind is not JobKind.MEND:
+        return False
+    return action.resource.name not in _touched(service, action)
+
+
+def _touched(service: Service, action: StartResource | StopResource) -> frozenset[ResourceName]:
+    """Return what goes down, or comes up, while a service is mended."""
+    change = change_of(service)
+    changed = change.stops if isinstance(action, StopResource) else change.starts
+    return names_in(service.spec, service.mending).union(r.name for r in changed)
+
+
+def _order(service: Service, action: StartResource | StopResource) -> tuple[ResourceSpec, ...]:
+    """Return the order of the tree that the action belongs to; a changed service has two."""
+    is_gone = isinstance(action, StopResource) and action.resource in change_of(service).stops
+    return start_order(as_it_was(service) if is_gone else service.spec)
+
+
+def _unneeded(host: Host, action: StartResource | StopResource) -> frozenset[ResourceName]:
+    """Return the resources of a service that play no part in what is done with another one.
+
+    What is mended hangs on what is above it, and is in order within itself. What a start had to
+    leave off it goes on without.
+    """
+    if host.daemon is None or (state := host.daemon.state) is None:
+        return frozenset()
+    service, job = state.cluster.services.get(action.service), state.local.jobs.get(action.service)
+    if service is None or job is None or job.kind is JobKind.STOP:
+        return frozenset()
+    if job.kind is JobKind.START:
+        tops = {non_critical_top(service.spec, name) for name in job.failed}
+        return names_in(service.spec, [top for top in tops if top is not None])
+    parts = _touched(service, action) - names_in(
+        service.spec, [non_critical_top(service.spec, name) or name for name in job.failed]
+    )
+    above = {r.name for top in parts for r in way_to(service.spec.resources, top)}
+    return frozenset(r.name for r in start_order(service.spec)) - parts - above
+
+
 _MOMENTS: dict[type, Moment] = {
     Hello: Moment.HELLO,
     Install: Moment.INSTALL_SENT,
@@ -411,6 +480,12 @@ _MOMENTS: dict[type, Moment] = {
     Leaving: Moment.LEAVING,
     Goodbye: Moment.GOODBYE,
 }
+
+
+def _in_words(request: AnyRequest) -> str:
+    if isinstance(request, Request):
+        return f"{request.verb.value} {request.service}"
+    return str(request.order.value)
 
 
 def _moment_of(message: Message) -> Moment | None:

@@ -32,6 +32,7 @@ from rgmgr.core.spec import (
     FenceDevice,
     FenceStep,
     FencingSpec,
+    Independence,
     NodeSpec,
     ResourceName,
     ResourceSpec,
@@ -103,6 +104,7 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
         )
         for name in sorted(draw(st.sets(words, max_size=2)))
     }
+    sync_ms = draw(st.integers(1, DURATION_MS_MAX - 5_000))
     budget = draw(st.just((0, 0)) | st.tuples(st.integers(1, 9), timeouts))
     found = draw(
         build(
@@ -135,10 +137,13 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
                 max_fences=st.just(budget[0]),
                 max_fences_ms=st.just(budget[1]),
                 tie_breaker=st.sampled_from(((), ("ping:10.0.0.1", "ping:fd00::1"))),
+                lease=st.sampled_from(("", "/dev/disk/by-id/x")),
+                watchdog=st.sampled_from(("", "systemd", "/dev/watchdog0")),
+                watchdog_ms=st.just(sync_ms + 5_000),
             ),
             warntime_ms=spans,
             rejoin_grace_ms=spans,
-            sync_timeout_ms=timeouts,
+            sync_timeout_ms=st.just(sync_ms),
         )
     )
     counts_on_it = any(s.on_stop_failure is StopFailurePolicy.FENCE for s in found.services)
@@ -256,6 +261,8 @@ def resource(draw: st.DrawFn, mark: str) -> ResourceSpec:
     own = f"{mark}{draw(plain_texts)}"
     title = RESOURCE_TYPES[kind].title
     named = draw(st.sampled_from((parameters.get(title, own), own)))
+    independent = draw(st.sampled_from((None, *Independence)))
+    tolerated = draw(st.integers(0, 100))
     return ResourceSpec(
         name=ResourceName(named),
         type=kind,
@@ -265,6 +272,11 @@ def resource(draw: st.DrawFn, mark: str) -> ResourceSpec:
         start_level=draw(levels),
         stop_level=draw(levels),
         checks=draw(checks),
+        independent=independent,
+        max_restarts=draw(st.integers(0, 2**62)) if independent else 0,
+        restart_expire_ms=draw(spans) if independent else 0,
+        tolerated=tolerated,
+        tolerance_ms=draw(timeouts) if tolerated else 0,
     )
 
 
