@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from benchmarks.peers.stage import DEADLINE_S, Stage, unit_of
+from benchmarks.peers.stage import Stage, unit_of
 from rgmgr.lab import defaultconfig
 from rgmgr.lab.layout import CLUSTER, NodePlan
 
@@ -87,8 +87,8 @@ class Rgmgr:
         stage.run(stage.nodes[0], "rgmgr", "relocate", f"s{number}", "-m", target)
 
     def drain(self, stage: Stage, node: str) -> None:
-        """Put into standby; comes back when it is done."""
-        stage.run(node, "rgmgr", "node", "standby", node, timeout=DEADLINE_S)
+        """Stop the daemon there, which moves everything away first."""
+        stage.run(node, "systemctl", "stop", "--no-block", self.unit)
 
     def status_command(self) -> tuple[str, ...]:
         """Return `rgmgr status`."""

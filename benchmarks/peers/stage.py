@@ -9,10 +9,11 @@ so that looking costs the nodes nothing; what is measured comes from the journal
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,8 +148,8 @@ class Stage:
 
     def running(self, node: str) -> frozenset[str]:
         """Return the units that have processes on a node; groups outlive a power cut."""
-        found = self._groups.group(node).rglob("load@*.service")
-        return frozenset(path.name for path in found if cgroups.is_populated(path))
+        groups = (group for group in self._below(node) if group.match("load@*.service"))
+        return frozenset(group.name for group in groups if cgroups.is_populated(group))
 
     def placed(self) -> dict[str, frozenset[str]]:
         """Return the running units of every node."""
@@ -195,10 +196,15 @@ class Stage:
         return Usage(cpu_us, memory_kib, switches)
 
     def _group(self, node: str, unit: str) -> Path:
-        for path in self._groups.group(node).rglob(unit):
-            if cgroups.is_populated(path):
-                return path
+        for group in self._below(node):
+            if group.name == unit and cgroups.is_populated(group):
+                return group
         raise LabError(f"{unit} does not run on {node}")
+
+    def _below(self, node: str) -> Iterator[Path]:
+        """Yield all groups of a node; one that vanishes meanwhile is no error."""
+        for where, names, _ in os.walk(self._groups.group(node)):
+            yield from (Path(where, name) for name in names)
 
     # Looking, into the journals
 

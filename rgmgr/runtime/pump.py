@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from rgmgr.core.actions import Action
+from rgmgr.core.actions import Action, Record
 from rgmgr.core.events import Event
 from rgmgr.core.local import State
 from rgmgr.core.machine import step
@@ -35,8 +35,9 @@ def monotonic_ms() -> int:
 class Pump:
     """Drives the core.
 
-    `dispatch` carries out one action and must not block; `after` is called when the inbox has
-    run dry, with the state of that moment.
+    `dispatch` carries out one action and must not block; in their order, but the journal's lines
+    after all others of the same event. `after` is called when the inbox has run dry, with the state
+    of that moment.
     """
 
     def __init__(
@@ -69,5 +70,11 @@ class Pump:
     def _turn(self, event: Event) -> None:
         outcome = step(self.state, event, monotonic_ms())
         self.state = outcome.state
+        notes = []
         for action in outcome.actions:
-            self._dispatch(action)
+            if isinstance(action, Record):
+                notes.append(action)  # a hundred lines of the journal must not hold up one start
+            else:
+                self._dispatch(action)
+        for note in notes:
+            self._dispatch(note)
