@@ -106,13 +106,13 @@ class Occupancy:
 
     def count(self, node: NodeId, but: ServiceName | None = None) -> int:
         """Return how many services hold a node, without one of them."""
-        here = self._tenants.get(node, {})
+        here = self._tenants.get(node, ())
         return len(here) - (but in here)
 
     def load(self, node: NodeId, but: ServiceName | None = None) -> int:
         """Return the sum of the loads on a node, without that of one service."""
-        tenant = self._tenants.get(node, {}).get(but) if but else None
-        return self._loads.get(node, 0) - (tenant.terms.load if tenant else 0)
+        load, here = self._loads.get(node, 0), self._tenants.get(node)
+        return load - here[but].terms.load if here and but in here else load
 
     def share(self, node: NodeId, but: ServiceName | None = None) -> int:
         """Return how loaded a node is: its load, or the thousandths of its capacity in use."""
@@ -135,6 +135,8 @@ class Occupancy:
         Whoever stops it stops them all.
         """
         here = self._tenants.get(node, {})
+        if name not in self._followed:
+            return here[name].terms.priority
         company = [name]
         for each in company:
             followers = self._followed.get(each, {}).items()
@@ -150,12 +152,14 @@ class Occupancy:
         here = self._tenants.get(node, {})
         if terms.exclusive and (others := tuple(sorted(n for n in here if n != name))):
             return Obstacle(bar=Bar.OCCUPIED, services=others)
-        if alone := tuple(sorted(n for n in self._alone.get(node, ()) if n != name)):
-            return Obstacle(bar=Bar.EXCLUSIVE, services=alone)
-        if foes := self.foes(tenant, node, is_hard=True):
-            return Obstacle(bar=Bar.APART, services=foes)
-        if parted := self.parted(tenant, node):
-            return parted
+        alone = self._alone.get(node)
+        if alone and (others := tuple(sorted(n for n in alone if n != name))):
+            return Obstacle(bar=Bar.EXCLUSIVE, services=others)
+        if self._is_tied(tenant):
+            if foes := self.foes(tenant, node, is_hard=True):
+                return Obstacle(bar=Bar.APART, services=foes)
+            if parted := self.parted(tenant, node):
+                return parted
         capacity = self._capacities.get(node)
         if capacity is not None:
             room = capacity - self.load(node, name)
@@ -163,8 +167,17 @@ class Occupancy:
                 return Obstacle(bar=Bar.CAPACITY, load=terms.load, room=room)
         return None
 
+    def _is_tied(self, tenant: Tenant) -> bool:
+        """Tell whether it has a say about another service, or another one about it."""
+        terms, name = tenant.terms, tenant.name
+        return bool(
+            terms.apart or terms.together or name in self._shunned or name in self._followed
+        )
+
     def broken_ties(self, tenant: Tenant, node: NodeId) -> int:
         """Count the wishes, also those of others about this service, that a node would break."""
+        if not self._is_tied(tenant):
+            return 0
         broken = len(self.foes(tenant, node, is_hard=False))
         for tie in tenant.terms.together:
             nodes = self._nodes.get(tie.service, ())

@@ -86,7 +86,7 @@ def rank_nodes(
 ) -> tuple[NodeId, ...]:
     """Return the nodes that may be given a service now, best first; the order is `Drawback`'s."""
     able = [n for n in online if obstacle(tenant, n, occupancy) is None]
-    return tuple(sorted(able, key=lambda n: _preference(tenant, n, occupancy)))
+    return tuple([marks[-1] for marks in sorted([_preference(tenant, n, occupancy) for n in able])])
 
 
 def drawback(tenant: Tenant, node: NodeId, than: NodeId, occupancy: Occupancy) -> Drawback | None:

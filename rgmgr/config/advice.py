@@ -95,7 +95,12 @@ def _two_nodes(spec: ClusterSpec) -> Iterator[str]:
     if len(spec.nodes) != _TWO_NODES or spec.fencing.unsafe_disabled:
         return
     fencing = spec.fencing
-    if fencing.delay_by_weight_ms or fencing.delay_random_ms or fencing.tie_breaker:
+    if (
+        fencing.delay_by_weight_ms
+        or fencing.delay_random_ms
+        or fencing.tie_breaker
+        or fencing.lease
+    ):
         return
     first, second = (_delay_ms(spec, node) for node in spec.nodes.values())
     if first == second:

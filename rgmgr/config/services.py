@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from domains.model import ServiceName
 from rgmgr.config.checks import read_checks
+from rgmgr.config.depend import check_depend, read_depend
+from rgmgr.config.ladder import is_ladder, read_ladder
 from rgmgr.config.levels import SERVICE, read_levels
+from rgmgr.config.modes import read_mode
 from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, check_word, resource_unit_length
 from rgmgr.config.problems import Problems, below, did_you_mean, listed, shown
 from rgmgr.config.resources import accept, find_type, known_keys, read_parameters
@@ -20,12 +23,16 @@ from rgmgr.core.spec import (
     EXISTING_UNIT_TYPES,
     SHAREABLE_FILE_SYSTEMS,
     ClusterSpec,
+    DependMode,
     NoQuorumPolicy,
     RecoveryPolicy,
     ResourceName,
     ResourceSpec,
+    Rung,
     ServiceSpec,
+    ShutdownMode,
     StopFailurePolicy,
+    TakeoverMode,
 )
 
 TREE_DEPTH_MAX = 16
@@ -43,6 +50,10 @@ SERVICE_KEYS = (
     "restart_expire_time",
     "no_quorum_policy",
     "on_stop_failure",
+    "depend",
+    "depend_mode",
+    "takeover",
+    "on_shutdown",
     "weight",
     *TERMS_KEYS,
     "resource",
@@ -245,6 +256,7 @@ def read_services(
             path_by_name[name] = number_path
         table = Table(raw, path, root.problems, known=SERVICE_KEYS)
         services.append(_read_service(name or "", table, shared, domain_names, claims))
+    check_depend(services, root.problems)
     return tuple(services)
 
 
@@ -262,18 +274,42 @@ def _read_service(
         hint = did_you_mean(domain, domain_names) or f"defined: {listed(sorted(domain_names))}"
         text = f"unknown failover domain {shown(domain)}"
         table.problems.add(table.at("domain"), text, hint)
+    takeover, delay_ms = read_mode(table, "takeover", TakeoverMode.DELAY, _SERVICE.takeover)
+    on_shutdown, wait_ms = read_mode(table, "on_shutdown", ShutdownMode.WAIT, _SERVICE.on_shutdown)
     return ServiceSpec(
         name=ServiceName(name),
         domain=domain,
         autostart=table.boolean("autostart", _SERVICE.autostart),
-        recovery=table.word("recovery", RecoveryPolicy, _SERVICE.recovery),
-        max_restarts=table.integer("max_restarts", minimum=0, default=0),
-        restart_expire_ms=table.duration("restart_expire_time", 0),
+        **_read_recovery(table),
         no_quorum_policy=table.optional_word("no_quorum_policy", NoQuorumPolicy),
         on_stop_failure=table.word("on_stop_failure", StopFailurePolicy, _SERVICE.on_stop_failure),
+        depend=read_depend(table),
+        depend_mode=table.word("depend_mode", DependMode, _SERVICE.depend_mode),
+        takeover=takeover,
+        takeover_delay_ms=delay_ms,
+        on_shutdown=on_shutdown,
+        shutdown_wait_ms=wait_ms,
         weight=table.integer("weight", minimum=0, default=_SERVICE.weight),
         terms=read_terms(table),
         resources=_read_tree(name, table, shared, claims),
+    )
+
+
+class _Recovery(TypedDict, total=False):
+    recovery: RecoveryPolicy
+    max_restarts: int
+    restart_expire_ms: int
+    ladder: tuple[Rung, ...]
+
+
+def _read_recovery(table: Table) -> _Recovery:
+    """Return rgmanager's words, or the ladder that stands for them."""
+    if is_ladder(table):
+        return _Recovery(ladder=read_ladder(table))
+    return _Recovery(
+        recovery=table.word("recovery", RecoveryPolicy, _SERVICE.recovery),
+        max_restarts=table.integer("max_restarts", minimum=0, default=0),
+        restart_expire_ms=table.duration("restart_expire_time", 0),
     )
 
 

@@ -19,7 +19,9 @@ from domains.model import FailoverDomain, Terms, Tie
 from rgmgr.config.checks import usual_checks
 from rgmgr.config.durations import written_duration
 from rgmgr.config.fencing import CUTS_PATHS
+from rgmgr.config.ladder import written_ladder
 from rgmgr.config.levels import LEVELS, SERVICE, Levels
+from rgmgr.config.modes import written_mode
 from rgmgr.config.resources import RESOURCE_TYPES, ResourceType, flag_word
 from rgmgr.core.spec import (
     AGENT_OPTION_PREFIX,
@@ -32,6 +34,8 @@ from rgmgr.core.spec import (
     ResourceName,
     ResourceSpec,
     ServiceSpec,
+    ShutdownMode,
+    TakeoverMode,
 )
 
 Entries = dict[str, Any]
@@ -97,6 +101,9 @@ def _fencing(fencing: FencingSpec) -> Entries:
         **_plain("max_fences", _budget(fencing), None),
         **_span("test_interval", fencing.test_interval_ms, _FENCING.test_interval_ms),
         **_plain("tie_breaker", list(fencing.tie_breaker), []),
+        **_plain("lease", fencing.lease, ""),
+        **_plain("watchdog", fencing.watchdog, ""),
+        **_span("watchdog_timeout", fencing.watchdog_ms, _FENCING.watchdog_ms),
         **_plain("device", {n: _device(d) for n, d in fencing.devices.items()}, {}),
     }
 
@@ -133,15 +140,31 @@ def _service(service: ServiceSpec) -> Entries:
         "name": service.name,
         **_plain("domain", service.domain, default.domain),
         **_plain("autostart", service.autostart, default.autostart),
-        **_word("recovery", service.recovery, default.recovery),
+        **_plain("recovery", _recovery(service), default.recovery.value),
         **_plain("max_restarts", service.max_restarts, default.max_restarts),
         **_span("restart_expire_time", service.restart_expire_ms, default.restart_expire_ms),
         **_word("no_quorum_policy", service.no_quorum_policy, None),
         **_word("on_stop_failure", service.on_stop_failure, default.on_stop_failure),
+        **_plain("depend", list(service.depend), []),
+        **_word("depend_mode", service.depend_mode, default.depend_mode),
+        **_plain("takeover", _takeover(service), default.takeover.value),
+        **_plain("on_shutdown", _on_shutdown(service), default.on_shutdown.value),
         **_plain("weight", service.weight, default.weight),
         **_terms(service.terms),
         "resource": [_resource(resource, SERVICE) for resource in service.resources],
     }
+
+
+def _recovery(service: ServiceSpec) -> str | list[str]:
+    return written_ladder(service.ladder) if service.ladder else service.recovery.value
+
+
+def _takeover(service: ServiceSpec) -> str:
+    return written_mode(service.takeover, TakeoverMode.DELAY, service.takeover_delay_ms)
+
+
+def _on_shutdown(service: ServiceSpec) -> str:
+    return written_mode(service.on_shutdown, ShutdownMode.WAIT, service.shutdown_wait_ms)
 
 
 def _terms(terms: Terms) -> Entries:

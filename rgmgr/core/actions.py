@@ -45,6 +45,29 @@ class StopResource:
     op: int
 
 
+@dataclass(frozen=True, slots=True)
+class SuspendChecks:
+    """Look no more after a service: whatever becomes of it is no failure."""
+
+    service: ServiceName
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeChecks:
+    """Look after a service again; answered by ServiceProbed with what is active of it."""
+
+    service: ServiceName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskLease:
+    """What is to be held on a shared disk while a node is fenced; sides never share a node."""
+
+    device: str
+    cluster: str
+    side: tuple[NodeId, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FenceNode:
     """Run these fence methods in order until one is confirmed; answered by FenceEnded.
@@ -61,6 +84,8 @@ class FenceNode:
     devices: dict[str, FenceDevice] = field(default_factory=dict)
     timeout_ms: int
     tie_breaker: tuple[str, ...] = ()
+    lease: DiskLease | None = None  # who does not get it switches nothing
+    watchdog_wait_ms: int = 0  # after which its watchdog has reset it; 0: it promised none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +121,7 @@ class PathTarget:
     node_name: str
     is_member: bool
     methods: tuple[tuple[FenceStep, ...], ...]
+    watchdog_wait_ms: int = 0  # see FenceNode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +133,30 @@ class TestPaths:
     targets: tuple[PathTarget, ...]
     devices: dict[str, FenceDevice] = field(default_factory=dict)
     timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArmWatchdog:
+    """Start this node's watchdog; answered by WatchdogArmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedWatchdog:
+    """Let the watchdog count from its beginning, unless the proof is too old; not answered."""
+
+    proven_ms: int  # this node's monotonic clock when the tick was sent that came back
+
+
+@dataclass(frozen=True, slots=True)
+class DisarmWatchdog:
+    """Stop the watchdog: nothing is held here; not answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class RebootNode:
+    """Reboot this node at once, stopping nothing: what runs here may run here no longer."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +238,16 @@ Action = (
     Multicast
     | StartResource
     | StopResource
+    | SuspendChecks
+    | ResumeChecks
     | FenceNode
     | EndFence
     | SwitchOn
     | TestPaths
+    | ArmWatchdog
+    | FeedWatchdog
+    | DisarmWatchdog
+    | RebootNode
     | SetTimer
     | CancelTimer
     | SaveState

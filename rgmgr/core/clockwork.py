@@ -7,17 +7,20 @@ recognised as such. For agreed matters the first online member keeps the time.
 
 from __future__ import annotations
 
-from rgmgr.core import failback
+from rgmgr.core import awaiting, failback, retrying
 from rgmgr.core.actions import CancelTimer, SetTimer
 from rgmgr.core.fence_races import chance_delay_ms
 from rgmgr.core.fencing import backoff_ms
 from rgmgr.core.lease import TICK_MS
 from rgmgr.core.local import LocalState, Turn
 from rgmgr.core.messages import (
+    AwaitOver,
+    Body,
     FenceDue,
     GraceExpired,
     JoinDelayOver,
     MaintenanceOrder,
+    RetryDue,
     TermOver,
 )
 from rgmgr.core.model import ClusterState, Node, NodeStatus
@@ -127,6 +130,7 @@ def _agreed(turn: Turn) -> dict[str, int]:
         for term in _terms(turn.cluster)
         if not _is_told(turn, term)
     }
+    wanted |= _for_services(turn)
     if turn.cluster.failbacks:
         wanted |= failback.timers(turn)
     spec = turn.cluster.spec
@@ -165,6 +169,30 @@ def _term_key(term: TermOver) -> str:
     return f"term:{term.ends.value}:{term.node or 0}:{term.until_ms}"
 
 
-def _is_told(turn: Turn, body: FenceDue | GraceExpired | JoinDelayOver | TermOver) -> bool:
+def _for_services(turn: Turn) -> dict[str, int]:
+    """Return the timers of services that wait, for their node or for the next try."""
+    wanted: dict[str, int] = {}
+    for service in turn.cluster.services.values():
+        if service.awaits is None and not service.rounds:
+            continue
+        if (over := awaiting.over_of(service)) and not _is_told(turn, over):
+            wanted[awaiting.key_of(service)] = max(1, over.until_ms - turn.cluster_ms)
+        if (due := retrying.due_of(service)) and not _is_told(turn, due):
+            due_ms = service.since_ms + retrying.pause_ms(service)
+            wanted[retrying.key_of(service)] = max(1, due_ms - turn.cluster_ms)
+    return wanted
+
+
+def service_due(turn: Turn, key: str) -> AwaitOver | RetryDue | None:
+    """Return what an `await:` or `retry:` timer stands for; None when nothing waits for it."""
+    for service in turn.cluster.services.values():
+        if key == awaiting.key_of(service):
+            return awaiting.over_of(service)
+        if key == retrying.key_of(service):
+            return retrying.due_of(service)
+    return None
+
+
+def _is_told(turn: Turn, body: Body) -> bool:
     """Tell whether it was sent and may still come: a ring that breaks holds it up for seconds."""
     return any(sent.operation.body == body for sent in turn.local.sent)

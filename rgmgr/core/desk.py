@@ -12,7 +12,7 @@ from rgmgr.core.actions import Answer, Reply
 from rgmgr.core.durable import is_final, is_kept
 from rgmgr.core.local import Turn, Waiting
 from rgmgr.core.messages import AnyRequest, FenceRequest, MaintenanceRequest, Request
-from rgmgr.core.requests import Verdict
+from rgmgr.core.verdict import Verdict
 
 
 def requested(turn: Turn, request: AnyRequest) -> None:

@@ -14,6 +14,7 @@ from rgmgr.core.actions import Multicast, SaveState
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Ack
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
+from rgmgr.core.spec import TakeoverMode
 
 KEPT_STATES = (ServiceState.DISABLED, ServiceState.FAILED)
 PAIR = 2
@@ -147,9 +148,17 @@ def _service(service: Service) -> Service:
     return Service(
         spec=service.spec,
         state=state,
-        last_owner=service.last_owner,
+        last_owner=_last_place(service),
+        awaits=service.awaits,
+        decision=service.decision,
         is_held=service.is_held,
         is_new=service.is_new,
         frozen=service.frozen,
         fault=service.fault if state is ServiceState.FAILED else "",
     )
+
+
+def _last_place(service: Service) -> NodeId | None:
+    """Return where it last ran: an owner of now, only where a takeover asks for it."""
+    is_asked = service.spec.takeover is not TakeoverMode.AUTO and service.owner is not None
+    return service.owner if is_asked else service.last_owner

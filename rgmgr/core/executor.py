@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from domains.model import ServiceName
-from rgmgr.core import outbox
+from rgmgr.core import outbox, resting
 from rgmgr.core.actions import StartResource, StopResource
+from rgmgr.core.depend import must_go_first
 from rgmgr.core.events import (
     ResourceFailed,
     ResourceStarted,
@@ -33,8 +34,9 @@ from rgmgr.core.messages import (
     ServiceStopped,
 )
 from rgmgr.core.model import After, Service, ServiceState
-from rgmgr.core.spec import NoQuorumPolicy, ResourceName
-from rgmgr.core.standing import is_shielded
+from rgmgr.core.no_quorum import is_untouched, must_stop
+from rgmgr.core.recovery import STOPPING_STATES
+from rgmgr.core.spec import ResourceName
 from rgmgr.core.tree import start_order, stop_from_fault, stop_order, stopped_later
 
 StepEnded = ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed
@@ -51,6 +53,7 @@ def probed(turn: Turn, event: ServiceProbed) -> None:
     if event.service not in turn.local.jobs:
         _set_active(turn, event.service, event.active)
         _set_doubtful(turn, event.service, ())
+    resting.probed(turn, event.service)
 
 
 def foreign(turn: Turn) -> tuple[ServiceName, ...]:
@@ -110,6 +113,7 @@ def drive(turn: Turn, *, may_start: bool) -> None:
     for name in _concerned(turn):
         service = turn.cluster.services[name]
         duty = _duty(turn, name, service)
+        resting.heed(turn, name, service, is_busy=duty is not None)
         _align(turn, name, service, duty)
         if duty is not None:
             _advance(turn, name, service, may_start=may_start)
@@ -126,6 +130,7 @@ def _is_done(turn: Turn) -> bool:
         and local.active is before.active
         and local.doubtful is before.doubtful
         and local.reported is before.reported
+        and local.resting is before.resting
         and local.emergency == before.emergency
     )
 
@@ -134,17 +139,21 @@ def _concerned(turn: Turn) -> list[ServiceName]:
     """Return the services of which this node may have something to do now.
 
     Most belong to other nodes, and of its own most are as they were when they were last settled.
+    One that is to stop may have waited for another one.
     """
     me, jobs, services = turn.local.me, turn.local.jobs, turn.cluster.services
     if turn.local.emergency or turn.before.local.emergency:
         return sorted(services)
+    resting = {**turn.local.resting, **turn.before.local.resting}
     return sorted(
         [
             name
             for name, service in services.items()
             if name in jobs
+            or name in resting
             or (
-                (service.owner == me or me in service.cleanup) and _has_changed(turn, name, service)
+                (service.owner == me or me in service.cleanup)
+                and (service.state in STOPPING_STATES or _has_changed(turn, name, service))
             )
         ]
     )
@@ -186,7 +195,7 @@ def holds_anything(turn: Turn) -> bool:
 
 
 def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
-    if turn.local.emergency and _must_stop(turn, service):
+    if turn.local.emergency and must_stop(turn, service):
         is_there = bool(turn.local.active.get(name)) or name in turn.local.jobs
         is_done = _reported_op(turn, name) == EMERGENCY_OP
         return _Duty(JobKind.STOP, EMERGENCY_OP) if is_there and not is_done else None
@@ -197,7 +206,9 @@ def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
         case ServiceState.STARTING:
             return _Duty(JobKind.START, service.op)
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
-            return _Duty(JobKind.STOP, service.op)
+            waits = is_untouched(turn, service) or must_go_first(turn.cluster, service)
+            is_begun = name in turn.local.jobs
+            return _Duty(JobKind.STOP, service.op) if is_begun or not waits else None
         case _:
             return None
 
@@ -205,14 +216,6 @@ def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
 def _reported_op(turn: Turn, name: ServiceName) -> int | None:
     reported = turn.local.reported.get(name)
     return reported[0] if reported else None
-
-
-def _must_stop(turn: Turn, service: Service) -> bool:
-    is_staying = turn.local.shutdown is None
-    if is_staying and is_shielded(turn.cluster, turn.local.me, turn.cluster_ms):
-        return False
-    policy = service.spec.no_quorum_policy or turn.cluster.spec.no_quorum_policy
-    return policy is NoQuorumPolicy.STOP
 
 
 def _align(turn: Turn, name: ServiceName, service: Service, duty: _Duty | None) -> None:
@@ -283,6 +286,8 @@ def _watch(turn: Turn, name: ServiceName, service: Service) -> None:
     """A service that should be up here and is not, has failed."""
     local = turn.local
     if service.owner != local.me or service.state is not ServiceState.STARTED or local.emergency:
+        return
+    if resting.is_unknown(turn, name):
         return
     has_said = local.reported.get(name) == (service.op, False)
     if has_said or _health(turn, service) is Health.RUNNING:

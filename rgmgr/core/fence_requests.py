@@ -29,8 +29,9 @@ from rgmgr.core.model import (
     Proof,
     ProofKind,
 )
-from rgmgr.core.requests import ACCEPTED, PROVEN_DOWN, Verdict
+from rgmgr.core.requests import PROVEN_DOWN
 from rgmgr.core.seating import online
+from rgmgr.core.verdict import ACCEPTED, Verdict
 
 ALIVE = (NodeStatus.ONLINE, NodeStatus.LEAVING, NodeStatus.DETACHED)
 

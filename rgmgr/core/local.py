@@ -44,6 +44,13 @@ class Job:
     faults: tuple[str, ...] = ()
 
 
+class Rest(Enum):
+    """How far a frozen service of this node is left alone."""
+
+    ASLEEP = "asleep"  # nobody looks after it
+    WAKING = "waking"  # not frozen any more; what is active of it is being found out
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """An operation of ours that may have to be sent again."""
@@ -103,12 +110,16 @@ class LocalState:
     doubtful: dict[ServiceName, tuple[ResourceName, ...]] = field(default_factory=dict)
     faults: dict[ServiceName, str] = field(default_factory=dict)
     reported: dict[ServiceName, tuple[int, bool]] = field(default_factory=dict)  # op, was running
+    resting: dict[ServiceName, Rest] = field(default_factory=dict)
     fencing: dict[NodeId, tuple[int, int]] = field(default_factory=dict)  # case, attempt
     restoring: dict[NodeId, int] = field(default_factory=dict)  # case
     answered: frozenset[NodeId] = frozenset()  # of `fencing` and `restoring`: those that are over
     testing: int | None = None  # operators' test being answered; None: no test is going on
     tested: int = 0  # the latest one that was answered
     has_tested: bool = False  # in this life
+    watchdog_ms: int = 0  # promised to the others; 0: none
+    is_arming: bool = False
+    is_armed: bool = False
     emergency: str = ""  # why services must stop at once; empty: they need not
     is_overdue: bool = False  # quorum's verdict for the present ring did not come in time
 

@@ -17,9 +17,9 @@ from rgmgr.core.messages import MaintenanceOrder, MaintenanceRequest, TermOver
 from rgmgr.core.model import After, ClusterState, NodeStatus, ServiceState, StandingOrder
 from rgmgr.core.placement import because, offer_to_joiners
 from rgmgr.core.recovery import begin_stop
-from rgmgr.core.requests import ACCEPTED, Verdict
 from rgmgr.core.seating import may_run, online
 from rgmgr.core.standing import why_nothing_starts
+from rgmgr.core.verdict import ACCEPTED, Verdict
 
 DISARM_MAX_MS = 7 * 86_400_000
 UNDER_WAY = (ServiceState.STARTING, ServiceState.STOPPING, ServiceState.RECOVERABLE)

@@ -53,7 +53,10 @@ def with_spec(state: ClusterState, spec: ClusterSpec) -> ClusterState:
             services[service_spec.name] = Service(spec=service_spec)
         else:
             services[service_spec.name] = replace(
-                known, spec=service_spec if known.owner is None else known.spec
+                known,
+                spec=service_spec if known.owner is None else known.spec,
+                failed_on=tuple(n for n in known.failed_on if n in nodes),
+                awaits=known.awaits if known.awaits and known.awaits.node in nodes else None,
             )
     gone = {name: s for name, s in state.services.items() if name not in services}
     standby = {n: order for n, order in state.standby.items() if n in nodes}
@@ -88,8 +91,11 @@ def install(ledger: Ledger, message: Install) -> None:
     forget_lost_testers(ledger)
     joined = _arrivals(ledger, before)
     if joined or _departures(ledger, before):
-        _new_chance(ledger)
-    _reconcile(ledger, enrolled)
+        new_chance(ledger)
+    rebooted = {
+        n for n, node in before.items() if n in enrolled and _has_rebooted(node, enrolled[n])
+    }
+    _reconcile(ledger, enrolled, rebooted)
     away_since = {n: _away_since(node, message.epoch) for n, node in before.items()}
     offer_to_joiners(ledger, away_since)
 
@@ -121,8 +127,8 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
     is_same = node.incarnation == enrolment.incarnation
     if is_same and node.status is NodeStatus.LEFT:
         return  # it said goodbye and is about to go: it gets nothing more
-    has_rebooted = bool(node.boot_id) and node.boot_id != enrolment.boot_id
-    if node.status is NodeStatus.UNCLEAN and node.attempt > 0:
+    has_rebooted = _has_rebooted(node, enrolment)
+    if node.status is NodeStatus.UNCLEAN and node.attempt > 0 and not node.may_return:
         if not has_rebooted:
             return  # a device may switch it off at any moment: it stays out until one did
         proof = Proof(kind=ProofKind.REBOOTED, at_ms=ledger.state.now_ms, by=node_id)
@@ -133,7 +139,7 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         reason = "its paths were cut, and it was not booted since: boot it"
         ledger.note("fence.boot_needed", Severity.ERROR, node=ledger.name(node_id), reason=reason)
         return
-    elif node.status is NodeStatus.FENCED and not has_rebooted and _claims_power_off(node):
+    elif node.status is NodeStatus.FENCED and not has_rebooted and _is_disproved(node, enrolment):
         ledger.note(
             "fence.disproved",
             Severity.ERROR,
@@ -151,6 +157,7 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         boot_id=enrolment.boot_id,
         sequence=node.sequence if is_same else 0,
         joined_epoch=node.joined_epoch if is_return else ledger.state.epoch,
+        watchdog_ms=enrolment.watchdog_ms,
         proof=ledger.state.nodes[node_id].proof,
     )
     if cut := node.to_unfence or (node.to_restore if node.is_cut_off else ()):
@@ -160,15 +167,26 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         ledger.note("member.joined", node=ledger.name(node_id), was=node.status.value)
 
 
+def _has_rebooted(node: Node, enrolment: Enrolment) -> bool:
+    return bool(node.boot_id) and node.boot_id != enrolment.boot_id
+
+
 def _disproof(node: Node) -> str:
     said = {ProofKind.HUMAN: "who said so was wrong", ProofKind.TIMED: "its watchdog did not fire"}
     why = said.get(node.proof.kind, "the device lies") if node.proof else ""
     return f"it was proven off but runs with the same boot id: {why}"
 
 
-def _claims_power_off(node: Node) -> bool:
-    kinds = (ProofKind.FENCED, ProofKind.TIMED, ProofKind.HUMAN)
-    return bool(node.boot_id) and node.proof is not None and node.proof.kind in kinds
+def _is_disproved(node: Node, enrolment: Enrolment) -> bool:
+    """Tell whether a node that runs on shows that its proof was none.
+
+    A watchdog only proves that nothing is held: who stopped everything in time was not reset.
+    """
+    if not node.boot_id or node.proof is None:
+        return False
+    if node.proof.kind is ProofKind.TIMED:
+        return any(c.is_busy or c.health is not Health.NONE for c in enrolment.claims)
+    return node.proof.kind in (ProofKind.FENCED, ProofKind.HUMAN)
 
 
 def _lose(ledger: Ledger, node_id: NodeId, message: Install, *, is_cold: bool) -> None:
@@ -187,9 +205,11 @@ def _lose(ledger: Ledger, node_id: NodeId, message: Install, *, is_cold: bool) -
             ledger.note("member.detached", Severity.WARNING, node=ledger.name(node_id))
         case NodeStatus.ONLINE | NodeStatus.LEAVING:
             ledger.note("member.left", Severity.WARNING, node=ledger.name(node_id))
-            open_case(ledger, node_id, message.epoch, cause=LOST, delay_ms=delay_ms)
+            open_case(ledger, node_id, message.epoch, cause=LOST, is_silent=True, delay_ms=delay_ms)
         case NodeStatus.DETACHED if not is_in_ring:
-            open_case(ledger, node_id, node.lost_epoch, cause=LOST, delay_ms=delay_ms)
+            open_case(
+                ledger, node_id, node.lost_epoch, cause=LOST, is_silent=True, delay_ms=delay_ms
+            )
         case NodeStatus.UNSEEN if is_in_ring:
             # its daemon is away, or not yet there; the node lives and is given its grace
             gone = replace(node, status=NodeStatus.DETACHED, lost_epoch=message.epoch)
@@ -219,21 +239,23 @@ def _departures(ledger: Ledger, before: dict[NodeId, Node]) -> bool:
     )
 
 
-def _new_chance(ledger: Ledger) -> None:
+def new_chance(ledger: Ledger) -> None:
     """A changed membership ends an operator's `stop` and forgives failed starts."""
     for service in tuple(ledger.state.services.values()):
         if service.is_held or service.failed_on:
             ledger.put(replace(service, is_held=False, failed_on=()))
 
 
-def _reconcile(ledger: Ledger, enrolled: dict[NodeId, Enrolment]) -> None:
+def _reconcile(ledger: Ledger, enrolled: dict[NodeId, Enrolment], rebooted: set[NodeId]) -> None:
     taking_part = [n for n in sorted(enrolled) if _takes_part(ledger, n)]
     for service in tuple(ledger.state.services.values()):
         name = service.spec.name
         claims = {
             n: claim for n in taking_part for claim in enrolled[n].claims if claim.service == name
         }
-        if service.owner in taking_part:
+        if service.owner in taking_part and service.frozen:
+            _judge_frozen(ledger, service, claims.get(service.owner), rebooted)
+        elif service.owner in taking_part:
             _judge_owner(ledger, service, claims.get(service.owner))
         elif service.owner is None and service.state is not ServiceState.FAILED:
             _adopt(ledger, service, claims)
@@ -243,6 +265,18 @@ def _reconcile(ledger: Ledger, enrolled: dict[NodeId, Enrolment]) -> None:
 def _takes_part(ledger: Ledger, node_id: NodeId) -> bool:
     node = ledger.state.nodes.get(node_id)
     return node is not None and node.status in TAKING_PART
+
+
+def _judge_frozen(
+    ledger: Ledger, service: Service, claim: Claim | None, rebooted: set[NodeId]
+) -> None:
+    """An administrator may have half of it down; only what is surely gone is written off."""
+    if service.state is not ServiceState.STARTED:
+        _judge_owner(ledger, service, claim)
+    elif claim is None and service.owner in rebooted:
+        finish_stop(ledger, replace(service, after=After.SETTLE, freed_epoch=0))
+    elif claim and claim.op == EMERGENCY_OP:
+        begin_stop(ledger, service, After.SETTLE)
 
 
 def _judge_owner(ledger: Ledger, service: Service, claim: Claim | None) -> None:

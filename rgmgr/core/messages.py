@@ -60,6 +60,7 @@ class Hello:
     protocol_max: int = PROTOCOL_MAX
     state_boot_id: str = ""  # of the sender, when its state was agreed
     ended: dict[NodeId, str] = field(default_factory=dict)  # boots proven over, by node
+    watchdog_ms: int = 0  # it is armed whenever the sender holds anything; 0: no promise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ class Enrolment:
     boot_id: str
     is_live: bool  # it was in an epoch before, in this life of its daemon
     claims: tuple[Claim, ...]
+    watchdog_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,11 @@ class Verb(Enum):
     STOP = "stop"
     RESTART = "restart"
     RELOCATE = "relocate"
+    FREEZE = "freeze"  # the cluster leaves the service as it is, whatever becomes of it
+    UNFREEZE = "unfreeze"
+    RETRY = "retry"  # try again now what has started nowhere
+    CONFIRM = "confirm"  # the takeover of a service whose owner was lost
+    REFUSE = "refuse"  # that takeover
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +113,8 @@ class Request:
     verb: Verb
     service: ServiceName
     target: NodeId | None = None  # None: let the failover domain choose
+    by: str = ""  # who asked, as far as the daemon can tell
+    because: str = ""  # in the operator's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +278,22 @@ class JoinDelayOver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitOver:
+    """A service has waited for its node for as long as it shall."""
+
+    service: ServiceName
+    until_ms: int  # names the wait: a later one has another
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryDue:
+    """The pause before a service that starts nowhere is tried again is over."""
+
+    service: ServiceName
+    rounds: int  # those in vain so far
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailbackDue:
     """A service may go to a better node now: the delay is over and the window is open."""
 
@@ -318,6 +343,8 @@ Body = (
     | FailbackDue
     | MaintenanceRequest
     | TermOver
+    | AwaitOver
+    | RetryDue
 )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.spec import ClusterSpec, FenceStep, ServiceSpec
+from rgmgr.core.spec import ClusterSpec, Deed, FenceStep, ServiceSpec
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -111,10 +111,12 @@ class Node:
     sequence: int = 0  # last operation applied from this incarnation
     lost_epoch: int = 0  # the epoch that first lacked it
     joined_epoch: int = 0  # the epoch since which it takes part; its daemon may be another
+    watchdog_ms: int = 0  # resets it this long after it was fed last; 0: it promised none
     victim: int = 0  # number of the present fencing case; 0: none
     is_weighed: bool = False  # `delay_ms` holds all that is waited for before the first attempt
     delay_ms: int = 0
     is_due: bool = False  # the delay before the next attempt is over
+    may_return: bool = False  # only its silence is against it, and no device acts on it
     is_ordered: bool = False  # by an operator: neither delay nor budget hold it up
     stays_off: bool = False  # an operator does not want it switched on again
     withheld: str = ""  # why no attempt is made until an operator orders one; empty: they go on
@@ -205,6 +207,34 @@ class PathTest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What was done about one failure of a service; kept as long as it may count."""
+
+    deed: Deed
+    at_ms: int  # cluster time
+
+
+class AwaitKind(Enum):
+    """Why a service waits for a node, and what else ends that."""
+
+    DELAY = "delay"  # the node was lost; until its time is up
+    CONFIRM = "confirm"  # the node was lost; until an administrator confirms the takeover
+    ALERT = "alert"  # the node was lost; until an administrator enables the service
+    REFUSED = "refused"  # the node was lost, and an administrator refused the takeover
+    RETURN = "return"  # the node was shut down; until its time is up
+    STAY = "stay"  # the node was shut down
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Await:
+    """A service waits for a node: until it is back, the service starts nowhere."""
+
+    node: NodeId
+    kind: AwaitKind
+    until_ms: int = 0  # cluster time; 0: it has no end of its own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """The record of one service. `op` numbers its transitions; results with another are stale."""
 
@@ -217,8 +247,11 @@ class Service:
     after: After = After.STOP  # of a stop in progress
     target: NodeId | None = None  # where an operator wants it next
     failed_on: tuple[NodeId, ...] = ()  # tried in vain since the last success
-    restart_stamps: tuple[int, ...] = ()  # cluster times of counted restarts
+    recoveries: tuple[Recovery, ...] = ()  # that count in the recovery ladder
     restarts: int = 0
+    rounds: int = 0  # in which every node that could have it tried in vain
+    awaits: Await | None = None
+    decision: str = ""  # an administrator's, about its latest takeover: what, who and why
     is_held: bool = False  # an operator's `stop`, until the membership changes
     is_new: bool = True  # autostart not yet considered
     frozen: bool = False

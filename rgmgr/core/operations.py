@@ -8,6 +8,7 @@ from dataclasses import replace
 from domains.model import NodeId
 from domains.rank import may_own
 from rgmgr.core import (
+    awaiting,
     failback,
     fence_paths,
     fence_requests,
@@ -16,14 +17,16 @@ from rgmgr.core import (
     outbox,
     recovery,
     requests,
+    retrying,
 )
 from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.desk import settle_requests, verdict_given
 from rgmgr.core.durable import save_if_changed
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import Turn
-from rgmgr.core.membership import TAKING_PART, with_spec
+from rgmgr.core.membership import TAKING_PART, new_chance, with_spec
 from rgmgr.core.messages import (
+    AwaitOver,
     ConfigProposed,
     FailbackDue,
     FenceDue,
@@ -39,6 +42,7 @@ from rgmgr.core.messages import (
     PathsTested,
     PowerRestored,
     Request,
+    RetryDue,
     ServiceFailed,
     ServiceStarted,
     ServiceStartFailed,
@@ -52,6 +56,7 @@ from rgmgr.core.seating import UNPROVEN
 from rgmgr.core.settle import settle
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.stop_failures import stop_failed
+from rgmgr.core.verdict import Verdict
 
 
 def heard(turn: Turn, sender: NodeId, operation: Operation) -> None:
@@ -81,7 +86,7 @@ def heard(turn: Turn, sender: NodeId, operation: Operation) -> None:
     settle_requests(turn)
 
 
-def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> None:  # noqa: C901, PLR0912  # one arm per kind
+def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> None:  # noqa: C901, PLR0912, PLR0915  # one arm per kind
     first_epoch = operation.first_epoch
     match operation.body:
         case Request() as request:
@@ -124,6 +129,10 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             fencing.grace_expired(ledger, body)
         case JoinDelayOver():
             fencing.join_delay_over(ledger)
+        case AwaitOver() as body:
+            awaiting.over(ledger, body)
+        case RetryDue() as body:
+            retrying.due(ledger, body)
         case FailbackDue() as body:
             failback.due(ledger, body)
         case Leaving():
@@ -134,18 +143,24 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             _propose(ledger, sender, spec)
 
 
-def _note_request(
-    ledger: Ledger, sender: NodeId, request: Request, verdict: requests.Verdict
-) -> None:
+def _note_request(ledger: Ledger, sender: NodeId, request: Request, verdict: Verdict) -> None:
     is_refused = verdict.answer is not None and verdict.answer is not Answer.DONE
     ledger.note(
         "request.refused" if is_refused else "request.accepted",
+        Severity.INFO,
         request=request.verb.value,
         service=request.service,
         target=ledger.name(request.target),
         by=ledger.name(sender),
         reason=verdict.text or None,
+        **_words_of(request),
     )
+
+
+def _words_of(request: Request) -> dict[str, str]:
+    """Return who asked, and why, as far as that was said."""
+    said = {"user": request.by, "because": request.because}
+    return {name: words for name, words in said.items() if words}
 
 
 def held_nodes(cluster: ClusterState, spec: ClusterSpec) -> tuple[NodeId, ...]:
@@ -220,4 +235,5 @@ def _goodbye(ledger: Ledger, sender: NodeId) -> None:
         )
         return
     ledger.put_node(sender, replace(node, status=NodeStatus.LEFT))
+    new_chance(ledger)
     ledger.note("member.left_cleanly", node=ledger.name(sender))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from domains.displacement import Displacement
 from domains.model import NodeId, ServiceName
 from domains.occupancy import Occupancy
-from rgmgr.core import failback
+from rgmgr.core import awaiting, depend, failback, retrying
 from rgmgr.core.actions import Severity
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
@@ -24,6 +24,7 @@ from rgmgr.core.seating import (
     eligible,
     in_turn,
     is_awaited,
+    is_wanted,
     may_run,
     obstacle_at,
     occupancy,
@@ -147,12 +148,11 @@ def _because_left_alone(cluster: ClusterState, service: Service) -> str | None:
 
 def _because_idle(cluster: ClusterState, service: Service) -> str:
     names = cluster.spec.node_name
-    if service.frozen or service.is_held:
-        word = "frozen" if service.frozen else "stopped"
-        until = "" if service.frozen else " until the membership changes"
-        return f"{word} by an administrator{until}"
-    if why := why_nothing_starts(cluster):
-        return why
+    asked = _because_asked(service) or why_nothing_starts(cluster)
+    if waits := asked or depend.because(cluster, service.spec):
+        return waits
+    if (waits := awaiting.because(cluster, service)) and not targets(cluster, service):
+        return waits
     if service.cleanup:
         return f"waiting for left-overs on {', '.join(map(names, service.cleanup))}"
     if unproven := blockers(cluster, service):
@@ -176,7 +176,8 @@ def because_no_seat(cluster: ClusterState, service: Service) -> str:
     found = {n: _obstacle_in_words(cluster, service, n, seated) for n in open_to}
     if set(open_to) <= set(service.failed_on):
         tried = ", ".join(map(names, service.failed_on))
-        return f"start failed on {tried}: {service.fault}"
+        pause = f"{retrying.pause_ms(service) / 1_000:g} s"
+        return f"start failed on {tried}: {service.fault}; tried again in {pause} at most"
     words = "; ".join(f"{names(n)}: {reason}" for n, reason in found.items())
     return f"no node can take it now: {words}"
 
@@ -188,6 +189,12 @@ def _obstacle_in_words(
         return f"it failed there ({service.fault})"
     found = obstacle_at(cluster, service, node, seated)
     return found.text if found else "free"
+
+
+def _because_asked(service: Service) -> str | None:
+    if service.frozen:
+        return "frozen by an administrator until it is unfrozen"
+    return "stopped by an administrator until the membership changes" if service.is_held else None
 
 
 def _retire(ledger: Ledger, service: Service) -> None:
@@ -250,7 +257,20 @@ def _is_wanted(
     if service.is_new and not spec.autostart and not (service.frozen or service.is_held):
         ledger.move(replace(service, is_new=False), ServiceState.DISABLED)
         return False
-    return is_awaited(service)
+    if awaiting.is_void(ledger.state, service):
+        service = replace(service, awaits=None)
+        ledger.put(service)
+    waits = depend.because(ledger.state, spec)
+    if waits and is_awaited(service):
+        _wait(ledger, service, waits)
+    return is_wanted(ledger.state, service)
+
+
+def _wait(ledger: Ledger, service: Service, reason: str) -> None:
+    """It wants to start and cannot: that is a stopped service, and it says why."""
+    if service.state is ServiceState.RECOVERING:
+        ledger.move(service, ServiceState.STOPPED)
+        ledger.note("service.waiting", service=service.spec.name, reason=reason)
 
 
 def _place(ledger: Ledger, service: Service, seated: Occupancy) -> None:
@@ -266,7 +286,7 @@ def _place(ledger: Ledger, service: Service, seated: Occupancy) -> None:
     room = room_for(ledger.state, service, seated) if may_start else None
     is_news = service.state is ServiceState.RECOVERING
     if is_news:
-        ledger.move(service, ServiceState.STOPPED)
+        ledger.move(retrying.in_vain(service), ServiceState.STOPPED)
     if is_news and not room:
         reason = because(ledger.state, service.spec.name)
         ledger.note("service.waiting", Severity.ERROR, service=service.spec.name, reason=reason)
@@ -293,6 +313,7 @@ def _start(ledger: Ledger, service: Service, target: NodeId) -> None:
         service,
         owner=target,
         target=None,
+        awaits=None,
         after=After.STOP,
         is_new=False,
         restarts=service.restarts + 1 if is_again else 0,

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.model import NodeId
+from rgmgr.core import awaiting, ladder
 from rgmgr.core.actions import Severity
 from rgmgr.core.incidents import service_back
 from rgmgr.core.ledger import Ledger
@@ -24,7 +25,7 @@ from rgmgr.core.messages import (
     ServiceStopped,
 )
 from rgmgr.core.model import After, NodeStatus, Service, ServiceState
-from rgmgr.core.spec import RecoveryPolicy
+from rgmgr.core.spec import Deed
 from rgmgr.core.standing import is_left_alone
 
 Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
@@ -45,7 +46,8 @@ def started(ledger: Ledger, sender: NodeId, body: ServiceStarted) -> None:
     service = current(ledger, sender, body)
     if service is None or service.state is not ServiceState.STARTING:
         return
-    ledger.move(replace(service, failed_on=(), fault="", target=None), ServiceState.STARTED)
+    up = replace(service, failed_on=(), rounds=0, fault="", target=None)
+    ledger.move(up, ServiceState.STARTED)
     service_back(ledger, service.spec.name, sender)
     ledger.note("service.started", service=service.spec.name, owner=ledger.name(sender))
 
@@ -65,13 +67,24 @@ def failed(ledger: Ledger, sender: NodeId, body: ServiceFailed) -> None:
     service = current(ledger, sender, body)
     if service is None or service.state is not ServiceState.STARTED:
         return
-    note_failure(ledger, "service.failed", service, sender, body.reason)
     faulty = replace(service, fault=body.reason)
+    rung = ladder.next_rung(faulty, ledger.state.now_ms)
     if is_left_alone(ledger.state, service):
+        note_failure(ledger, "service.failed", service, sender, body.reason)
         ledger.put(faulty)
         return
-    if is_restart_due(faulty, ledger.state.now_ms):
-        begin_stop(ledger, _count_restart(faulty, ledger.state.now_ms), After.REPAIR)
+    if rung.deed is Deed.TOLERATE:
+        ledger.note(
+            "service.failure_tolerated",
+            Severity.WARNING,
+            service=service.spec.name,
+            node=ledger.name(sender),
+            reason=body.reason,
+        )
+    else:
+        note_failure(ledger, "service.failed", service, sender, body.reason)
+    if ladder.repairs_only(faulty, rung):
+        begin_stop(ledger, ladder.counted(faulty, rung, ledger.state.now_ms), After.REPAIR)
     else:
         begin_stop(ledger, faulty, After.RECOVER)
 
@@ -96,6 +109,12 @@ def finish_stop(ledger: Ledger, service: Service) -> None:
     owner = service.owner
     freed = replace(service, owner=None, last_owner=owner, target=None)
     ledger.note("service.stopped", service=service.spec.name, last_owner=ledger.name(owner))
+    is_asked = service.after in (After.STOP, After.DISABLE)
+    if service.after is After.SETTLE and owner is not None and _is_leaving(ledger, owner):
+        freed = awaiting.after_shutdown(ledger, freed, owner)
+    if (service.frozen or freed.awaits is not None) and not is_asked:
+        ledger.move(freed, ServiceState.STOPPED)
+        return
     match service.after:  # not REPAIR any more
         case After.STOP:
             ledger.move(replace(freed, is_held=True), ServiceState.STOPPED)
@@ -109,6 +128,11 @@ def finish_stop(ledger: Ledger, service: Service) -> None:
             ledger.move(freed, ServiceState.RECOVERING)
         case After.RECOVER:
             _apply_policy(ledger, freed)
+
+
+def _is_leaving(ledger: Ledger, owner: NodeId) -> bool:
+    node = ledger.state.nodes.get(owner)
+    return node is not None and node.status is NodeStatus.LEAVING
 
 
 def _finish_repair(ledger: Ledger, service: Service) -> None:
@@ -131,7 +155,8 @@ def release(ledger: Ledger, node: NodeId, freed_epoch: int) -> None:
         is_stopping = service.state is ServiceState.STOPPING
         after = service.after if is_stopping else After.SETTLE
         free = replace(service, cleanup=rest, after=after, freed_epoch=freed_epoch)
-        finish_stop(ledger, free)
+        finish_stop(ledger, free if is_stopping else awaiting.after_loss(ledger, free, node))
+    awaiting.of_last_owner(ledger, node)
 
 
 def current(ledger: Ledger, sender: NodeId, body: Result) -> Service | None:
@@ -143,46 +168,31 @@ def current(ledger: Ledger, sender: NodeId, body: Result) -> Service | None:
 
 
 def _apply_policy(ledger: Ledger, service: Service) -> None:
-    policy = service.spec.recovery
-    if policy is RecoveryPolicy.DISABLE:
-        _give_up(ledger, service)
-        return
-    if policy is RecoveryPolicy.RELOCATE:
-        _elsewhere(ledger, service)
-        return
-    if not is_restart_due(service, ledger.state.now_ms):
-        exhausted = replace(service, restart_stamps=())
+    """All of it is down: go on as the ladder says by now."""
+    now_ms = ledger.state.now_ms
+    rung = ladder.next_rung(service, now_ms)
+    if rung.deed not in ladder.IN_PLACE:
+        _note_exhaustion(ledger, service)
+    counted = ladder.counted(service, rung, now_ms)
+    match rung.deed:
+        case Deed.TOLERATE | Deed.RESTART:
+            again = replace(counted, target=service.last_owner)
+            ledger.move(again, ServiceState.RECOVERING)
+        case Deed.RELOCATE:
+            _elsewhere(ledger, counted)
+        case Deed.DISABLE:
+            _give_up(ledger, counted)
+
+
+def _note_exhaustion(ledger: Ledger, service: Service) -> None:
+    restarts = next((r for r in ladder.rungs_of(service.spec) if r.deed is Deed.RESTART), None)
+    if restarts is not None:
         ledger.note(
             "service.restarts_exhausted",
             Severity.WARNING,
             service=service.spec.name,
-            restarts=service.spec.max_restarts,
+            restarts=restarts.limit,
         )
-        is_last = policy is RecoveryPolicy.RESTART_DISABLE
-        (_give_up if is_last else _elsewhere)(ledger, exhausted)
-        return
-    again = replace(_count_restart(service, ledger.state.now_ms), target=service.last_owner)
-    ledger.move(again, ServiceState.RECOVERING)
-
-
-def is_restart_due(service: Service, now_ms: int) -> bool:
-    """Tell whether the policy restarts a failed service where it is, this time."""
-    if service.spec.recovery not in (RecoveryPolicy.RESTART, RecoveryPolicy.RESTART_DISABLE):
-        return False
-    limit = service.spec.max_restarts
-    return not limit or len(recent_restarts(service, now_ms)) < limit
-
-
-def _count_restart(service: Service, now_ms: int) -> Service:
-    bound = service.spec.max_restarts or 1  # unlimited restarts need no history
-    stamps = (*recent_restarts(service, now_ms), now_ms)[-bound:]
-    return replace(service, restart_stamps=stamps)
-
-
-def recent_restarts(service: Service, now_ms: int) -> tuple[int, ...]:
-    """Return the counted restarts that have not expired: a sliding window."""
-    expire_ms = service.spec.restart_expire_ms
-    return tuple(s for s in service.restart_stamps if not expire_ms or now_ms - s < expire_ms)
 
 
 def _give_up(ledger: Ledger, service: Service) -> None:

@@ -8,9 +8,10 @@ the asking member calls it. Source: rgmanager, operations against states; depart
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from domains.model import NodeId
+from rgmgr.core import awaiting, depend, freezing, retrying
 from rgmgr.core.actions import Answer
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import Request, Verb
@@ -19,6 +20,7 @@ from rgmgr.core.placement import because, because_no_seat
 from rgmgr.core.recovery import begin_stop
 from rgmgr.core.seating import has_prospects, may_run, obstacle_at, online, other_seats
 from rgmgr.core.standing import why_nothing_starts
+from rgmgr.core.verdict import ACCEPTED, Verdict
 
 PROVEN_DOWN = (NodeStatus.LEFT, NodeStatus.FENCED)
 MOVING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
@@ -26,34 +28,31 @@ STARTING_VERBS = (Verb.ENABLE, Verb.RELOCATE, Verb.RESTART)
 UP = (ServiceState.STARTING, ServiceState.STARTED)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How a request stands; `answer` is None while it is accepted and not done."""
-
-    answer: Answer | None
-    text: str = ""
-
-
-ACCEPTED = Verdict(None)
-
-
 def apply(ledger: Ledger, request: Request) -> Verdict:
     """Accept the request, changing the agreed state, or refuse it and change nothing."""
     service = ledger.state.services.get(request.service)
     if service is None:
         return Verdict(Answer.UNKNOWN_SERVICE, f"service {request.service!r} is not configured")
+    if request.verb in freezing.VERBS:
+        return freezing.apply(ledger, service, request)
+    refusal = _refuse_by_order(ledger.state, service, request.verb)
+    if refusal is None and request.verb in STARTING_VERBS:
+        refusal = _refuse_target(ledger.state, service, request.target)
+    if refusal is None and request.verb in awaiting.VERBS:
+        refusal = awaiting.decide(ledger, service, request)
+    return refusal or _APPLY[request.verb](ledger, service, request.target)
+
+
+def _refuse_by_order(cluster: ClusterState, service: Service, verb: Verb) -> Verdict | None:
+    """Refuse what an earlier word of an administrator forbids."""
     if service.frozen:
-        return Verdict(Answer.FROZEN, f"{request.service} is frozen; unfreeze it first")
-    if why := why_nothing_starts(ledger.state):
-        is_locked = ledger.state.disarmed is None
-        if is_locked and request.verb in STARTING_VERBS:
-            return Verdict(Answer.TRY_AGAIN, f"{why}; 'rgmgr unlock' ends it")
-        if not is_locked:
-            return Verdict(Answer.FROZEN, f"{why}; 'rgmgr arm' ends it")
-    refusal = _refuse_target(ledger.state, service, request.target)
-    if refusal is not None and request.verb in STARTING_VERBS:
-        return refusal
-    return _APPLY[request.verb](ledger, service, request.target)
+        return Verdict(Answer.FROZEN, f"{service.spec.name} is frozen; unfreeze it first")
+    why = why_nothing_starts(cluster)
+    if why and cluster.disarmed is not None:
+        return Verdict(Answer.FROZEN, f"{why}; 'rgmgr arm' ends it")
+    if why and verb in STARTING_VERBS:
+        return Verdict(Answer.TRY_AGAIN, f"{why}; 'rgmgr unlock' ends it")
+    return None
 
 
 def outcome(cluster: ClusterState, request: Request, accepted_op: int) -> Verdict:
@@ -61,8 +60,12 @@ def outcome(cluster: ClusterState, request: Request, accepted_op: int) -> Verdic
     service = cluster.services.get(request.service)
     if service is None:
         return Verdict(Answer.FAILED, f"{request.service} was removed from the configuration")
+    if request.verb in freezing.VERBS:
+        return freezing.outcome(service, request)
     if service.state is ServiceState.FAILED:
         return Verdict(Answer.ABORTED, because(cluster, request.service) or "")
+    if request.verb is Verb.REFUSE:
+        return awaiting.outcome_of_refusal(service)
     if request.verb in (Verb.DISABLE, Verb.STOP):
         return _outcome_of_stop(service, request.verb)
     return _outcome_of_start(cluster, service, request, accepted_op)
@@ -85,9 +88,21 @@ def _enable(ledger: Ledger, service: Service, target: NodeId | None) -> Verdict:
 
 
 def _make_startable(ledger: Ledger, service: Service, target: NodeId | None) -> Verdict:
-    ready = replace(service, target=target, is_held=False, is_new=False, failed_on=(), fault="")
+    ready = replace(
+        service,
+        target=target,
+        is_held=False,
+        is_new=False,
+        awaits=None,
+        failed_on=(),
+        rounds=0,
+        fault="",
+    )
     if not has_prospects(ledger.state, ready):
         return Verdict(Answer.NOT_ALLOWED, because_no_seat(ledger.state, ready))
+    if depend.is_hopeless(ledger.state, service.spec):
+        text = f"{service.spec.name} is {depend.because(ledger.state, service.spec)}"
+        return Verdict(Answer.NOT_ALLOWED, text)
     ledger.move(ready, ServiceState.STOPPED)
     return ACCEPTED
 
@@ -101,7 +116,7 @@ def _disable(ledger: Ledger, service: Service, _target: NodeId | None) -> Verdic
         case ServiceState.FAILED:
             return _disable_failed(ledger, service)
         case ServiceState.STOPPED | ServiceState.RECOVERING | ServiceState.DISABLED:
-            done = replace(service, is_held=False, is_new=False, fault="", target=None)
+            done = replace(service, is_held=False, is_new=False, awaits=None, fault="", target=None)
             ledger.move(done, ServiceState.DISABLED)
     return ACCEPTED
 
@@ -129,7 +144,8 @@ def _stop(ledger: Ledger, service: Service, _target: NodeId | None) -> Verdict:
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
             begin_stop(ledger, service, After.STOP)
         case ServiceState.STOPPED | ServiceState.RECOVERING:
-            ledger.move(replace(service, is_held=True, target=None), ServiceState.STOPPED)
+            held = replace(service, is_held=True, awaits=None, target=None)
+            ledger.move(held, ServiceState.STOPPED)
         case ServiceState.DISABLED:
             pass
         case ServiceState.FAILED:
@@ -180,6 +196,7 @@ _APPLY: dict[Verb, Callable[[Ledger, Service, NodeId | None], Verdict]] = {
     Verb.STOP: _stop,
     Verb.RESTART: _restart,
     Verb.RELOCATE: _relocate,
+    Verb.RETRY: lambda ledger, service, _target: retrying.retry(ledger, service),
 }
 
 
@@ -230,6 +247,7 @@ def _outcome_of_start(
     if service.state is ServiceState.DISABLED or service.is_held:
         reason = service.fault or because(cluster, name)
         return Verdict(Answer.FAILED, f"{name} is {service.state.value}: {reason}")
-    if service.state is ServiceState.STOPPED and not has_prospects(cluster, service):
+    is_stuck = not has_prospects(cluster, service) or depend.is_hopeless(cluster, service.spec)
+    if service.state is ServiceState.STOPPED and is_stuck:
         return Verdict(Answer.FAILED, because(cluster, name) or "")
     return ACCEPTED

@@ -14,6 +14,7 @@ from domains.displacement import Displacement, Movable, displacement
 from domains.model import NodeId, ServiceName
 from domains.occupancy import Obstacle, Occupancy
 from domains.rank import may_own, obstacle, rank_nodes
+from rgmgr.core import awaiting, depend
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import ClusterSpec
 
@@ -75,6 +76,13 @@ def is_awaited(service: Service) -> bool:
     return service.state in IDLE and not (service.is_new and not service.spec.autostart)
 
 
+def is_wanted(cluster: ClusterState, service: Service) -> bool:
+    """Tell whether a service that is meant to run could do with a node now."""
+    wait = service.awaits
+    is_near = wait is None or wait.node in eligible(cluster)
+    return is_awaited(service) and is_near and not depend.unmet(cluster, service.spec)
+
+
 def _places(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
     if service.state is ServiceState.FAILED:
         holder = service.last_owner
@@ -96,11 +104,17 @@ def _leaves(service: Service) -> bool:
 
 def seats(cluster: ClusterState, service: Service, seated: Occupancy) -> tuple[NodeId, ...]:
     """Return the nodes that could start it now, best first; those that failed are left out."""
-    fit = [n for n in eligible(cluster) if n not in service.failed_on]
+    fit = _fit(cluster, service)
     ranked = rank_nodes(cluster.spec.tenant(service.spec), fit, seated)
     if service.target in ranked:
         return (service.target, *(n for n in ranked if n != service.target))
     return ranked
+
+
+def _fit(cluster: ClusterState, service: Service) -> list[NodeId]:
+    """Return the nodes on which it has not failed, and for which it does not wait in vain."""
+    there = eligible(cluster)
+    return [n for n in there if n not in service.failed_on and awaiting.lets(service, n)]
 
 
 def blockers(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
@@ -145,7 +159,7 @@ def seated_for(cluster: ClusterState, service: Service) -> Occupancy:
     """Return which services hold which nodes, and for which room others wait before this one."""
     seated = occupancy(cluster)
     others = (s for s in cluster.services.values() if s.spec.name != service.spec.name)
-    waiting = [s for s in others if s.state in IDLE and is_awaited(s)]
+    waiting = [s for s in others if s.state in IDLE and is_wanted(cluster, s)]
     for name in in_turn([*waiting, service]):
         if name == service.spec.name:
             break
@@ -180,7 +194,7 @@ def obstacle_at(
 def room_for(cluster: ClusterState, service: Service, seated: Occupancy) -> Displacement | None:
     """Return who would have to go so that a service which no node can take can start."""
     tenant = cluster.spec.tenant(service.spec)
-    fit = [n for n in eligible(cluster) if n not in service.failed_on]
+    fit = _fit(cluster, service)
     free = empty_occupancy(cluster.spec, [])
     services = cluster.services.values()
     movable = Movable(

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from rgmgr.core import fencing, placement
+from rgmgr.core import depend, fencing, placement
 from rgmgr.core.ledger import Ledger
 
 
 def settle(ledger: Ledger) -> None:
-    """Fence what must be fenced, then start and move what can be."""
+    """Fence what must be fenced, start and move what can be, stop what lost what it needs."""
     fencing.settle(ledger)
     placement.settle(ledger)
+    depend.stop_dependents(ledger)

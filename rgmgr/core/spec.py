@@ -35,11 +35,55 @@ class RecoveryPolicy(Enum):
     RESTART_DISABLE = "restart-disable"
 
 
+class Deed(Enum):
+    """What a rung of a recovery ladder does about a failure, the mildest first."""
+
+    TOLERATE = "tolerate"  # what is broken is restarted, and no more is made of it
+    RESTART = "restart"  # the service is restarted where it is
+    RELOCATE = "relocate"
+    DISABLE = "disable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One step of a recovery ladder: it answers up to `limit` failures within `window_ms`."""
+
+    deed: Deed
+    limit: int = 0  # 0: any number
+    window_ms: int = 0  # 0: they count for ever
+
+
+class DependMode(Enum):
+    """What the loss of a service means to one that depends on it. Source: `depend_mode`."""
+
+    HARD = "hard"  # it stops, and starts again when the other is up
+    SOFT = "soft"  # it needs the other to start, and not to go on
+
+
+class TakeoverMode(Enum):
+    """When a service starts elsewhere, once its lost owner is proven down."""
+
+    AUTO = "auto"  # at once
+    DELAY = "delay"  # after a time, unless the owner is back before
+    CONFIRM = "confirm"  # when an administrator says so
+    ALERT = "alert"  # never by itself: it is told, and an administrator enables the service
+
+
+class ShutdownMode(Enum):
+    """What becomes of a service when its node is shut down."""
+
+    FAILOVER = "failover"  # it starts elsewhere at once
+    WAIT = "wait"  # its node has a time to come back
+    STAY = "stay"  # it stays down until its node is back
+
+
 class NoQuorumPolicy(Enum):
     """What a node does with its services when it has no quorum."""
 
     STOP = "stop"
     FREEZE = "freeze"  # leave them running, touch nothing; the others fence this node
+    IGNORE = "ignore"  # go on with what runs and is under way, start nothing; likewise
+    SUICIDE = "suicide"  # reboot this node at once
 
 
 class StopFailurePolicy(Enum):
@@ -54,6 +98,13 @@ class FenceVerb(Enum):
 
     OFF = "off"
     REBOOT = "reboot"
+
+
+WATCHDOG_AGENT = "fence_watchdog"
+"""The agent that waits until the watchdog of a lost node has reset it."""
+
+WATCHDOG_OF_SYSTEMD = "systemd"
+"""The node's own systemd is the watchdog, where there is no device."""
 
 
 class CheckKind(Enum):
@@ -110,8 +161,15 @@ class ServiceSpec:
     recovery: RecoveryPolicy = RecoveryPolicy.RESTART
     max_restarts: int = 0  # 0: unlimited
     restart_expire_ms: int = 0  # 0: entries never expire
+    ladder: tuple[Rung, ...] = ()  # instead of the three above; the last one has no limit
     no_quorum_policy: NoQuorumPolicy | None = None  # None: the cluster's
     on_stop_failure: StopFailurePolicy = StopFailurePolicy.HOLD
+    depend: tuple[ServiceName, ...] = ()  # services that must be up before it starts
+    depend_mode: DependMode = DependMode.HARD
+    takeover: TakeoverMode = TakeoverMode.AUTO
+    takeover_delay_ms: int = 0  # of DELAY
+    on_shutdown: ShutdownMode = ShutdownMode.FAILOVER
+    shutdown_wait_ms: int = 0  # of WAIT
     weight: int = 1  # in a race of two halves: the side that runs more of it fences first
     terms: Terms = field(default_factory=Terms)  # what it asks of its node
 
@@ -161,6 +219,9 @@ class FencingSpec:
     max_fences_ms: int = 0
     test_interval_ms: int = 60_000  # between two tests of all fence paths; 0: none
     tie_breaker: tuple[str, ...] = ()  # "ping:ADDRESS": without a majority, see one or not fence
+    lease: str = ""  # a shared disk: without a majority, have the lease on it or do not fence
+    watchdog: str = ""  # what resets a node that is cut off: a device, or SYSTEMD; empty: nothing
+    watchdog_ms: int = 15_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

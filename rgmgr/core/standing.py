@@ -53,9 +53,17 @@ def after_outage(cluster: ClusterState, gap_ms: int, *, has_booted: bool) -> Clu
     return replace(
         cluster,
         standby={n: _later(order, gap_ms) for n, order in cluster.standby.items()},
+        services={name: _waits_on(s, gap_ms) for name, s in cluster.services.items()},
         disarmed=_later(disarmed, gap_ms) if disarmed else None,
         locked=None if has_booted else cluster.locked,
     )
+
+
+def _waits_on(service: Service, gap_ms: int) -> Service:
+    wait = service.awaits
+    if wait is None or not wait.until_ms:
+        return service
+    return replace(service, awaits=replace(wait, until_ms=wait.until_ms + gap_ms))
 
 
 def _later(order: StandingOrder, by_ms: int) -> StandingOrder:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rgmgr.core.ladder import rungs_of
 from rgmgr.core.local import LocalState
 from rgmgr.core.model import ClusterState
 
@@ -28,7 +29,7 @@ def check_local(local: LocalState, cluster: ClusterState) -> Iterator[str]:
     sent_max = RESULTS_PER_SERVICE * services + 4 * nodes + 2 * len(local.waiting) + 8
     for name, value, bound in (
         ("operations", local.sent, sent_max),
-        ("timers", local.timers, OWN_TIMERS + 2 * nodes),
+        ("timers", local.timers, OWN_TIMERS + 2 * nodes + services),
         ("hellos", local.hellos, nodes),
         ("acks", local.acks, 2 * nodes),  # also of those that were dropped from the configuration
         ("members' places", local.applied_by, 2 * nodes),
@@ -43,8 +44,10 @@ def check_agreed(cluster: ClusterState) -> Iterator[str]:
     """Yield what the agreed state holds too much of."""
     nodes = len(cluster.nodes)
     for name, service in cluster.services.items():
-        if len(service.restart_stamps) > max(1, service.spec.max_restarts):
-            yield f"{name} remembers {len(service.restart_stamps)} restarts"
+        for rung in rungs_of(service.spec):  # of others nothing is added any more
+            found = sum(1 for r in service.recoveries if r.deed is rung.deed)
+            if found > rung.limit:
+                yield f"{name} remembers {found} times {rung.deed.value}"
         if len(service.failed_on) > nodes or len({*service.failed_on}) < len(service.failed_on):
             yield f"{name} failed on {service.failed_on}, more often than there are nodes"
         if len(service.cleanup) > nodes:

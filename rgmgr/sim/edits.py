@@ -68,11 +68,17 @@ def _edit_services(
 ) -> tuple[ServiceSpec, ...]:
     others = tuple(service for service in spec.services if service.name != name)
     if edit is Edit.REMOVE_SERVICE:
-        return others
+        return tuple(needing_none(service, name) for service in others)
     if edit is Edit.ADD_SERVICE and name is not None and len(others) == len(spec.services):
         tree = (_resource(name, "r0"), _resource(name, "r1"))
         return (*others, ServiceSpec(name=name, resources=tree))
     return tuple(_changed(spec, s, edit) if s.name == name else s for s in spec.services)
+
+
+def needing_none(service: ServiceSpec, name: ServiceName | None) -> ServiceSpec:
+    """Return the service without its need for one that goes."""
+    depend = tuple(other for other in service.depend if other != name)
+    return service if depend == service.depend else replace(service, depend=depend)
 
 
 def _changed(spec: ClusterSpec, service: ServiceSpec, edit: Edit) -> ServiceSpec:

@@ -10,22 +10,27 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import (
     Action,
+    ArmWatchdog,
     CancelTimer,
+    DisarmWatchdog,
     EndFence,
     Exit,
+    FeedWatchdog,
     FenceNode,
     Multicast,
+    RebootNode,
     Record,
     Reply,
+    ResumeChecks,
     SaveState,
     SetTimer,
     StartResource,
     StopResource,
+    SuspendChecks,
     SwitchOn,
     TestPaths,
 )
@@ -40,47 +45,31 @@ from rgmgr.core.events import (
     ServiceProbed,
     Shutdown,
     ShutdownRequested,
-    StateSaved,
     TimerFired,
+    WatchdogArmed,
 )
-from rgmgr.core.lease import LEASE_MS
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin, step
 from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, AnyRequest
+from rgmgr.core.promise import LEASE_MS
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.sync import EX_CONFIG
 from rgmgr.sim.bus import Bus
 from rgmgr.sim.disk import Disk, DiskMood
 from rgmgr.sim.engine import Alarm, Call, Dice, Engine
 from rgmgr.sim.line import Line
+from rgmgr.sim.observer import Observer
 from rgmgr.sim.power import Power
 from rgmgr.sim.rings import BusEvent
 from rgmgr.sim.systemd import FOR_EVER_MS, Systemd, UnitEvent
 from rgmgr.sim.wallclock import WallClock
+from rgmgr.sim.watchdog import Watchdog
 
 COROSYNC_START_MS = (200, 1_200)
 DAEMON_START_MS = (50, 400)
 RECONNECT_MS = (50, 500)
 RESTART_MS = 500
-
-
-class Observer(Protocol):
-    """Sees everything a daemon does; used for checks and for the story."""
-
-    def began(self, host: Host) -> None:
-        """A daemon was started."""
-
-    def stepped(self, host: Host, event: Event, before: State) -> None:
-        """The core took one event; `host.daemon.state` is what came out."""
-
-    def acts(self, host: Host, action: Action) -> None:
-        """An action is about to be carried out."""
-
-    def asked(self, host: Host, request: AnyRequest) -> None:
-        """An operator asked a daemon that is there."""
-
-    def ended(self, host: Host, daemon: Daemon, reason: str) -> None:
-        """A daemon is gone."""
+REBOOT_MS = (1_000, 3_000)
 
 
 @dataclass(slots=True, eq=False)
@@ -113,11 +102,13 @@ class Host:
         bus: Bus,
         power: Power,
         systemd: Systemd,
+        watchdog: Watchdog,
         observer: Observer,
     ) -> None:
         self.node = node
         self.spec = spec
         self.systemd = systemd
+        self.watchdog = watchdog
         self.line = Line(engine, dice, systemd)
         self.disk = Disk(engine, dice)
         self.is_on = False
@@ -136,6 +127,7 @@ class Host:
         self._clock_zero_ms = 0
         self.wall = WallClock(engine)
         self._suspended_ms: int | None = None
+        self._cuts = 0  # how often it was switched off, also while it was off
 
     @property
     def boot_id(self) -> str:
@@ -178,14 +170,24 @@ class Host:
 
     def switch_off(self) -> None:
         """Lose power: everything but the disk is gone."""
+        self._cuts += 1
         if not self.is_on:
             return
         self.is_on = False
         self._suspended_ms = None
         self._end_daemon("power lost", says_leave=False)
         self._bus.crash(self.node, None)
+        self.watchdog.disarm()
         self.disk.lose_power()
         self.systemd.power_off()
+
+    def _reboot(self) -> None:
+        """Go down at once and come up again, unless somebody switches the node off meanwhile."""
+        self.switch_off()
+        boot = self._cuts
+        self._engine.after(
+            self._dice.randint(*REBOOT_MS), lambda: self.switch_on() if self._cuts == boot else None
+        )
 
     def start_corosync(self, boot: int) -> None:
         """Start corosync, and the daemon after it, if this is still the same boot."""
@@ -214,6 +216,8 @@ class Host:
             spec=self.spec,
             saved=self.disk.saved,
             protocols=self.protocols,
+            watchdog_ms=self.watchdog.begin(self.spec, is_two_node=self._bus.is_two_node),
+            is_armed=self.watchdog.is_armed,
         )
         daemon = Daemon(incarnation, state, self._engine.now_ms)
         self.daemon = daemon
@@ -237,6 +241,7 @@ class Host:
         """SIGSTOP: events wait; its units go on."""
         if self.daemon is not None:
             self.daemon.is_paused = True
+            self.watchdog.stand_still(self.daemon.state, self.clock_ms)
 
     def resume_daemon(self) -> None:
         """SIGCONT: all that waited arrives, in order."""
@@ -244,6 +249,7 @@ class Host:
         if daemon is None:
             return
         daemon.is_paused = False
+        self.watchdog.go_on()
         while daemon.inbox and not daemon.is_over:
             self._step(daemon, daemon.inbox.popleft())
 
@@ -371,52 +377,40 @@ class Host:
             self._observer.acts(self, action)
             self._act(daemon, action)
 
-    def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901 - one arm per kind
+    def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901, PLR0912 - one arm per kind
         match action:
             case Multicast(message):
                 self._bus.multicast(self.node, self.wall.stamped(message))
-            case SetTimer(key, after_ms):
-                self._set_timer(daemon, key, after_ms)
-            case CancelTimer(key):
+            case SetTimer(key, _) | CancelTimer(key):
                 if alarm := daemon.timers.pop(key, None):
                     alarm.cancel()
+                if isinstance(action, SetTimer):
+                    self._set_timer(daemon, key, action.after_ms)
             case StartResource():
                 self.line.start(action, lambda event: self._unit_answer(daemon, event))
             case StopResource():
                 self.line.stop(action, lambda event: self._unit_answer(daemon, event))
             case FenceNode() | EndFence() | SwitchOn() | TestPaths():
-                self._fence(daemon, action)
+                self._power.heed(self.node, daemon.incarnation, action, partial(self.post, daemon))
+            case ArmWatchdog() | FeedWatchdog() | DisarmWatchdog():
+                self.watchdog.heed(action, lambda: self.post(daemon, WatchdogArmed()))
+            case RebootNode():
+                self._reboot()
             case SaveState(state):
-                self.disk.save(state, lambda event: self._saved(daemon, event))
+                self.disk.save(state, partial(self.post, daemon))
             case Exit(status, reason):
                 self._exit(daemon, status, reason)
-            case Reply() | Record():
-                pass  # the observer has seen it
-
-    def _fence(self, daemon: Daemon, action: FenceNode | EndFence | SwitchOn | TestPaths) -> None:
-        answer = partial(self.post, daemon)
-        match action:
-            case FenceNode():
-                self._power.fence(self.node, daemon.incarnation, action, answer)
-            case EndFence():
-                self._power.end(self.node, action.node)
-            case SwitchOn():
-                self._power.restore(self.node, daemon.incarnation, action, answer)
-            case TestPaths():
-                self._power.test(self.node, action, answer)
+            case ResumeChecks(service):
+                self.line.when_back(lambda: self._probe_one(daemon, service))
+            case SuspendChecks() | Reply() | Record():
+                pass  # units here have no checks, and the observer has seen the rest
 
     def _set_timer(self, daemon: Daemon, key: str, after_ms: int) -> None:
-        if alarm := daemon.timers.pop(key, None):
-            alarm.cancel()
-
         def fire() -> None:
             daemon.timers.pop(key, None)
             self.post(daemon, TimerFired(key))
 
         daemon.timers[key] = self._engine.after(max(1, after_ms), fire)
-
-    def _saved(self, daemon: Daemon, event: StateSaved) -> None:
-        self.post(daemon, event)
 
     def _unit_answer(self, daemon: Daemon, event: UnitEvent) -> None:
         """Answer who asked; a later daemon only sees that a unit it found has gone."""
@@ -434,6 +428,10 @@ class Host:
         self._tell_active(daemon, but_not_busy=False)
         daemon.has_probed = True
         self.post(daemon, ProbeFinished())
+
+    def _probe_one(self, daemon: Daemon, service: ServiceName) -> None:
+        active = self.systemd.active(service)
+        self.post(daemon, ServiceProbed(service=service, active=active))
 
     def _tell_active(self, daemon: Daemon, *, but_not_busy: bool) -> None:
         """Tell what is active of each service, configured or left over."""

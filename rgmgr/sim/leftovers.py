@@ -100,7 +100,8 @@ class Leftovers:
         }
         for name, service in services.items():
             is_mine = service.owner == host.node and service.state is ServiceState.STARTED
-            if daemon and service.fault and is_left_alone(daemon.state.cluster, service):
+            is_known = bool(service.fault) or service.frozen  # nobody looks after what is frozen
+            if daemon and is_known and is_left_alone(daemon.state.cluster, service):
                 is_mine = False
             if not is_mine or name in on_the_way or not _can_know(host) or _is_up(host, service):
                 self._down_since_ms.pop((name, host.node), None)

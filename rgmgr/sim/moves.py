@@ -24,7 +24,9 @@ from rgmgr.core.messages import (
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.sim import rules
+from rgmgr.sim.bonds import broken_bonds
 from rgmgr.sim.orders import disobeyed
+from rgmgr.sim.waits import untimely
 
 RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
 WAITING = (ServiceState.STOPPED, ServiceState.RECOVERING)
@@ -48,8 +50,15 @@ class Moves:
             self._violate("I8", sentence)
         for sentence in rules.broken(base, after) if rules.in_play(after.spec) else ():
             self._violate("I10", sentence)
-        for sentence in disobeyed(base, after):
+        said = (
+            *disobeyed(base, after),
+            *_touched_though_frozen(cause, base, after),
+            *untimely(cause, base, after),
+        )
+        for sentence in said:
             self._violate("I7", sentence)
+        for sentence in broken_bonds(base, after):
+            self._violate("I3", sentence)
         for sentence in silent(after):
             self._violate("I11", sentence)
         self._follow(cause, base, after)
@@ -154,6 +163,25 @@ def silent(cluster: ClusterState) -> Iterator[str]:
             yield f"{name} is {service.state.value} and does not say why"
         elif words == "about to start" and service.state in WAITING:
             yield f"{name} says that it is about to start, and nobody starts it"
+
+
+def _touched_though_frozen(
+    cause: Install | Operation | None, before: ClusterState, after: ClusterState
+) -> Iterator[str]:
+    """Yield the frozen services that are started, or that are stopped on a node that stays.
+
+    What an INSTALL stops was stopped already, by its own node.
+    """
+    for name, service in after.services.items():
+        was = before.services.get(name)
+        if was is None or was is service or not (was.frozen and service.frozen):
+            continue
+        owner = after.nodes.get(service.owner) if service.owner is not None else None
+        is_staying = owner is not None and owner.status is not NodeStatus.LEAVING
+        is_down = was.state is ServiceState.STARTED and service.state is not was.state
+        is_started = service.state is ServiceState.STARTING and was.state is not service.state
+        if is_started or (is_down and is_staying and isinstance(cause, Operation)):
+            yield f"{name} is frozen, and {service.state.value}"
 
 
 def _needless(

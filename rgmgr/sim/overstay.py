@@ -104,7 +104,8 @@ class Overstay:
             return
         for configured in self._spec.services:
             service = _as_known(host, configured)
-            if not _must_stop(self._spec, service) or _is_orphan(host, service):
+            is_bound = _must_stop(self._spec, service) and not _is_frozen(host, service)
+            if not is_bound or _is_orphan(host, service):
                 continue
             units = [u for (name, _), u in host.systemd.units.items() if name == service.name]
             patient_ms = heed_max_ms + patience_ms(service) + 2 * len(units) * host.slack_ms
@@ -151,6 +152,14 @@ def _is_orphan(host: Host, service: ServiceSpec) -> bool:
     return not in_file and service.name not in known
 
 
+def _is_frozen(host: Host, service: ServiceSpec) -> bool:
+    """Tell whether somebody asked that it be left alone, as its node knows."""
+    state = host.daemon.state.cluster if host.daemon else None
+    record = state.services.get(service.name) if state else None
+    is_fenced = state is not None and not state.spec.fencing.unsafe_disabled
+    return record is not None and record.frozen and is_fenced
+
+
 def _is_shielded(host: Host) -> bool:
     """Tell whether the cluster is disarmed for a while yet, by this node's own clock."""
     if host.daemon is None:
@@ -161,4 +170,5 @@ def _is_shielded(host: Host) -> bool:
 
 
 def _must_stop(spec: ClusterSpec, service: ServiceSpec) -> bool:
-    return (service.no_quorum_policy or spec.no_quorum_policy) is NoQuorumPolicy.STOP
+    policy = service.no_quorum_policy or spec.no_quorum_policy
+    return policy in (NoQuorumPolicy.STOP, NoQuorumPolicy.SUICIDE)

@@ -38,6 +38,9 @@ KINDS = {
     "service.waiting": "waits",
     "service.displaced": "displaced",
     "service.adopted": "adopted",
+    "takeover.delayed": "waits",
+    "takeover.asked": "waits",
+    "takeover.alerted": "waits",
 }
 """Journal events that are steps of a plan, and what the step is called."""
 

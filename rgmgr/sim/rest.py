@@ -7,6 +7,7 @@ member and will fail again.
 
 from __future__ import annotations
 
+from rgmgr.core import retrying
 from rgmgr.core.local import State
 from rgmgr.core.model import ClusterState, Node, NodeStatus
 from rgmgr.sim.host import Host
@@ -53,12 +54,12 @@ def _is_fencing(state: State) -> bool:
 
 
 def _vain_timers(cluster: ClusterState) -> set[str]:
-    """Return the timers of attempts that will fail like those before."""
+    """Return the timers of attempts and starts that will fail like those before."""
     return {
         f"fence:{n}:{node.victim}:{node.attempt}"
         for n, node in cluster.nodes.items()
         if _is_vain(cluster, node)
-    }
+    } | {key for s in cluster.services.values() if (key := retrying.key_of(s))}
 
 
 def _is_vain(cluster: ClusterState, node: Node) -> bool:

@@ -7,16 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import FenceOrder, MaintenanceOrder, Verb
 from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.core.seating import may_run
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.tree import start_order
 from rgmgr.sim import rules
+from rgmgr.sim.bonds import rests
 from rgmgr.sim.draw import draw_script, is_calm
-from rgmgr.sim.faults import Ask, AskFence, AskMaintenance, Fault, Script
+from rgmgr.sim.faults import Fault, Script
 from rgmgr.sim.host import Host
+from rgmgr.sim.operator import check_standby, operate
 from rgmgr.sim.systemd import Phase, active_services
 from rgmgr.sim.trace import Trace
 from rgmgr.sim.world import World
@@ -139,7 +140,7 @@ def settle(world: World) -> bool:
             world.start_all()
             next_start_ms = now_ms + START_ALL_EVERY_MS
         if now_ms >= next_operator_ms:
-            _operate(world)
+            operate(world)
             next_operator_ms = now_ms + OPERATOR_EVERY_MS
     for problem in unrest(world)[:3]:
         world.watch.violate("I10", problem)
@@ -175,6 +176,7 @@ def unrest(world: World) -> list[str]:
     for service in cluster.services.values():
         problems += _service_unrest(world, cluster, service)
     problems += [*world.watch.jury.moves.misplaced(cluster), *rules.strays(cluster)]
+    problems += [f"{name} is frozen" for name, s in cluster.services.items() if s.frozen]
     problems += [
         f"request {wish.request.number} ({wish.request.verb.value} {wish.request.service}) is open"
         for wish in world.watch.open_wishes()
@@ -204,7 +206,8 @@ def _service_unrest(world: World, cluster: ClusterState, service: Service) -> li
         return _started_unrest(world, cluster, service, where)
     if where:
         return [f"{name} is {service.state.value}, but active on {names}"]
-    if service.state is ServiceState.STOPPED and rules.may_wait(cluster, service):
+    may_wait = rests(cluster, service.spec) or rules.may_wait(cluster, service)
+    if service.state is ServiceState.STOPPED and may_wait:
         return []
     if service.state is not ServiceState.DISABLED:
         return [f"{name} is {service.state.value}: {because(cluster, name)}"]
@@ -229,57 +232,10 @@ def _started_unrest(
     ]
 
 
-def _operate(world: World) -> None:
-    """Do what an administrator does with a service that waits for one; it must say so."""
-    node = world.configured()[0].node
-    daemon = world.hosts[node].daemon
-    if daemon is None or not daemon.state.local.is_installed or world.watch.open_wishes():
-        return
-    cluster = daemon.state.cluster
-    _end_orders(world, cluster)
-    for node, record in cluster.nodes.items():
-        if record.to_unfence and record.status in (NodeStatus.FENCED, NodeStatus.LEFT):
-            world.hosts[node].switch_off()  # its paths are cut: it has to be booted
-        if record.withheld:
-            order = AskFence(
-                at_ms=world.engine.now_ms,
-                node=min(cluster.members(), default=node),  # not the one that is to be fenced
-                order=FenceOrder.FENCE,
-                victim=node,
-            )
-            world.ask(order)
-    for name, service in cluster.services.items():
-        if service.state not in (ServiceState.FAILED, ServiceState.STOPPED):
-            continue
-        if not because(cluster, name):
-            world.watch.violate("I11", f"{name} is {service.state.value} and does not say why")
-        verb = Verb.DISABLE if service.state is ServiceState.FAILED else Verb.ENABLE
-        world.ask(Ask(at_ms=world.engine.now_ms, node=node, verb=verb, service=name))
-
-
-def _end_orders(world: World, cluster: ClusterState) -> None:
-    """End every standing order, so that all can come to rest; none may have been forgotten."""
-    _check_standby(world, cluster)
-    ends = [
-        *((MaintenanceOrder.UNSTANDBY, node) for node in cluster.standby),
-        *([(MaintenanceOrder.UNLOCK, None)] if cluster.locked else []),
-        *([(MaintenanceOrder.ARM, None)] if cluster.disarmed else []),
-    ]
-    for order, victim in ends:
-        at_ms, node = world.engine.now_ms, world.configured()[0].node
-        world.ask(AskMaintenance(at_ms=at_ms, node=node, order=order, victim=victim))
-
-
-def _check_standby(world: World, cluster: ClusterState) -> None:
-    for node in world.watch.must_be_in_standby():
-        if node in cluster.nodes and node not in cluster.standby:
-            world.watch.violate("I7", f"{world.watch.name(node)} was in standby, and is not")
-
-
 def _check_end(world: World) -> None:
     """Ask at rest what can only be asked then."""
     cluster = _any_state(world)
-    _check_standby(world, cluster)
+    check_standby(world, cluster)
     for name in world.watch.must_be_disabled():
         if _state_of(cluster, name) is not ServiceState.DISABLED:
             world.watch.violate("I7", f"{name} was disabled, is {_state_of(cluster, name).value}")

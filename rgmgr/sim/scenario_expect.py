@@ -235,6 +235,20 @@ def _says(history: History, facts: Facts) -> str | None:
     return _agreed(history, look)
 
 
+def _is_frozen(history: History, facts: Facts) -> str | None:
+    return None if _has_freeze(history, facts) else "it is not"
+
+
+def _is_not_frozen(history: History, facts: Facts) -> str | None:
+    return "it is" if _has_freeze(history, facts) else None
+
+
+def _has_freeze(history: History, facts: Facts) -> bool:
+    cluster = history.agreed()
+    service = cluster.services.get(facts.service()) if cluster else None
+    return service is not None and service.frozen
+
+
 def _node_is(history: History, facts: Facts) -> str | None:
     def look(cluster: ClusterState) -> str | None:
         record = cluster.nodes.get(facts.node())
@@ -349,6 +363,8 @@ FORMS: dict[str, Check] = {
     "SERVICE is STATE": _service_is,
     "SERVICE is STATE on NODE": _service_is_on,
     "SERVICE is unknown": _is_unknown,
+    "SERVICE is frozen": _is_frozen,
+    "SERVICE is not frozen": _is_not_frozen,
     "SERVICE says TEXT": _says,
     "SERVICE runs on NODE": _runs_on,
     "SERVICE runs nowhere": _runs_nowhere,

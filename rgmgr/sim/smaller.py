@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_type_hints
 from domains.model import FailoverDomain, NodeId, ServiceName
 from rgmgr.core.spec import ClusterSpec, FencingSpec, NodeSpec, ResourceSpec, ServiceSpec
 from rgmgr.core.tree import start_order
+from rgmgr.sim.edits import needing_none
 from rgmgr.sim.faults import Ambush, Fault, Script
 
 Part = TypeVar("Part", ClusterSpec, FencingSpec, FailoverDomain, ServiceSpec)
@@ -78,7 +79,7 @@ def _without_service(script: Script, name: ServiceName) -> Script:
         inner = fault.strike if isinstance(fault, Ambush) else fault
         return getattr(inner, "service", None) != name
 
-    services = tuple(s for s in script.spec.services if s.name != name)
+    services = tuple(needing_none(s, name) for s in script.spec.services if s.name != name)
     faults = tuple(fault for fault in script.faults if is_other(fault))
     return replace(script, spec=replace(script.spec, services=services), faults=faults)
 
@@ -88,8 +89,9 @@ def _smaller_services(service: ServiceSpec) -> Iterator[ServiceSpec]:
         if len(start_order(service)) > 1:
             yield replace(service, resources=_without(service.resources, resource))
     plain = ServiceSpec(name=service.name, resources=service.resources)
-    names = ("domain", "recovery", "max_restarts", "restart_expire_ms", "autostart", "terms")
-    yield from _nearer(service, plain, (*names, "no_quorum_policy", "on_stop_failure"))
+    names = ("domain", "recovery", "max_restarts", "restart_expire_ms", "autostart", "ladder")
+    policies = ("no_quorum_policy", "on_stop_failure", "depend", "terms")
+    yield from _nearer(service, plain, (*names, *policies))
 
 
 def _without(resources: tuple[ResourceSpec, ...], gone: ResourceSpec) -> tuple[ResourceSpec, ...]:

@@ -29,7 +29,9 @@ PHRASES = {
     "node.unclean": "{node} may still run its services: nothing starts elsewhere without proof",
     "request.accepted": "the members accept: {request} {service}",
     "service.adopted": "{service} is found running on {owner} and stays there",
+    "service.dependency_lost": "{service} has to stop: {reason}",
     "service.failed": "{service} failed on {node}: {reason}",
+    "service.failure_tolerated": "{service} failed on {node}, and that is tolerated: {reason}",
     "service.starting": "{service} is given to {owner}",
     "service.started": "{service} runs on {owner}",
     "service.start_failed": "{service} does not start on {node}: {reason}",
@@ -40,6 +42,12 @@ PHRASES = {
     "service.failback_postponed": "{service} goes back to {target} later: {until}",
     "service.follows": "{service} follows {leader} to {target}",
     "services.forbidden": "services are forbidden there: {reason}",
+    "takeover.alerted": "{service} ran on {node}, which is down: an administrator decides",
+    "takeover.asked": "{service} ran on {node}, which is down: may it be taken over?",
+    "takeover.confirmed": "the takeover of {service} from {node} is {decision}",
+    "takeover.delayed": "{service} ran on {node}, which is down: it has {delay_ms} ms to be back",
+    "takeover.due": "{service} has waited for {node} for long enough",
+    "takeover.refused": "the takeover of {service} from {node} is {decision}",
     "shutdown.begun": "rgmgrd is told to end ({kind})",
 }
 """Journal events in the words of the story; others are told as they stand in the journal."""

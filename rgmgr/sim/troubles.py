@@ -69,6 +69,8 @@ from rgmgr.sim.systemd import Mood
 
 EXTRA = ServiceName("extra")
 """A service that the first configuration does not have."""
+VERBS = (Verb.ENABLE, Verb.DISABLE, Verb.STOP, Verb.RESTART, Verb.RELOCATE)
+"""What is asked at any time; the other verbs are drawn along with what they are about."""
 
 
 def draw_node(rolls: Dice, spec: ClusterSpec) -> NodeId:
@@ -189,7 +191,7 @@ def _ask_fence(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
 
 def draw_ask(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Ask:
     """Draw a request."""
-    verb = rolls.choice(tuple(Verb))
+    verb = rolls.choice(VERBS)
     may_aim = verb in (Verb.ENABLE, Verb.RELOCATE)
     return Ask(
         at_ms=at_ms,

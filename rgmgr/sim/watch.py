@@ -16,6 +16,7 @@ from rgmgr.core.actions import (
     Answer,
     FenceNode,
     Multicast,
+    RebootNode,
     Record,
     Reply,
     SaveState,
@@ -46,6 +47,7 @@ from rgmgr.core.messages import (
 from rgmgr.core.model import ClusterState
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.tree import start_order
+from rgmgr.sim.bonds import overtaken
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
@@ -230,6 +232,8 @@ class Watch:
                 self._fences(host, action)
             case Reply():
                 self._replies(host, action)
+            case RebootNode(reason=reason):
+                self._reboots(host, reason)
             case SaveState():
                 self.ambush(host.node, Moment.SAVE)
             case Multicast(message=message):
@@ -266,11 +270,20 @@ class Watch:
     def _stops(self, host: Host, action: StopResource) -> None:
         what = f"{action.service}/{action.resource.name}"
         self.ambush(host.node, Moment.STOP)
+        self._check_dependents(host, action)
         _, after = self._around(host, action)
         for unit in after:
             if unit.is_active and not unit.has_refused and not unit.is_excused:
                 words = f"{what} is stopped while {unit.resource} is {unit.phase.value}"
                 self.violate("I3", f"{self.name(host.node)}: {words}")
+
+    def _check_dependents(self, host: Host, action: StopResource) -> None:
+        state = host.daemon.state if host.daemon else None
+        service = state.cluster.services.get(action.service) if state else None
+        if state is None or service is None or service.op != action.op or state.local.emergency:
+            return
+        for sentence in overtaken(state.cluster, service, self._active):
+            self.violate("I3", f"{self.name(host.node)}: {sentence}")
 
     def _around(
         self, host: Host, action: StartResource | StopResource
@@ -294,6 +307,11 @@ class Watch:
         if host.daemon is not None:
             for problem in check_fence(host.daemon.state.cluster, host.node, action.node):
                 self.violate("I5", f"{self.name(host.node)}: {problem}")
+
+    def _reboots(self, host: Host, reason: str) -> None:
+        self._trace.tell(self._engine.now_ms, host.node, "reboots itself: {}", reason)
+        if host.node not in self.installs:
+            self.violate("I4", f"{self.name(host.node)} reboots, and never had quorum in this life")
 
     def _replies(self, host: Host, action: Reply) -> None:
         now_ms = self._engine.now_ms
@@ -355,15 +373,27 @@ class Watch:
         ]
 
     def must_be_disabled(self) -> list[ServiceName]:
-        """Return the services whose last word was a `disable` that was told done (I7).
+        """Return the services whose last word was a `disable` that was told done (I7)."""
+        return self._last_said(Verb.DISABLE, tuple(Verb))
+
+    def must_be_frozen(self) -> list[ServiceName]:
+        """Return those that were told frozen, and that nobody has asked to unfreeze since (I7)."""
+        return self._last_said(Verb.FREEZE, (Verb.FREEZE, Verb.UNFREEZE))
+
+    def _last_said(self, verb: Verb, among: tuple[Verb, ...]) -> list[ServiceName]:
+        """Return the services of whose requests of some kinds this was the last, and told done.
 
         Only where nothing said earlier could still have been on its way.
         """
         found = []
         for service in self._spec.services:
-            mine = [w for w in self.wishes if w.request.service == service.name]
+            mine = [
+                w
+                for w in self.wishes
+                if w.request.service == service.name and w.request.verb in among
+            ]
             last = mine[-1] if mine else None
-            if last is None or last.request.verb is not Verb.DISABLE:
+            if last is None or last.request.verb is not verb:
                 continue
             is_alone = all(w.ended_ms and w.ended_ms <= last.asked_ms for w in mine[:-1])
             is_kept = last.ended_ms > self._damaged_ms

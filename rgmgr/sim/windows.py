@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Restart windows, counted a second time (I9).
+"""Recovery ladders, climbed a second time (I9).
 
-The core keeps its count in the record of a service. This keeps another one, of the restarts that
-it sees granted, and asks at each failure whether the policy was followed: a restart is granted if,
-and only if, fewer than `max_restarts` were granted within `restart_expire_time`, whoever owned the
-service then. A count belongs to a history of agreed states, so it goes with the state when INSTALL
+The core keeps its counts in the record of a service. This keeps other ones, of what it sees done
+about each failure, and asks at the next whether the ladder was followed: a rung answers a failure
+if, and only if, it is the first with room, whoever owned the service when the earlier ones were
+answered. A count belongs to a history of agreed states, so it goes with the state when INSTALL
 hands that on, and begins anew when the state comes from a disk. It never changes anything.
 """
 
@@ -14,14 +14,16 @@ from collections.abc import Callable, Mapping
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.events import Event
+from rgmgr.core.ladder import rungs_of
 from rgmgr.core.messages import Install
-from rgmgr.core.model import After, ClusterState, Service, ServiceState
-from rgmgr.core.spec import RecoveryPolicy
+from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
+from rgmgr.core.spec import Deed, Rung
 
-Count = Mapping[ServiceName, tuple[int, ...]]
-"""Cluster times of the restarts granted and not yet forgotten."""
+Answered = tuple[tuple[Deed, int], ...]
+"""What was done about failures, with its cluster time; not yet forgotten."""
+Count = Mapping[ServiceName, Answered]
 
-COUNTED = (RecoveryPolicy.RESTART, RecoveryPolicy.RESTART_DISABLE)
+IN_PLACE = (Deed.TOLERATE, Deed.RESTART)
 SENT_KEPT = 64
 
 
@@ -34,7 +36,7 @@ class Windows:
         self._sent: dict[int, tuple[Install, Count]] = {}  # by id() of the message
 
     def began(self, node: NodeId) -> None:
-        """A daemon starts from its disk, which holds no restarts."""
+        """A daemon starts from its disk, which holds no counts."""
         self._counts.pop(node, None)
 
     def sends(self, node: NodeId, message: Install) -> None:
@@ -54,11 +56,13 @@ class Windows:
                 count = dict(self._sent[id(install)][1])
         for name, service in after.services.items():
             was = before.services.get(name)
-            if was is None or was is service or was.spec.recovery not in COUNTED:
+            if was is None or was is service:
                 continue
-            is_granted = _granted(was, service)
-            if is_granted is not None:
-                self._judge(name, was, after.now_ms, count, is_granted=is_granted)
+            owner = after.nodes.get(was.owner) if was.owner is not None else None
+            is_lost = owner is not None and owner.status is NodeStatus.FENCED
+            seen = _deeds_seen(was, service, is_owner_lost=is_lost)
+            if seen:
+                count[name] = self._judge(name, was, after.now_ms, count.get(name, ()), seen)
         self._counts[node] = count
 
     def _judge(
@@ -66,30 +70,47 @@ class Windows:
         name: ServiceName,
         was: Service,
         now_ms: int,
-        count: dict[ServiceName, tuple[int, ...]],
-        *,
-        is_granted: bool,
-    ) -> None:
-        limit, expire_ms = was.spec.max_restarts, was.spec.restart_expire_ms
-        recent = tuple(s for s in count.get(name, ()) if not expire_ms or now_ms - s < expire_ms)
-        is_due = not limit or len(recent) < limit
-        if is_granted is not is_due:
-            word = "restarted" if is_granted else "not restarted"
-            bound = f"{len(recent)} of {limit or 'any number of'} restarts were used up"
-            self._violate("I9", f"{name} failed and is {word} where it was, though {bound}")
-        count[name] = (*recent, now_ms) if is_granted else ()
+        answered: Answered,
+        seen: tuple[Deed, ...],
+    ) -> Answered:
+        rungs = rungs_of(was.spec)
+        due = next((r for r in rungs if not r.limit or _used(answered, r, now_ms) < r.limit), None)
+        if due is None or due.deed not in seen:
+            used = ", ".join(
+                f"{_used(answered, r, now_ms)} of {r.limit} {r.deed.value}"
+                for r in rungs
+                if r.limit
+            )
+            wanted = due.deed.value if due else "nothing"
+            words = " or ".join(deed.value for deed in seen)
+            self._violate("I9", f"{name} failed: {words}, and its ladder says {wanted} ({used})")
+        deed = due.deed if due and due.deed in seen else seen[0]
+        kept = answered if deed in IN_PLACE else tuple(a for a in answered if a[0] not in IN_PLACE)
+        return (*kept, (deed, now_ms))
 
 
-def _granted(was: Service, service: Service) -> bool | None:
-    """Tell whether the policy restarts a service that failed; None where it was not asked."""
+def _used(answered: Answered, rung: Rung, now_ms: int) -> int:
+    return sum(
+        1
+        for deed, at_ms in answered
+        if deed is rung.deed and (not rung.window_ms or now_ms - at_ms < rung.window_ms)
+    )
+
+
+def _deeds_seen(was: Service, service: Service, *, is_owner_lost: bool) -> tuple[Deed, ...]:
+    """Tell what is done about a failure; empty where no ladder was asked."""
     if was.state is ServiceState.STARTED and service.state is ServiceState.RECOVERABLE:
-        return True if service.after is After.REPAIR else None  # else asked when it is down
+        return IN_PLACE if service.after is After.REPAIR else ()  # else asked when it is down
     is_down = was.state is ServiceState.RECOVERABLE and was.after is After.RECOVER
-    if not is_down or service.state is ServiceState.RECOVERABLE:
-        return None
-    if service.state is ServiceState.STOPPING or service.state is ServiceState.FAILED:
-        return None  # an operator took over, or it does not stop
-    return service.state is not ServiceState.DISABLED and was.owner not in service.failed_on
+    if not is_down or is_owner_lost:
+        return ()
+    match service.state:
+        case ServiceState.DISABLED:
+            return (Deed.DISABLE,)
+        case ServiceState.RECOVERING | ServiceState.STARTING | ServiceState.STOPPED:
+            return (Deed.RELOCATE,) if was.owner in service.failed_on else IN_PLACE
+        case _:
+            return ()
 
 
 def installed(event: Event) -> Install | None:

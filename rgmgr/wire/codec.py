@@ -23,6 +23,7 @@ import msgspec
 
 from rgmgr.core.messages import (
     Ack,
+    AwaitOver,
     Body,
     ConfigProposed,
     FailbackDue,
@@ -42,6 +43,7 @@ from rgmgr.core.messages import (
     PathsTested,
     PowerRestored,
     Request,
+    RetryDue,
     ServiceFailed,
     ServiceStarted,
     ServiceStartFailed,
@@ -91,6 +93,8 @@ _TAG_BY_BODY: Final[dict[type[Body], int]] = {
     FailbackDue: 18,
     MaintenanceRequest: 30,
     TermOver: 31,
+    AwaitOver: 20,
+    RetryDue: 21,
 }
 _MAY_BE_IGNORED: Final = (Ack, Tick)
 

@@ -28,14 +28,18 @@ from rgmgr.core.spec import (
     CheckKind,
     CheckSpec,
     ClusterSpec,
+    Deed,
     FenceDevice,
     FenceStep,
     FencingSpec,
     NodeSpec,
     ResourceName,
     ResourceSpec,
+    Rung,
     ServiceSpec,
+    ShutdownMode,
     StopFailurePolicy,
+    TakeoverMode,
 )
 from rgmgr.sim.draw import draw_script
 from tests.property.strategies import build
@@ -99,6 +103,7 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
         )
         for name in sorted(draw(st.sets(words, max_size=2)))
     }
+    sync_ms = draw(st.integers(1, DURATION_MS_MAX - 5_000))
     budget = draw(st.just((0, 0)) | st.tuples(st.integers(1, 9), timeouts))
     found = draw(
         build(
@@ -131,10 +136,13 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
                 max_fences=st.just(budget[0]),
                 max_fences_ms=st.just(budget[1]),
                 tie_breaker=st.sampled_from(((), ("ping:10.0.0.1", "ping:fd00::1"))),
+                lease=st.sampled_from(("", "/dev/disk/by-id/x")),
+                watchdog=st.sampled_from(("", "systemd", "/dev/watchdog0")),
+                watchdog_ms=st.just(sync_ms + 5_000),
             ),
             warntime_ms=spans,
             rejoin_grace_ms=spans,
-            sync_timeout_ms=timeouts,
+            sync_timeout_ms=st.just(sync_ms),
         )
     )
     counts_on_it = any(s.on_stop_failure is StopFailurePolicy.FENCE for s in found.services)
@@ -158,13 +166,19 @@ def services(draw: st.DrawFn, domains: list[str]) -> tuple[ServiceSpec, ...]:
             build(
                 ServiceSpec,
                 name=st.just(ServiceName(name)),
+                depend=st.lists(st.sampled_from(names[:number]), unique=True).map(tuple)
+                if number
+                else st.just(()),
                 domain=st.sampled_from([None, *domains]),
                 max_restarts=st.integers(0, 2**62),
                 restart_expire_ms=spans,
                 weight=st.integers(0, 2**62),
+                takeover_delay_ms=timeouts,
+                shutdown_wait_ms=timeouts,
+                ladder=st.just(()) | ladders(),
                 terms=terms([ServiceName(other) for other in names[:number]]),
                 resources=trees(number),
-            )
+            ).map(_with_one_policy)
         )
         for number, name in enumerate(names)
     )
@@ -181,6 +195,30 @@ def terms(draw: st.DrawFn, others: list[ServiceName]) -> Terms:
         together=tuple(Tie(other, hard=False) for other in others[:split]),
         apart=tuple(Tie(other, draw(st.booleans())) for other in others[split:]),
     )
+
+
+@st.composite
+def ladders(draw: st.DrawFn) -> tuple[Rung, ...]:
+    """Draw rungs in their order; what has no time stands after all that have one."""
+    deeds = sorted(draw(st.sets(st.sampled_from(Deed), min_size=1)), key=list(Deed).index)
+    windows = sorted((draw(spans) for _ in deeds), reverse=True)
+    counting = tuple(
+        Rung(deed=deed, limit=draw(st.integers(1, 100)), window_ms=window_ms)
+        for deed, window_ms in zip(deeds[:-1], windows, strict=False)
+    )
+    last = deeds[-1] if deeds[-1] is not Deed.TOLERATE else Deed.RESTART
+    return (*counting, Rung(deed=last))
+
+
+def _with_one_policy(service: ServiceSpec) -> ServiceSpec:
+    if service.takeover is not TakeoverMode.DELAY:
+        service = replace(service, takeover_delay_ms=0)
+    if service.on_shutdown is not ShutdownMode.WAIT:
+        service = replace(service, shutdown_wait_ms=0)
+    if not service.ladder:
+        return service
+    word = ServiceSpec(name=service.name, resources=()).recovery
+    return replace(service, recovery=word, max_restarts=0, restart_expire_ms=0)
 
 
 @st.composite

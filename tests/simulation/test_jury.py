@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from domains.model import FailoverDomain, NodeId
-from rgmgr.core import executor, lease, membership, recovery
+from rgmgr.core import executor, ladder, lease, membership, recovery
 from rgmgr.core.actions import Multicast, StartResource
 from rgmgr.core.messages import (
     ConfigProposed,
@@ -22,8 +22,8 @@ from rgmgr.core.messages import (
     Tick,
     Verb,
 )
-from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
-from rgmgr.core.spec import RecoveryPolicy
+from rgmgr.core.model import After, ClusterState, NodeStatus, Recovery, Service, ServiceState
+from rgmgr.core.spec import Deed, RecoveryPolicy
 from rgmgr.core.tree import start_order
 from rgmgr.sim.bounds import WORDS_MAX, check_agreed, check_local
 from rgmgr.sim.faults import Ask, PowerLoss, Script, UnitDeath
@@ -77,12 +77,12 @@ def dies_three_times(**policy: object) -> Script:
 def test_a_count_that_forgets_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     script = dies_three_times(recovery=RecoveryPolicy.RESTART, max_restarts=1)
     assert play(script).violations == ()
-    monkeypatch.setattr(recovery, "recent_restarts", lambda _service, _now_ms: ())
+    monkeypatch.setattr(ladder, "recent", lambda _service, _rung, _now_ms: ())
 
     outcome = play(script)
 
     assert outcome.violations[0].startswith("I9 ")
-    assert "is restarted where it was, though 1 of 1 restarts" in outcome.violations[0]
+    assert "its ladder says relocate (1 of 1 restart)" in outcome.violations[0]
 
 
 def test_a_count_that_never_expires_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,14 +90,12 @@ def test_a_count_that_never_expires_is_told(monkeypatch: pytest.MonkeyPatch) -> 
         recovery=RecoveryPolicy.RESTART, max_restarts=1, restart_expire_ms=3_000
     )
     assert play(script).violations == ()
-    monkeypatch.setattr(
-        recovery, "recent_restarts", lambda service, _now_ms: service.restart_stamps
-    )
+    monkeypatch.setattr(ladder, "recent", lambda service, _rung, _now_ms: service.recoveries)
 
     outcome = play(script)
 
     assert outcome.violations[0].startswith("I9 ")
-    assert "is not restarted" in outcome.violations[0]
+    assert "failed: relocate, and its ladder says restart (0 of 1 restart)" in outcome.violations[0]
 
 
 def test_a_count_that_another_owner_forgets_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +108,7 @@ def test_a_count_that_another_owner_forgets_is_told(monkeypatch: pytest.MonkeyPa
 
     def forget(ledger: recovery.Ledger, service: Service) -> None:
         is_move = service.after is After.RELOCATE
-        finish_stop(ledger, replace(service, restart_stamps=()) if is_move else service)
+        finish_stop(ledger, replace(service, recoveries=()) if is_move else service)
 
     monkeypatch.setattr(recovery, "finish_stop", forget)
 
@@ -184,7 +182,7 @@ def test_an_agreed_state_that_grows_is_told() -> None:
 
     assert list(check_agreed(cluster)) == []
     for changes in (
-        {"restart_stamps": (1, 2)},
+        {"recoveries": (Recovery(deed=Deed.RESTART, at_ms=1),)},
         {"failed_on": (N1, N1)},
         {"cleanup": (N1, N2, N3, NodeId(4))},
         {"fault": "x" * 10_000},

@@ -68,7 +68,13 @@ def test_only_two_nodes_race() -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ['delay_by_weight = "5s"', 'delay_random = "5s"', 'tie_breaker = ["ping:10.0.0.1"]']
+    "setting",
+    [
+        'delay_by_weight = "5s"',
+        'delay_random = "5s"',
+        'tie_breaker = ["ping:10.0.0.1"]',
+        'lease = "/dev/sdb"',
+    ],
 )
 def test_two_nodes_of_which_one_waits_do_not_race(setting: str) -> None:
     raced = VALID.replace(', delay = "5"', "")

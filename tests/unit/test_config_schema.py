@@ -66,6 +66,8 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
         + 'action = "off"\nclean_start = true\nunsafe_disabled = "yes"\n'
         + 'delay_random = "4s"\ndelay_by_weight = 5\nmax_fences = "3 in 10min"\n'
         + 'test_interval = 0\ntie_breaker = ["ping:10.0.0.1", "ping:fe80::1"]\n'
+        + 'lease = "/dev/disk/by-id/x"\n'
+        + 'watchdog = "/dev/watchdog1"\nwatchdog_timeout = "7s"\n'
     )
 
     assert spec.version == 7
@@ -85,6 +87,9 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
         max_fences_ms=600_000,
         test_interval_ms=0,
         tie_breaker=("ping:10.0.0.1", "ping:fe80::1"),
+        lease="/dev/disk/by-id/x",
+        watchdog="/dev/watchdog1",
+        watchdog_ms=7_000,
     )
 
 
@@ -262,7 +267,7 @@ def test_a_cluster_that_says_so_needs_no_fencing() -> None:
         (VALID.replace('"alpha"', '""'), "cluster.name: expected a text, got the text ''"),
         (VALID.replace("version = 1", "version = 1\nsync_timeout = 0"), "cluster.sync_timeout: expected a time span above zero"),
         (VALID.replace("version = 1", 'version = 1\nsync_timeout = "x"'), "cluster.sync_timeout: expected a time span such as \"500ms\", \"5min\", \"1h 30min\", or a number of seconds, got the text 'x'"),
-        (VALID.replace("version = 1", "version = 1\nno_quorum_policy = 1"), "cluster.no_quorum_policy: expected one of 'stop', 'freeze', got the integer 1"),
+        (VALID.replace("version = 1", "version = 1\nno_quorum_policy = 1"), "cluster.no_quorum_policy: expected one of 'stop', 'freeze', 'ignore', 'suicide', got the integer 1"),
         (VALID.replace('"node2"', '"node1"'), "node[2].name: the node 'node1' is already defined by node[1]"),
         (VALID.replace('name = "node2"', ""), "node[2].name: missing: the name of the node in corosync's nodelist"),
         (VALID.replace('[[{ device = "pdu", plug = 1 }]]', '[{ device = "pdu" }]'), "node.node1.fence[1]: expected a list of steps, got a table"),
@@ -273,6 +278,7 @@ def test_a_cluster_that_says_so_needs_no_fencing() -> None:
         (VALID.replace('device = "pdu", plug = 1', 'device = "pdx"'), "node.node1.fence[1][1].device: unknown fence device 'pdx'"),
         (VALID.replace("plug = 1", "plug = 1.5"), "node.node1.fence[1][1].plug: expected a text, an integer, or true or false, got the number 1.5"),
         (VALID.replace("plug = 1", r'plug = "1\naction=on"'), r"node.node1.fence[1][1].plug: contains '\n', which would end the option for the agent"),
+        (VALID.replace("plug = 1", 'plug = "3, 4"'), "node.node1.fence[1][1].plug: '3, 4' names several outlets, which some agents switch only in part"),
         (VALID.replace("plug = 1", 'action = "on"'), "node.node1.fence[1][1].action: is sent to the agent by rgmgr itself"),
         (VALID.replace("plug = 1", '"a b" = 1'), "node.node1.fence[1][1].\"a b\": 'a b' cannot be an option of an agent"),
         (VALID.replace("plug = 1", 'password = "secret:../x"'), "node.node1.fence[1][1].password: expected the name of a file in secrets.d after secret:, got the text 'secret:../x'"),
@@ -284,6 +290,11 @@ def test_a_cluster_that_says_so_needs_no_fencing() -> None:
         (VALID + '[fencing]\nmax_fences = "three in 10min"\n', "fencing.max_fences: expected a number of nodes and a time span, got the text 'three in 10min'"),
         (VALID + '[fencing]\nmax_fences = "3 in 0s"\n', "fencing.max_fences: expected a number of nodes and a time span, got the text '3 in 0s'"),
         (VALID + '[fencing]\nmax_fences = "0 in 1h"\n', "fencing.max_fences: expected 1 to 49 nodes, got the text '0 in 1h'"),
+        (VALID + '[fencing]\nlease = "disk"\n', "fencing.lease: expected the path of a shared block device or file, got the text 'disk'"),
+        (VALID + "[fencing]\nwatchdog = true\n", "fencing.watchdog: expected a text, got true"),
+        (VALID + '[fencing]\nwatchdog = "watchdog0"\n', "fencing.watchdog: expected a device such as \"/dev/watchdog\", or \"systemd\", got the text 'watchdog0'"),
+        (VALID + '[fencing]\nwatchdog = "systemd"\nwatchdog_timeout = "14s"\n', "fencing.watchdog_timeout: is too short: members that only wait for a silent one would be reset"),
+        (VALID.replace('agent = "fence_pdu"', 'agent = "fence_watchdog"'), "fencing.device.pdu.agent: fence_watchdog needs a watchdog on every node, and none is configured"),
         (VALID + '[fencing]\ntie_breaker = "ping:10.0.0.1"\n', "fencing.tie_breaker: expected a list of addresses, got the text 'ping:10.0.0.1'"),
         (VALID + '[fencing]\ntie_breaker = ["10.0.0.1"]\n', "fencing.tie_breaker[1]: expected \"ping:ADDRESS\", got the text '10.0.0.1'"),
         (VALID + '[fencing]\ntie_breaker = ["ping:gateway"]\n', "fencing.tie_breaker[1]: expected an IPv4 or IPv6 address after ping:, got the text 'ping:gateway'"),

@@ -347,7 +347,9 @@ def test_a_start_that_fails_everywhere_waits_and_says_why() -> None:
     from rgmgr.core.placement import because  # noqa: PLC0415
 
     reason = because(cluster.states[N2].cluster, WEB)
-    assert reason == "start failed on node1, node2, node3: nginx: exit status 1"
+    assert reason == (
+        "start failed on node1, node2, node3: nginx: exit status 1; tried again in 30 s at most"
+    )
 
 
 def test_a_stop_that_fails_leaves_the_service_failed_and_starts_it_nowhere() -> None:

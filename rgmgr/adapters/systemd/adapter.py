@@ -108,6 +108,7 @@ class Systemd:
         self._by_unit: dict[str, Key] = {}
         self._spec: ClusterSpec | None = None
         self._units: frozenset[str] = frozenset()  # of all configured resources
+        self._suspended: set[ServiceName] = set()  # nobody looks after these
         self._touched: set[ServiceName] = set()  # worked on since the present survey began
         self._orphans: set[ServiceName] = set()  # services that run here and nobody knows
         self._has_probed = False
@@ -154,6 +155,19 @@ class Systemd:
         """Begin to take a resource down; answered by one event with the action's `op`."""
         key = Key(action.service, action.resource.name)
         self._spawn(self._in_turn(key, lambda: self._stop(key, action)), f"stop {key}")
+
+    def suspend(self, service: ServiceName) -> None:
+        """Look no more after a service: tell no failure of it and run no check."""
+        self._suspended.add(service)
+        for key, watch in self._watches.items():
+            if key.service == service and watch.checks is not None:
+                watch.checks.end()
+                watch.checks = None
+
+    def resume(self, service: ServiceName) -> None:
+        """Look after a service again; answered by ServiceProbed."""
+        self._suspended.discard(service)
+        self._spawn(self._look_after(service), f"resume {service}")
 
     async def shutdown_kind(self, pid: int | None = None) -> Shutdown:
         """Find out how our own unit is being ended. `pid`: of another process than this one."""
@@ -291,6 +305,18 @@ class Systemd:
             if has_reason and self._has_probed and self._spec is not None:
                 await self._tell_again(self._spec)
 
+    async def _look_after(self, service: ServiceName) -> None:
+        assert self._spec is not None  # noqa: S101  # nothing can be suspended before the first probe
+        found = await self._survey(self._spec)
+        if any(key.service == service for key in self._queues):
+            return  # it is worked on again, and what was seen may be past
+        for key in [key for key in self._watches if key.service == service]:
+            self._end_watch(key)
+        for seen in found.up:
+            if seen.plan.key.service == service:
+                self._begin_checks(self._begin_watch(seen.plan, seen.unit))
+        self._emit(ServiceProbed(service=service, active=found.active.get(service, ())))
+
     async def _tell_again(self, spec: ClusterSpec) -> None:
         self._touched = {key.service for key in self._queues}
         found = await self._survey(spec)
@@ -322,12 +348,15 @@ class Systemd:
             if not watch.has_failed and watch.plan.key not in self._queues:
                 self._tell_failed(watch, reason)
 
-        if watch.plan.spec.checks:
+        is_suspended = watch.plan.key.service in self._suspended
+        if watch.plan.spec.checks and not is_suspended:
             watch.checks = Checks(self._manager, watch.plan, failed, self._spawn)
 
     def _tell_failed(self, watch: _Watch, reason: str) -> None:
-        watch.has_failed = True
         key = watch.plan.key
+        if key.service in self._suspended:
+            return
+        watch.has_failed = True
         log.warning("resource.failed", unit=str(key), reason=reason)
         self._emit(ResourceFailed(service=key.service, resource=key.resource, reason=reason))
 

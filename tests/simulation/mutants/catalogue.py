@@ -11,6 +11,7 @@ RECOVERY = "rgmgr.core.recovery"
 STOP_FAILURES = "rgmgr.core.stop_failures"
 MEMBERSHIP = "rgmgr.core.membership"
 SYNC = "rgmgr.core.sync"
+LADDER = "rgmgr.core.ladder"
 LEASE = "rgmgr.core.lease"
 OPERATIONS = "rgmgr.core.operations"
 OUTBOX = "rgmgr.core.outbox"
@@ -22,6 +23,8 @@ DESK = "rgmgr.core.desk"
 REQUESTS = "rgmgr.core.requests"
 CLOCKWORK = "rgmgr.core.clockwork"
 DEPARTURE = "rgmgr.core.departure"
+WATCHDOG = "rgmgr.core.watchdog"
+PROMISE = "rgmgr.core.promise"
 RANK = "domains.rank"
 
 
@@ -73,6 +76,27 @@ MUTANTS = (
         FENCING,
         "    ledger.put_node(node_id, unclean)\n",
         "    ledger.put_node(node_id, unclean)\n    release(ledger, node_id, ledger.state.epoch)\n",
+    ),
+    _(
+        "survivors-do-not-wait",
+        "takes the silence of a node with a watchdog for its reset",
+        PROMISE,
+        "    return LEASE_MS + 2 * node.watchdog_ms + MARGIN_MS\n",
+        "    return LEASE_MS\n",
+    ),
+    _(
+        "feed-without-proof",
+        "feeds the watchdog as long as the daemon turns",
+        WATCHDOG,
+        "and proven_ms is not None and is_proven(turn):",
+        "and proven_ms is not None:",
+    ),
+    _(
+        "disarm-at-once",
+        "disarms the watchdog while services run",
+        WATCHDOG,
+        "    is_needed = holds_anything(turn)\n",
+        "    is_needed = bool(local.jobs)\n",
     ),
     _(
         "failed-fencing-is-proof",
@@ -237,8 +261,8 @@ MUTANTS = (
     _(
         "restart-for-ever",
         "restarts a failing service without end",
-        RECOVERY,
-        "return not limit or len(recent_restarts(service, now_ms)) < limit",
+        LADDER,
+        "return not rung.limit or len(recent(service, rung, now_ms)) < rung.limit",
         "return True",
     ),
     # What administrators said.

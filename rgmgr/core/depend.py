@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services that need others: `depend` and its two modes.
+
+A service starts only while all that it depends on is up; with mode hard it also stops when one of
+them goes. Where both are stopped on purpose, the dependent goes first. It never asks where they
+run. There are no rings: the configuration refuses them. Source: rgmanager `depend`, `depend_mode`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from domains.model import ServiceName
+from rgmgr.core.ledger import Ledger
+from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
+from rgmgr.core.recovery import begin_stop
+from rgmgr.core.spec import DependMode, ServiceSpec
+from rgmgr.core.standing import is_left_alone
+
+STOPPING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
+RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
+COMING = (*RUNNING, ServiceState.RECOVERABLE, ServiceState.RECOVERING)
+MEMBERS = (NodeStatus.ONLINE, NodeStatus.LEAVING)
+BROKEN = (After.RECOVER, After.REPAIR)
+
+
+def unmet(cluster: ClusterState, spec: ServiceSpec) -> tuple[ServiceName, ...]:
+    """Return what a service has to wait for before it starts."""
+    return tuple(name for name in spec.depend if not _is_up(cluster, name))
+
+
+def because(cluster: ClusterState, spec: ServiceSpec) -> str | None:
+    """Say what a service waits for before it starts; None when for nothing of this kind."""
+    waits = [f"{name}, which is {_state(cluster, name)}" for name in unmet(cluster, spec)]
+    return f"waiting for {'; '.join(waits)}" if waits else None
+
+
+def is_hopeless(cluster: ClusterState, spec: ServiceSpec) -> bool:
+    """Tell whether it waits for something that does not come by itself."""
+    return any(
+        (record := cluster.services.get(name)) is None or record.state not in COMING
+        for name in unmet(cluster, spec)
+    )
+
+
+def stop_dependents(ledger: Ledger) -> None:
+    """Stop what runs and has lost what it needs, and then what needs that."""
+    bound = [s for s in ledger.state.spec.services if s.depend and s.depend_mode is DependMode.HARD]
+    while any(_stop_if_lost(ledger, spec) for spec in bound):
+        pass
+
+
+def _stop_if_lost(ledger: Ledger, spec: ServiceSpec) -> bool:
+    service = ledger.state.services.get(spec.name)
+    if service is None or service.state not in RUNNING or is_left_alone(ledger.state, service):
+        return False
+    lost = [n for n in spec.depend if not _runs(ledger.state, n)]
+    if not lost:
+        return False
+    reason = because(ledger.state, spec)
+    ledger.note("service.dependency_lost", service=spec.name, reason=reason)
+    begin_stop(ledger, service, After.SETTLE)
+    return True
+
+
+def must_go_first(cluster: ClusterState, service: Service) -> tuple[ServiceName, ...]:
+    """Return the dependents that have to be down before this service is stopped.
+
+    Only those whose node takes part: no stop waits for a fence. What has failed is not waited with.
+    """
+    if service.state not in STOPPING or service.after in BROKEN:
+        return ()
+    return tuple(
+        other.name
+        for other in _dependents(cluster, service.spec.name)
+        if (record := cluster.services.get(other.name)) is not None
+        and record.state in STOPPING
+        and record.owner is not None
+        and cluster.nodes[record.owner].status in MEMBERS
+    )
+
+
+def _dependents(cluster: ClusterState, name: ServiceName) -> Iterable[ServiceSpec]:
+    return (spec for spec in cluster.spec.services if name in spec.depend)
+
+
+def _runs(cluster: ClusterState, name: ServiceName) -> bool:
+    record = cluster.services.get(name)
+    return record is not None and record.state is ServiceState.STARTED
+
+
+def _is_up(cluster: ClusterState, name: ServiceName) -> bool:
+    """Tell whether it runs, and not only for all that is known of a node that is lost."""
+    record = cluster.services.get(name)
+    node = cluster.nodes.get(record.owner) if record and record.owner is not None else None
+    return _runs(cluster, name) and node is not None and node.status is not NodeStatus.UNCLEAN
+
+
+def _state(cluster: ClusterState, name: ServiceName) -> str:
+    record = cluster.services.get(name)
+    if record is None:
+        return "not configured"
+    if _runs(cluster, name) and record.owner is not None:
+        return f"on {cluster.spec.node_name(record.owner)}, which is unclean"
+    return record.state.value

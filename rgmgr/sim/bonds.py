@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dependencies between services, judged from outside (I3): what may start, run on, and stop.
+
+Says for itself what `depend` means. It never changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from domains.model import NodeId, ServiceName
+from rgmgr.core.model import After, ClusterState, Service, ServiceState
+from rgmgr.core.spec import DependMode, ServiceSpec
+from rgmgr.core.standing import is_left_alone
+from rgmgr.sim.rules import may_wait
+
+RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
+GOING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
+AT_ONCE = (After.RECOVER, After.REPAIR)
+
+
+def broken_bonds(before: ClusterState, after: ClusterState) -> Iterator[str]:
+    """Yield what starts or runs on without what it needs, by one agreed message."""
+    for spec in after.spec.services:
+        service, was = after.services.get(spec.name), before.services.get(spec.name)
+        if not spec.depend or service is None or is_left_alone(after, service):
+            continue
+        lost = [n for n in spec.depend if not _is_started(after, n)]
+        begins = service.state is ServiceState.STARTING and (was is None or was.op != service.op)
+        is_bound = spec.depend_mode is DependMode.HARD and service.state in RUNNING
+        is_repair = was is not None and was.owner == service.owner and was.owner is not None
+        if lost and (is_bound or (begins and not is_repair)):
+            yield f"{spec.name} is {service.state.value} without {', '.join(lost)}"
+
+
+def overtaken(
+    cluster: ClusterState, service: Service, active: Mapping[ServiceName, Mapping[NodeId, int]]
+) -> Iterator[str]:
+    """Yield the dependents that are still up where this service is stopped on purpose."""
+    if service.after in AT_ONCE or service.state not in GOING:
+        return
+    members = cluster.members()
+    for spec in cluster.spec.services:
+        other = cluster.services.get(spec.name)
+        if service.spec.name not in spec.depend or other is None or other.state not in GOING:
+            continue
+        if other.owner in members and active.get(spec.name, {}).get(other.owner):
+            yield f"{service.spec.name} is stopped before {spec.name}, which needs it"
+
+
+def rests(cluster: ClusterState, spec: ServiceSpec) -> bool:
+    """Tell whether a stopped service rightly waits for one that is down, at any distance."""
+    found = [(name, cluster.services.get(name)) for name in spec.depend]
+    return any(
+        other is None
+        or other.state is ServiceState.DISABLED
+        or (other.state is ServiceState.STOPPED and _may_rest(cluster, other))
+        for _, other in found
+    )
+
+
+def _may_rest(cluster: ClusterState, service: Service) -> bool:
+    return rests(cluster, service.spec) or may_wait(cluster, service)
+
+
+def _is_started(cluster: ClusterState, name: ServiceName) -> bool:
+    other = cluster.services.get(name)
+    return other is not None and other.state is ServiceState.STARTED

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an administrator does once all works again: ends each wait that waits for one.
+
+What waits must say so; a word that was lost shows here, too.
+"""
+
+from __future__ import annotations
+
+from domains.model import NodeId, ServiceName
+from rgmgr.core.messages import FenceOrder, MaintenanceOrder, Verb
+from rgmgr.core.model import AwaitKind, ClusterState, NodeStatus, Service, ServiceState
+from rgmgr.core.placement import because
+from rgmgr.sim.faults import Ask, AskFence, AskMaintenance
+from rgmgr.sim.world import World
+
+
+def operate(world: World) -> None:
+    """Look at all that waits, and ask for what it waits for."""
+    node = world.configured()[0].node
+    daemon = world.hosts[node].daemon
+    if daemon is None or not daemon.state.local.is_installed or world.watch.open_wishes():
+        return
+    cluster = daemon.state.cluster
+    _end_orders(world, cluster)
+    _free_nodes(world, cluster)
+    for name in world.watch.must_be_frozen():
+        if name in cluster.services and not cluster.services[name].frozen:
+            world.watch.violate("I7", f"{name} was frozen, and nobody has unfrozen it")
+    for name, service in cluster.services.items():
+        verb = _way_out(service)
+        if verb is None:
+            continue
+        if service.state is not ServiceState.STARTED and not because(cluster, name):
+            world.watch.violate("I11", f"{name} is {service.state.value} and does not say why")
+        _ask(world, node, verb, name)
+
+
+def _free_nodes(world: World, cluster: ClusterState) -> None:
+    for node, record in cluster.nodes.items():
+        if record.to_unfence and record.status in (NodeStatus.FENCED, NodeStatus.LEFT):
+            world.hosts[node].switch_off()  # its paths are cut: it has to be booted
+        if record.withheld:
+            order = AskFence(
+                at_ms=world.engine.now_ms,
+                node=min(cluster.members(), default=node),  # not the one that is to be fenced
+                order=FenceOrder.FENCE,
+                victim=node,
+            )
+            world.ask(order)
+
+
+def _end_orders(world: World, cluster: ClusterState) -> None:
+    """End every standing order, so that all can come to rest; none may have been forgotten."""
+    check_standby(world, cluster)
+    ends = [
+        *((MaintenanceOrder.UNSTANDBY, node) for node in cluster.standby),
+        *([(MaintenanceOrder.UNLOCK, None)] if cluster.locked else []),
+        *([(MaintenanceOrder.ARM, None)] if cluster.disarmed else []),
+    ]
+    for order, victim in ends:
+        at_ms, node = world.engine.now_ms, world.configured()[0].node
+        world.ask(AskMaintenance(at_ms=at_ms, node=node, order=order, victim=victim))
+
+
+def check_standby(world: World, cluster: ClusterState) -> None:
+    """Note a node whose standby was forgotten (I7)."""
+    for node in world.watch.must_be_in_standby():
+        if node in cluster.nodes and node not in cluster.standby:
+            world.watch.violate("I7", f"{world.watch.name(node)} was in standby, and is not")
+
+
+def _way_out(service: Service) -> Verb | None:
+    """Return what ends the wait of a service; None when it does not wait for a human."""
+    if service.frozen:
+        return Verb.UNFREEZE
+    if service.state is ServiceState.FAILED:
+        return Verb.DISABLE
+    if service.awaits is not None and service.awaits.kind is AwaitKind.CONFIRM:
+        return Verb.CONFIRM
+    return Verb.ENABLE if service.state is ServiceState.STOPPED else None
+
+
+def _ask(world: World, node: NodeId, verb: Verb, service: ServiceName) -> None:
+    world.ask(Ask(at_ms=world.engine.now_ms, node=node, verb=verb, service=service))

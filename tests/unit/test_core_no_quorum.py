@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a node does that has lost quorum: by policy, and never starting anything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rgmgr.core.actions import RebootNode, StartResource, StopResource
+from rgmgr.core.events import (
+    CorosyncLost,
+    QuorumChanged,
+    ResourceFailed,
+    Shutdown,
+    ShutdownRequested,
+    ViewChanged,
+)
+from rgmgr.core.messages import Verb
+from rgmgr.core.model import RingId
+from rgmgr.core.spec import NoQuorumPolicy, ResourceName
+from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, web
+
+BOTH = {"vip", "nginx"}
+REST = [NoQuorumPolicy.STOP, NoQuorumPolicy.FREEZE, NoQuorumPolicy.IGNORE]
+
+
+def with_policy(policy: NoQuorumPolicy) -> Cluster:
+    cluster = formed(spec=replace(spec(), no_quorum_policy=policy))
+    del cluster.actions[:]
+    return cluster
+
+
+def cut_off(cluster: Cluster, node: object = N1) -> None:
+    """Leave a node alone, without quorum."""
+    ring = RingId(N1, 400)
+    cluster.feed(node, ViewChanged(ring=ring, ring_nodes=(node,), members=(node,)))  # type: ignore[arg-type]
+    cluster.feed(node, QuorumChanged(ring, is_quorate=False))  # type: ignore[arg-type]
+    cluster.settle((node,))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("policy", "left"),
+    [
+        (NoQuorumPolicy.STOP, set()),
+        (NoQuorumPolicy.FREEZE, BOTH),
+        (NoQuorumPolicy.IGNORE, BOTH),
+        (NoQuorumPolicy.SUICIDE, set()),  # in case that the reboot fails
+    ],
+)
+def test_what_is_left_running(policy: NoQuorumPolicy, left: set[str]) -> None:
+    cluster = with_policy(policy)
+
+    cut_off(cluster)
+
+    assert cluster.units[N1] == left
+    assert cluster.took(StartResource) == []
+
+
+def test_suicide_reboots_once_before_anything_is_stopped() -> None:
+    cluster = with_policy(NoQuorumPolicy.SUICIDE)
+
+    cut_off(cluster)
+
+    deeds = [a for _, a in cluster.actions if isinstance(a, RebootNode | StopResource)]
+    assert isinstance(deeds[0], RebootNode)
+    assert deeds[0].reason == "this node has no quorum, and web may not run on"
+    assert sum(isinstance(deed, RebootNode) for deed in deeds) == 1
+
+
+@pytest.mark.parametrize("policy", REST)
+def test_no_other_policy_reboots(policy: NoQuorumPolicy) -> None:
+    cluster = with_policy(policy)
+
+    cut_off(cluster)
+
+    assert cluster.took(RebootNode) == []
+
+
+def test_losing_corosync_is_losing_quorum() -> None:
+    cluster = with_policy(NoQuorumPolicy.SUICIDE)
+
+    cluster.feed(N1, CorosyncLost("connection refused"))
+
+    assert len(cluster.took(RebootNode)) == 1
+
+
+def test_a_node_that_runs_nothing_is_left_alone() -> None:
+    cluster = with_policy(NoQuorumPolicy.SUICIDE)
+
+    cut_off(cluster, N3)
+
+    assert cluster.took(RebootNode) == []
+
+
+def test_a_node_that_never_had_quorum_does_not_reboot_and_stops_what_it_finds() -> None:
+    """Else each boot of a node alone would end in the next."""
+    cluster = Cluster(spec=replace(spec(), no_quorum_policy=NoQuorumPolicy.SUICIDE))
+    cluster.units[N1] = set(BOTH)
+    cluster.boot(N1)
+
+    cut_off(cluster)
+
+    assert cluster.took(RebootNode) == []
+    assert cluster.units[N1] == set()
+
+
+def test_a_node_that_is_shut_down_without_quorum_stops_in_order() -> None:
+    cluster = with_policy(NoQuorumPolicy.SUICIDE)
+    ring = RingId(N1, 400)
+    cluster.feed(N1, ViewChanged(ring=ring, ring_nodes=(N1,), members=(N1,)))
+    cluster.feed(N1, ShutdownRequested(Shutdown.STOP))
+
+    cluster.feed(N1, QuorumChanged(ring, is_quorate=False))
+    cluster.settle((N1,))
+
+    assert cluster.took(RebootNode) == []
+    assert cluster.units[N1] == set()
+
+
+def test_a_service_may_have_its_own_policy() -> None:
+    own = web(no_quorum_policy=NoQuorumPolicy.IGNORE)
+    cluster = formed(spec=replace(spec(own), no_quorum_policy=NoQuorumPolicy.SUICIDE))
+
+    cut_off(cluster)
+
+    assert cluster.took(RebootNode) == []
+    assert cluster.units[N1] == BOTH
+
+
+@pytest.mark.parametrize("policy", [NoQuorumPolicy.FREEZE, NoQuorumPolicy.IGNORE])
+def test_what_fails_meanwhile_is_not_restarted(policy: NoQuorumPolicy) -> None:
+    cluster = with_policy(policy)
+    cut_off(cluster)
+
+    failure = ResourceFailed(service=WEB, resource=ResourceName("nginx"), reason="killed")
+    cluster.feed(N1, failure)
+    cluster.settle((N1,))
+
+    assert cluster.took(StartResource) == []
+
+
+def test_the_others_start_it_after_proof_alone() -> None:
+    cluster = with_policy(NoQuorumPolicy.IGNORE)
+    cluster.auto_fence = False
+    cluster.kill(N1)
+    cluster.view(N2, N3)
+    assert cluster.took(StartResource) == []
+
+    cluster.ask(N2, Verb.ENABLE)
+
+    assert cluster.took(StartResource) == []
