@@ -9,11 +9,10 @@ the node cannot have it any more. It is kept on disk. Source: heartbeat's meatwa
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domains.model import NodeId
 from domains.rank import may_own
 from rgmgr.core.actions import Answer, Severity
+from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import AwaitOver, Request, Verb
 from rgmgr.core.model import Await, AwaitKind, ClusterState, Service, ServiceState

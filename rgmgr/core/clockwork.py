@@ -7,8 +7,11 @@ recognised as such. For agreed matters the first online member keeps the time.
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from rgmgr.core import awaiting, failback, retrying
 from rgmgr.core.actions import CancelTimer, SetTimer
+from rgmgr.core.evolve import comparer
 from rgmgr.core.fence_races import chance_delay_ms
 from rgmgr.core.fencing import backoff_ms
 from rgmgr.core.lease import TICK_MS
@@ -28,6 +31,8 @@ from rgmgr.core.seating import online
 from rgmgr.core.standing import why_nothing_starts
 from rgmgr.core.sync import has_quorum_of
 
+_PASSING = ("tick_count", "tick_sent_ms", "tick_seen_ms", "heard_ms", "acks", "applied_by")
+_is_alike = comparer(f.name for f in fields(LocalState) if f.name not in _PASSING)
 QUORUM_WAIT_MS = 5_000
 FIRST_TEST_MS = 5_000
 """The cluster settles first, and what starts is not slowed down."""
@@ -38,6 +43,8 @@ REJOIN_MS = 5_000
 
 def wind(turn: Turn) -> None:
     """Set the timers that are wanted and not running; cancel the others."""
+    if turn.fired_key is None and _are_as_before(turn):
+        return
     wanted = {} if turn.local.is_over else {**_own(turn), **_agreed(turn)}
     timers, fired_key = turn.local.timers, turn.fired_key
     if timers.keys() != wanted.keys():
@@ -48,6 +55,11 @@ def wind(turn: Turn) -> None:
     for key, after_ms in wanted.items():
         if key not in timers or key == fired_key:
             turn.do(SetTimer(key, after_ms))
+
+
+def _are_as_before(turn: Turn) -> bool:
+    """Tell at little cost that the same timers are wanted as before this event."""
+    return turn.cluster is turn.before.cluster and _is_alike(turn.local, turn.before.local)
 
 
 def fired(turn: Turn, key: str) -> bool:

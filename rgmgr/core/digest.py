@@ -4,6 +4,7 @@
 Every field counts. Dictionaries count by content, not by order, but for the services of a state:
 theirs is the order of the configuration, and placement follows it. The configuration is most of
 a state and seldom changes, so its own digest is remembered, and so is the text of each record.
+A member asks for the digest of one state several times, so those of the last few are remembered.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 DIGEST_BYTES: Final = 8
 SPEC_DIGEST_BYTES: Final = 16
 SPECS_KEPT: Final = 8
+STATES_KEPT: Final = 8
 TEXTS_KEPT: Final = 4_096
 
 _LEAVES: Final = frozenset({int, str, bool, type(None)})
@@ -35,6 +37,7 @@ _STATE_FIELDS: Final = tuple(
 )
 _SERVICE_FIELDS: Final = attrgetter(*(f.name for f in fields(Service) if f.name != "spec"))
 _specs: Final[deque[tuple[ClusterSpec, str]]] = deque(maxlen=SPECS_KEPT)
+_states: Final[deque[tuple[ClusterState, str]]] = deque(maxlen=STATES_KEPT)
 _texts: Final[dict[int, tuple[Service, ServiceSpec | None, str]]] = {}  # by id() of the record
 _readers: Final[dict[type, attrgetter[tuple[object, ...]]]] = {}
 
@@ -45,13 +48,18 @@ def digest(state: ClusterState) -> str:
     The same on every machine, Python version and hash seed; two members with different versions
     of rgmgr may differ, which only costs sending the state.
     """
+    for known, fingerprint in _states:
+        if known is state:
+            return fingerprint
     configured = {spec.name: spec for spec in state.spec.services}
     plain = (
         _digest_of_spec(state.spec),
         _plain_each(getattr(state, name) for name in _STATE_FIELDS),
         tuple([(n, _text_of_service(s, configured.get(n))) for n, s in state.services.items()]),
     )
-    return _fingerprint(plain, DIGEST_BYTES)
+    fingerprint = _fingerprint(plain, DIGEST_BYTES)
+    _states.append((state, fingerprint))
+    return fingerprint
 
 
 def _digest_of_spec(spec: ClusterSpec) -> str:

@@ -7,10 +7,11 @@ What runs where is not kept: systemd knows it, and HELLO asks it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import fields
 
 from domains.model import NodeId
 from rgmgr.core.actions import Multicast, SaveState
+from rgmgr.core.evolve import replace
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Ack
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
@@ -127,7 +128,8 @@ def _majority(turn: Turn) -> int:
 
 
 def _disks_with(turn: Turn, applied: int, nodes: Iterable[NodeId]) -> int:
-    return sum(turn.local.acks.get(n, -1) >= applied for n in nodes)
+    acks = turn.local.acks
+    return len([n for n in nodes if acks.get(n, -1) >= applied])
 
 
 def _node(node: Node) -> Node:

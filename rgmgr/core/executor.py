@@ -8,7 +8,7 @@ is open. Results go to all members through the outbox.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from domains.model import ServiceName
 from rgmgr.core import outbox, resting
@@ -22,6 +22,7 @@ from rgmgr.core.events import (
     ResourceStopped,
     ServiceProbed,
 )
+from rgmgr.core.evolve import replace
 from rgmgr.core.local import Job, JobKind, Turn
 from rgmgr.core.messages import (
     EMERGENCY_OP,

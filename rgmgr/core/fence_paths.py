@@ -8,10 +8,9 @@ something else: its `off` would prove nothing, so its method is left out until i
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domains.model import NodeId
 from rgmgr.core.actions import Severity
+from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import PathsTested
 from rgmgr.core.model import ClusterState, FencePath, NodeStatus, PathState, PathTest

@@ -10,10 +10,10 @@ Source: fence_node(8), fence_ack_manual(8), Linux-HA's meatware.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from domains.model import NodeId
 from rgmgr.core.actions import Answer
+from rgmgr.core.evolve import replace
 from rgmgr.core.fence_paths import fencers
 from rgmgr.core.fencing import open_case, order, prove, withhold
 from rgmgr.core.incidents import case_of, trial_ended

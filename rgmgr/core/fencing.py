@@ -11,11 +11,10 @@ Source: fenced(8), Fence Agent API, ADR 13.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domains.model import NodeId
 from rgmgr.core import incidents
 from rgmgr.core.actions import Severity
+from rgmgr.core.evolve import replace
 from rgmgr.core.fence_paths import fencers, is_switched
 from rgmgr.core.fence_races import first_delay_ms, may_race
 from rgmgr.core.ledger import Ledger

@@ -9,9 +9,8 @@ is fenced. After both it waits, frozen, until somebody unfreezes it. Source: rgm
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rgmgr.core.actions import Answer
+from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import Request, Verb
 from rgmgr.core.model import Service, ServiceState

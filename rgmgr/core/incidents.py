@@ -6,9 +6,8 @@ Written along with the agreed state, so every member tells the same story; decid
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domains.model import NodeId, ServiceName
+from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import CASES_MAX, TRIALS_MAX, ClusterState, FenceCase, FenceTrial, Outage
 

@@ -11,8 +11,7 @@ The words of rgmanager are ladders of their own. Source: rgmanager `recovery`, `
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from rgmgr.core.evolve import replace
 from rgmgr.core.model import Recovery, Service
 from rgmgr.core.spec import Deed, RecoveryPolicy, Rung, ServiceSpec
 

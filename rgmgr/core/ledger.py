@@ -7,11 +7,9 @@ members write the same. Collects the journal lines that the change deserves.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Record, Severity
-from rgmgr.core.evolve import evolve
+from rgmgr.core.evolve import replace
 from rgmgr.core.model import ClusterState, Node, Service, ServiceState
 
 WORKING = (ServiceState.STARTING, ServiceState.STOPPING, ServiceState.RECOVERABLE)
@@ -38,17 +36,17 @@ class Ledger:
     def take_op(self) -> int:
         """Return a fresh number for a transition or a fencing case."""
         number = self.state.next_op
-        self.state = evolve(self.state, {"next_op": number + 1})
+        self.state = replace(self.state, next_op=number + 1)
         return number
 
     def put_node(self, node_id: NodeId, node: Node) -> None:
         """Write a node's record."""
-        self.state = evolve(self.state, {"nodes": {**self.state.nodes, node_id: node}})
+        self.state = replace(self.state, nodes={**self.state.nodes, node_id: node})
 
     def put(self, service: Service) -> None:
         """Write a service's record as it is."""
         services = {**self.state.services, service.spec.name: service}
-        self.state = evolve(self.state, {"services": services})
+        self.state = replace(self.state, services=services)
 
     def move(self, service: Service, to: ServiceState) -> Service:
         """Write a record in its new state, with a fresh number where the owner has to act."""

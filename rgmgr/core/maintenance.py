@@ -8,10 +8,10 @@ asking member calls it. What the orders mean for other decisions: `standing.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Answer, Severity
+from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import MaintenanceOrder, MaintenanceRequest, TermOver
 from rgmgr.core.model import After, ClusterState, NodeStatus, ServiceState, StandingOrder

@@ -8,10 +8,9 @@ is judged by what its owner's systemd reports, never by memory alone.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Severity
+from rgmgr.core.evolve import replace
 from rgmgr.core.fence_paths import forget_lost_testers
 from rgmgr.core.fencing import call_off, open_case, prove
 from rgmgr.core.incidents import service_back

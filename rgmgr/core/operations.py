@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domains.model import NodeId
 from domains.rank import may_own
 from rgmgr.core import (
@@ -22,6 +20,7 @@ from rgmgr.core import (
 from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.desk import settle_requests, verdict_given
 from rgmgr.core.durable import save_if_changed
+from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import Turn
 from rgmgr.core.membership import TAKING_PART, new_chance, with_spec

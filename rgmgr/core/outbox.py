@@ -8,9 +8,8 @@ the installed state lacks it; its sequence number makes sure that it is applied 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rgmgr.core.actions import Multicast
+from rgmgr.core.evolve import replace
 from rgmgr.core.local import Sent, Turn
 from rgmgr.core.messages import Body, Operation
 

@@ -7,13 +7,12 @@ the theory of `domains`; here the decisions are taken, in turn, and the moves th
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domains.displacement import Displacement
 from domains.model import NodeId, ServiceName
 from domains.occupancy import Occupancy
 from rgmgr.core import awaiting, depend, failback, retrying
 from rgmgr.core.actions import Severity
+from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.recovery import begin_stop

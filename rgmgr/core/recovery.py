@@ -10,11 +10,10 @@ Source: rgmanager `svc_start`, `svc_stop`, `handle_recover_req`; departures in d
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domains.model import NodeId
 from rgmgr.core import awaiting, ladder
 from rgmgr.core.actions import Severity
+from rgmgr.core.evolve import replace
 from rgmgr.core.incidents import service_back
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import (

@@ -8,11 +8,11 @@ the asking member calls it. Source: rgmanager, operations against states; depart
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from domains.model import NodeId
 from rgmgr.core import awaiting, depend, freezing, retrying
 from rgmgr.core.actions import Answer
+from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import Request, Verb
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState

@@ -7,9 +7,8 @@ rgmanager left it stopped until the next event, silently.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rgmgr.core.actions import Answer
+from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import RetryDue
 from rgmgr.core.model import Service, ServiceState

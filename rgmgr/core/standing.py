@@ -10,9 +10,8 @@ Source: heartbeat hb_standby; rgmanager, locked resource groups; ADR 17.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domains.model import NodeId
+from rgmgr.core.evolve import replace
 from rgmgr.core.model import ClusterState, NodeStatus, Service, StandingOrder
 
 

@@ -8,9 +8,8 @@ happens then. Source: rgmanager, a failed stop; Pacemaker, `on-fail=fence`.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domains.model import NodeId
+from rgmgr.core.evolve import replace
 from rgmgr.core.fence_paths import fencers
 from rgmgr.core.fencing import open_case
 from rgmgr.core.ledger import Ledger

@@ -13,7 +13,6 @@ wins every merge; INSTALLs of one ring are in total order, so the second of two 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from domains.model import NodeId
 from rgmgr.core import outbox
@@ -21,6 +20,7 @@ from rgmgr.core.actions import Exit, Multicast, Severity
 from rgmgr.core.digest import digest
 from rgmgr.core.durable import PAIR, is_kept, save_if_changed
 from rgmgr.core.events import ViewChanged
+from rgmgr.core.evolve import replace
 from rgmgr.core.executor import claims, holds_anything
 from rgmgr.core.fence_share import forget_answered
 from rgmgr.core.ledger import Ledger
@@ -246,6 +246,12 @@ def _boot_of(cluster: ClusterState, node_id: NodeId) -> str:
     return node.boot_id if node else ""
 
 
+def _test_known_of(cluster: ClusterState, node_id: NodeId) -> int:
+    """Return the operators' test that a node has answered, as far as is agreed."""
+    test = cluster.tests.get(node_id)
+    return test.number if test else 0
+
+
 def _view_members(turn: Turn) -> tuple[NodeId, ...]:
     return turn.local.view.members if turn.local.view else ()
 
@@ -389,6 +395,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
         applied_by={},
         heard_ms={},
         clock_offset_ms=message.at_ms - turn.now_ms,
+        tested=_test_known_of(turn.cluster, turn.local.me),
         emergency="",
         reported={n: r for n, r in turn.local.reported.items() if r[0] > 0},
     )

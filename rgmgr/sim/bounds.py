@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rgmgr.core.evolve import comparer
 from rgmgr.core.ladder import rungs_of
-from rgmgr.core.local import LocalState
+from rgmgr.core.local import LocalState, State
 from rgmgr.core.model import ClusterState
 
 RESULTS_PER_SERVICE = 4
@@ -18,6 +19,18 @@ WORDS_MAX = 64
 """One-time messages of one life: configurations told, and steps of leaving."""
 OWN_TIMERS = 8
 FAULT_BYTES_MAX = 8_192
+
+
+_COUNTED = (
+    *("view", "own_spec", "waiting", "sent", "timers"),
+    *("hellos", "acks", "applied_by", "jobs", "said"),
+)
+_is_alike = comparer(_COUNTED)
+
+
+def may_differ(before: State, after: State) -> bool:
+    """Tell at little cost whether `check_local` may find what it did not find before."""
+    return before.cluster is not after.cluster or not _is_alike(before.local, after.local)
 
 
 def check_local(local: LocalState, cluster: ClusterState) -> Iterator[str]:

@@ -148,6 +148,12 @@ class Bus:
     def speed_up(self) -> None:
         """Let messages be fast again."""
         self.delay_max_ms = PATH_MS
+        for station in self.stations.values():
+            station.late_ms = 0
+
+    def be_late(self, node: NodeId, delay_ms: int) -> None:
+        """Deliver to this node so much later than to the others."""
+        self.stations[node].late_ms = delay_ms
 
     def slow_quorum(self, delay_ms: int) -> None:
         """Tell verdicts up to so much later than usual."""
@@ -188,7 +194,7 @@ class Bus:
         """Send to the group; without a connection the message is lost, as in the real one."""
         station = self.stations[node]
         if station.client is not None:
-            self._send(station, Said(node, station.connection, message))
+            self._send(station, Said(station.connection, Delivered(node, message)))
 
     # What is true, for the checks.
 
@@ -339,7 +345,7 @@ class Bus:
             return
         least = max(self.stations[node].cursor for node in together)
         for index, entry in enumerate(ring.log):
-            if isinstance(entry, Said) and entry.sender in together:
+            if isinstance(entry, Said) and entry.event.sender in together:
                 least = max(least, index + 1)
         cut = self._dice.randint(least, len(ring.log))
         if ring.broken_ms is None and ring.nodes == together:
@@ -417,7 +423,8 @@ class Bus:
             self._plan_delivery(self.stations[node], ring)
 
     def _plan_delivery(self, station: Station, ring: Ring) -> None:
-        due_ms = self._engine.now_ms + self._dice.randint(0, self.delay_max_ms)
+        late_ms = station.late_ms + self._dice.randint(0, self.delay_max_ms)
+        due_ms = self._engine.now_ms + late_ms
         station.group_due_ms = max(station.group_due_ms, due_ms)
         self._engine.after(
             station.group_due_ms - self._engine.now_ms, lambda: self._deliver(station, ring)
@@ -435,8 +442,8 @@ class Bus:
         """Follow the group's membership and pass on what the daemon may see."""
         event: BusEvent | None = None
         if isinstance(entry, Said):
-            is_member = station.members.get(entry.sender) == entry.connection
-            event = Delivered(entry.sender, entry.message) if is_member else None
+            if station.members.get(entry.event.sender) == entry.connection:
+                event = entry.event
         else:
             event = self._membership(station, entry)
         if event is None or station.client is None or not station.has_joined:

@@ -11,13 +11,27 @@ import heapq
 from collections.abc import Callable
 from random import Random
 
-Dice = Random
 Call = Callable[[], None]
+
+
+class Dice(Random):
+    """What is random, drawn as `Random` draws it, without the questions that it asks first."""
+
+    def randint(self, a: int, b: int) -> int:
+        """Return a number from a to b, both included; ValueError when there is none."""
+        sides = b - a + 1
+        if sides < 1:
+            raise ValueError(f"no number is between {a} and {b}")
+        bits = sides.bit_length()
+        rolled = self.getrandbits(bits)
+        while rolled >= sides:
+            rolled = self.getrandbits(bits)
+        return a + rolled
 
 
 def dice(seed: int, purpose: str) -> Dice:
     """Return the dice for one purpose, so that drawing more for one does not shift another."""
-    return Random(f"{seed}/{purpose}")  # noqa: S311 - repeatable on purpose, guards nothing
+    return Dice(f"{seed}/{purpose}")
 
 
 def chance(rolls: Dice, share: float) -> bool:

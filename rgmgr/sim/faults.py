@@ -104,11 +104,12 @@ class Partition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowNetwork:
-    """Messages take long, each by its own measure."""
+    """Messages take long, each by its own measure; or all to one node, each as long."""
 
     at_ms: int
     delay_ms: int
     for_ms: int
+    node: NodeId | None = None  # None: all that is sent to anybody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

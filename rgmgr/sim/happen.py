@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from domains.model import NodeId
 from rgmgr.core.events import Shutdown
 from rgmgr.sim.engine import Call
 from rgmgr.sim.faults import (
@@ -155,6 +156,9 @@ def _to_network(world: World, fault: NetworkFault) -> None:
             _flap(world, fault, world.engine.now_ms + fault.for_ms)
         case NetworkHeals():
             bus.heal()
+        case SlowNetwork(node=int(node), delay_ms=delay_ms, for_ms=for_ms):
+            bus.be_late(NodeId(node), delay_ms)
+            world.later(for_ms, partial(bus.be_late, NodeId(node), 0))
         case SlowNetwork(delay_ms=delay_ms, for_ms=for_ms):
             bus.delay_max_ms = delay_ms
             world.later(for_ms, bus.speed_up, "the network is fast again")

@@ -15,8 +15,9 @@ from rgmgr.core.local import State
 from rgmgr.core.messages import Install, Operation
 from rgmgr.core.model import ClusterState
 from rgmgr.errors import InvariantViolation
-from rgmgr.sim.bounds import check_agreed, check_local
+from rgmgr.sim.bounds import check_agreed, check_local, may_differ
 from rgmgr.sim.engine import Engine
+from rgmgr.sim.evictions import welcomed_too_early
 from rgmgr.sim.excuses import Excuses
 from rgmgr.sim.host import Host
 from rgmgr.sim.leftovers import Active, Leftovers
@@ -41,6 +42,7 @@ class Jury:
         self._windows = Windows(violate)
         self._leftovers = Leftovers(engine, active, excuses, violate)
         self._engine = engine
+        self._measured: dict[NodeId, State] = {}
         self._calls_made = 0
         self._calls_max = 0
         self._violate = violate
@@ -69,6 +71,10 @@ class Jury:
 
     def stepped(self, node: NodeId, after: State) -> None:
         """A daemon took an event, any event."""
+        before = self._measured.get(node)
+        if before is not None and not may_differ(before, after):
+            return
+        self._measured[node] = after
         for sentence in check_local(after.local, after.cluster):
             self._violate("I13", f"{after.cluster.spec.node_name(node)} {sentence}")
 
@@ -85,6 +91,9 @@ class Jury:
         message = getattr(event, "message", None)
         cause = message if isinstance(message, Install | Operation) else None
         self.moves.changed(cause, before, after)
+        if isinstance(cause, Install):
+            for sentence in welcomed_too_early(cause, before, after):
+                self._violate("I5", sentence)
         for sentence in check_agreed(after):
             self._violate("I13", sentence)
 

@@ -18,7 +18,7 @@ from rgmgr.core.standing import is_left_alone
 from rgmgr.core.tree import start_order
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
-from rgmgr.sim.host import Host
+from rgmgr.sim.host import Daemon, Host
 from rgmgr.sim.systemd import Phase
 
 CHECK_EVERY_MS = 500
@@ -43,7 +43,7 @@ class Leftovers:
         self._excuses = excuses
         self._violate = violate
         self._since_ms: dict[tuple[ServiceName, NodeId], int] = {}
-        self._down_since_ms: dict[tuple[ServiceName, NodeId], int] = {}
+        self._down_since_ms: dict[NodeId, dict[ServiceName, int]] = {}
 
     def begin(self, hosts: Mapping[NodeId, Host]) -> None:
         """Look at these nodes, now and then, from now on."""
@@ -91,23 +91,12 @@ class Leftovers:
 
     def _look_for_losses(self, host: Host) -> None:
         """A service that should be up here is up, or its owner does something about it."""
-        daemon = host.daemon
-        services = daemon.state.cluster.services if daemon else {}
-        on_the_way = {
-            sent.operation.body.service
-            for sent in (daemon.state.local.sent if daemon else ())
-            if isinstance(sent.operation.body, ServiceFailed) and not sent.applied_at
-        }
-        for name, service in services.items():
-            is_mine = service.owner == host.node and service.state is ServiceState.STARTED
-            is_known = bool(service.fault) or service.frozen  # nobody looks after what is frozen
-            if daemon and is_known and is_left_alone(daemon.state.cluster, service):
-                is_mine = False
-            if not is_mine or name in on_the_way or not _can_know(host) or _is_up(host, service):
-                self._down_since_ms.pop((name, host.node), None)
-                continue
-            since_ms = self._down_since_ms.setdefault((name, host.node), self._engine.now_ms)
-            if self._engine.now_ms - since_ms > UNEXPLAINED_MAX_MS:
+        now_ms = self._engine.now_ms
+        before_ms = self._down_since_ms.get(host.node, {})
+        since_ms = {name: before_ms.get(name, now_ms) for name in _lost(host)}
+        self._down_since_ms[host.node] = since_ms
+        for name, since in since_ms.items():
+            if now_ms - since > UNEXPLAINED_MAX_MS:
                 where = host.spec.node_name(host.node)
                 self._violate("I10", f"{name} is down on {where}, and its owner does not notice")
 
@@ -117,22 +106,47 @@ class Leftovers:
         if daemon is None or daemon.is_paused or not self._holds(host.node, name):
             return True
         local, cluster = daemon.state.local, daemon.state.cluster
-        if not local.is_installed or local.emergency or host.node not in cluster.members():
-            return True
         service = cluster.services.get(name)
         return (
             service is None
-            or name in local.jobs
             or service.owner == host.node
+            or name in local.jobs
             or host.node in service.cleanup
             or service.state is ServiceState.FAILED
+            or not local.is_installed
+            or bool(local.emergency)
+            or host.node not in cluster.members()
         )
 
 
-def _can_know(host: Host) -> bool:
-    """Tell whether the daemon of this node is a member, and hears systemd."""
+def _lost(host: Host) -> list[ServiceName]:
+    """Return what this node owns and should have up, but has not, and has told nobody about."""
     daemon = host.daemon
-    if daemon is None or daemon.is_paused or host.is_behind:
+    if daemon is None or not _can_know(host, daemon):
+        return []
+    services = daemon.state.cluster.services.values()
+    mine = [s for s in services if s.owner == host.node and s.state is ServiceState.STARTED]
+    down = [service for service in mine if not _is_up(host, service)]
+    cluster = daemon.state.cluster
+    lost = [s.spec.name for s in down if not _is_known(cluster, s)]
+    if not lost:
+        return []
+    told = {
+        sent.operation.body.service
+        for sent in daemon.state.local.sent
+        if isinstance(sent.operation.body, ServiceFailed) and not sent.applied_at
+    }
+    return [name for name in lost if name not in told]
+
+
+def _is_known(cluster: ClusterState, service: Service) -> bool:
+    """Tell whether nothing is done about it on purpose; nobody looks after what is frozen."""
+    return bool(service.fault or service.frozen) and is_left_alone(cluster, service)
+
+
+def _can_know(host: Host, daemon: Daemon) -> bool:
+    """Tell whether the daemon of this node is a member, and hears systemd."""
+    if daemon.is_paused or host.is_behind:
         return False
     local = daemon.state.local
     return local.is_installed and not local.emergency and not local.jobs

@@ -11,18 +11,20 @@ from rgmgr.core.messages import FenceOrder, MaintenanceOrder, Verb
 from rgmgr.core.model import AwaitKind, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.sim.faults import Ask, AskFence, AskMaintenance
+from rgmgr.sim.host import Host
 from rgmgr.sim.world import World
 
 
 def operate(world: World) -> None:
     """Look at all that waits, and ask for what it waits for."""
-    node = world.configured()[0].node
-    daemon = world.hosts[node].daemon
-    if daemon is None or not daemon.state.local.is_installed or world.watch.open_wishes():
+    host = next((host for host in world.configured() if _is_member(host)), None)
+    if host is None or host.daemon is None:
         return
-    cluster = daemon.state.cluster
-    _end_orders(world, cluster)
-    _free_nodes(world, cluster)
+    node, cluster = host.node, host.daemon.state.cluster
+    _end_orders(world, node, cluster)
+    if world.watch.open_wishes():
+        return
+    _free_nodes(world, node, cluster)
     for name in world.watch.must_be_frozen():
         if name in cluster.services and not cluster.services[name].frozen:
             world.watch.violate("I7", f"{name} was frozen, and nobody has unfrozen it")
@@ -35,30 +37,31 @@ def operate(world: World) -> None:
         _ask(world, node, verb, name)
 
 
-def _free_nodes(world: World, cluster: ClusterState) -> None:
-    for node, record in cluster.nodes.items():
+def _is_member(host: Host) -> bool:
+    """Tell whether an operator who asks there is heard: one that is being fenced hears nobody."""
+    state = host.daemon.state if host.daemon is not None else None
+    return state is not None and state.local.is_installed and host.node in state.cluster.members()
+
+
+def _free_nodes(world: World, node: NodeId, cluster: ClusterState) -> None:
+    at_ms = world.engine.now_ms
+    for lost, record in cluster.nodes.items():
         if record.to_unfence and record.status in (NodeStatus.FENCED, NodeStatus.LEFT):
-            world.hosts[node].switch_off()  # its paths are cut: it has to be booted
+            world.hosts[lost].switch_off()  # its paths are cut: it has to be booted
         if record.withheld:
-            order = AskFence(
-                at_ms=world.engine.now_ms,
-                node=min(cluster.members(), default=node),  # not the one that is to be fenced
-                order=FenceOrder.FENCE,
-                victim=node,
-            )
-            world.ask(order)
+            world.ask(AskFence(at_ms=at_ms, node=node, order=FenceOrder.FENCE, victim=lost))
 
 
-def _end_orders(world: World, cluster: ClusterState) -> None:
+def _end_orders(world: World, node: NodeId, cluster: ClusterState) -> None:
     """End every standing order, so that all can come to rest; none may have been forgotten."""
     check_standby(world, cluster)
     ends = [
-        *((MaintenanceOrder.UNSTANDBY, node) for node in cluster.standby),
+        *((MaintenanceOrder.UNSTANDBY, away) for away in cluster.standby),
         *([(MaintenanceOrder.UNLOCK, None)] if cluster.locked else []),
         *([(MaintenanceOrder.ARM, None)] if cluster.disarmed else []),
     ]
+    at_ms = world.engine.now_ms
     for order, victim in ends:
-        at_ms, node = world.engine.now_ms, world.configured()[0].node
         world.ask(AskMaintenance(at_ms=at_ms, node=node, order=order, victim=victim))
 
 

@@ -23,7 +23,7 @@ def disobeyed(before: ClusterState, after: ClusterState) -> Iterator[str]:
         is_start = service.state is ServiceState.STARTING and was.owner != service.owner
         if is_start and before.locked and after.locked:
             yield f"{words} while services are locked"
-        if before.disarmed and after.disarmed and _is_touched(after, was, service):
+        if before.disarmed and after.disarmed and _is_touched(before, after, was, service):
             yield f"{words} while the cluster is disarmed"
     for name, service in after.services.items():
         is_start = service.state is ServiceState.STARTING and service.owner in after.standby
@@ -34,13 +34,13 @@ def disobeyed(before: ClusterState, after: ClusterState) -> Iterator[str]:
         yield from _fences(before, after)
 
 
-def _is_touched(after: ClusterState, was: Service, service: Service) -> bool:
-    """Tell whether a service at rest begins to move, other than off a node that goes."""
+def _is_touched(before: ClusterState, after: ClusterState, was: Service, service: Service) -> bool:
+    """Tell whether a service at rest begins to move, other than off a node that goes or is gone."""
     if was.state not in ENDED or service.state in (was.state, ServiceState.STOPPED):
         return False
-    owner = after.nodes.get(was.owner) if was.owner is not None else None
     is_adopted = service.state is ServiceState.STARTED
-    is_going = owner is not None and owner.status is not NodeStatus.ONLINE
+    owners = [state.nodes.get(was.owner) for state in (before, after) if was.owner is not None]
+    is_going = any(owner and owner.status is not NodeStatus.ONLINE for owner in owners)
     return not (is_adopted or is_going or _is_emptied(service))
 
 

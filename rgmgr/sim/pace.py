@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import Protocol, TypeVar
 
 from domains.model import ServiceName
 from rgmgr.core.actions import FenceNode
 from rgmgr.core.spec import ResourceName
+from rgmgr.sim.engine import Dice
 
 T = TypeVar("T")
 
@@ -50,14 +50,14 @@ class Pace:
     fence_ms: FenceTimes
 
 
-class Calm(Random):
+class Calm(Dice):
     """Dice that always show the least; only what must differ differs."""
 
     def __init__(self) -> None:
         super().__init__(0)
         self._count = 0
 
-    def randint(self, a: int, b: int) -> int:  # noqa: ARG002 - the interface of Random
+    def randint(self, a: int, b: int) -> int:  # noqa: ARG002 - the interface of Dice
         """Return the lowest."""
         return a
 

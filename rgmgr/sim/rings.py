@@ -12,7 +12,6 @@ from typing import Protocol
 
 from domains.model import NodeId
 from rgmgr.core.events import CorosyncLost, Delivered, QuorumChanged, ViewChanged
-from rgmgr.core.messages import Message
 from rgmgr.core.model import RingId
 
 BusEvent = ViewChanged | QuorumChanged | CorosyncLost | Delivered
@@ -27,11 +26,10 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message in the order of a ring."""
+    """A message in the order of a ring, as every member hears it."""
 
-    sender: NodeId
     connection: int
-    message: Message
+    event: Delivered
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +79,7 @@ class Station:
     outbox: deque[Entry] = field(default_factory=deque)
     held: list[tuple[int, BusEvent]] = field(default_factory=list)  # while paused
     group_due_ms: int = 0  # the latest delivery planned on the CPG connection
+    late_ms: int = 0  # how much later than usual a delivery comes
     quorum_due_ms: int = 0
 
     @property

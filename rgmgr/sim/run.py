@@ -177,11 +177,7 @@ def unrest(world: World) -> list[str]:
         problems += _service_unrest(world, cluster, service)
     problems += [*world.watch.jury.moves.misplaced(cluster), *rules.strays(cluster)]
     problems += [f"{name} is frozen" for name, s in cluster.services.items() if s.frozen]
-    problems += [
-        f"request {wish.request.number} ({wish.request.verb.value} {wish.request.service}) is open"
-        for wish in world.watch.open_wishes()
-    ]
-    return problems
+    return problems + world.watch.unanswered()
 
 
 def _host_unrest(world: World, host: Host) -> str | None:

@@ -62,7 +62,7 @@ VIOLATIONS_MAX = 5
 ANSWER_MAX_MS = 60_000
 
 
-Asked = TypeVar("Asked", Request, MaintenanceRequest)
+Asked = TypeVar("Asked", Request, MaintenanceRequest, FenceRequest)
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +76,14 @@ class Wish(Generic[Asked]):
     is_lost: bool = False  # its daemon died before it answered
     ended_ms: int = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody still waits for the answer."""
+        return self.answer is None and not self.is_lost
+
+
+AnyWish = Wish[Request] | Wish[MaintenanceRequest] | Wish[FenceRequest]
+
 
 class Watch:
     """Checks a world while it runs. `violations` holds one sentence each, oldest first."""
@@ -84,6 +92,7 @@ class Watch:
         self.violations: list[str] = []
         self.wishes: list[Wish[Request]] = []
         self.orders: list[Wish[MaintenanceRequest]] = []
+        self.fence_orders: list[Wish[FenceRequest]] = []
         self.quiet_from_ms: int | None = None  # from here on no unit may change (I8)
         self.unit_changes = 0
         self.fences = 0
@@ -98,7 +107,6 @@ class Watch:
         self._agreed: dict[tuple[int, int], tuple[NodeId, ClusterState]] = {}
         self.excuses = Excuses()
         self._damaged_ms = -1
-        self._fence_numbers: set[int] = set()
         self._kept_installs: list[Install] = []  # so that no id() is used twice
         self.jury = Jury(engine, self._active, self.excuses, self.violate)
 
@@ -159,13 +167,16 @@ class Watch:
 
     def asked(self, host: Host, request: AnyRequest) -> None:
         """See `Observer`."""
-        daemon = host.daemon
-        if isinstance(request, FenceRequest):
-            self._fence_numbers.add(request.number)
-        elif isinstance(request, MaintenanceRequest) and daemon is not None:
-            self.orders.append(Wish(request, daemon.incarnation, self._engine.now_ms))
-        elif isinstance(request, Request) and daemon is not None:
-            self.wishes.append(Wish(request, daemon.incarnation, self._engine.now_ms))
+        daemon, now_ms = host.daemon, self._engine.now_ms
+        if daemon is None:
+            return
+        match request:
+            case Request():
+                self.wishes.append(Wish(request, daemon.incarnation, now_ms))
+            case MaintenanceRequest():
+                self.orders.append(Wish(request, daemon.incarnation, now_ms))
+            case FenceRequest():
+                self.fence_orders.append(Wish(request, daemon.incarnation, now_ms))
 
     def stepped(self, host: Host, event: Event, before: State) -> None:
         """See `Observer`."""
@@ -326,8 +337,6 @@ class Watch:
                 if isinstance(wish.request, Request):
                     self._check_done(host, wish.request)
                 return
-        if action.number in self._fence_numbers:
-            return
         self.violate("answers", f"{self.name(host.node)} answers {action.number}, never asked")
 
     def _check_done(self, host: Host, request: Request) -> None:
@@ -348,16 +357,22 @@ class Watch:
     def _after(self, wish: Wish[Request]) -> list[Wish[Request]]:
         return self.wishes[self.wishes.index(wish) + 1 :]
 
-    def asked_for(self) -> Iterator[Wish[Request] | Wish[MaintenanceRequest]]:
-        """Yield everything that operators asked for, but about fencing."""
+    def asked_for(self) -> Iterator[AnyWish]:
+        """Yield everything that operators asked for."""
         yield from self.wishes
         yield from self.orders
+        yield from self.fence_orders
 
     # What is asked at the end.
 
     def open_wishes(self) -> list[Wish[Request]]:
-        """Return the requests that still have neither an answer nor an excuse."""
-        return [wish for wish in self.wishes if wish.answer is None and not wish.is_lost]
+        """Return the requests about services that have neither an answer nor an excuse."""
+        return [wish for wish in self.wishes if wish.is_open]
+
+    def unanswered(self) -> list[str]:
+        """Say what of all that was asked for has neither an answer nor an excuse."""
+        open_ones = [wish.request for wish in self.asked_for() if wish.is_open]
+        return [f"request {r.number} ({_in_words(r)}) is open" for r in open_ones]
 
     def must_be_in_standby(self) -> list[NodeId]:
         """Return the nodes of which the last word was a standby without end, told done (I7)."""
@@ -411,6 +426,12 @@ _MOMENTS: dict[type, Moment] = {
     Leaving: Moment.LEAVING,
     Goodbye: Moment.GOODBYE,
 }
+
+
+def _in_words(request: AnyRequest) -> str:
+    if isinstance(request, Request):
+        return f"{request.verb.value} {request.service}"
+    return str(request.order.value)
 
 
 def _moment_of(message: Message) -> Moment | None:

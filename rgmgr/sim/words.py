@@ -75,11 +75,17 @@ def in_words(fault: Fault, spec: ClusterSpec) -> str:
         case DaemonCrash(amid=int(amid)):
             words = f"{name(fault.node)} loses its rgmgrd after {amid} actions more"
         case NetworkHeals() | SlowNetwork() | SlowQuorum() | UnitDeath():
-            words = _WORDS[type(fault)].format(fault)
+            words = _WORDS[type(fault)].format(fault) + _to_whom(fault, spec)
         case _:
             victim = name(fault.victim) if isinstance(fault, DeviceUnreachable) else ""
             words = f"{name(fault.node)} {_WORDS[type(fault)].format(fault, victim)}"
     return words
+
+
+def _to_whom(fault: Fault, spec: ClusterSpec) -> str:
+    if isinstance(fault, SlowNetwork) and fault.node is not None:
+        return f" to {spec.node_name(fault.node)}"
+    return ""
 
 
 def _names(nodes: tuple[NodeId, ...], spec: ClusterSpec) -> str:

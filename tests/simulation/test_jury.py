@@ -180,9 +180,12 @@ def test_a_member_that_remembers_too_much_is_told() -> None:
 def test_an_agreed_state_that_grows_is_told() -> None:
     cluster = cluster_of(running_world())
 
+    spec = replace(cluster.services[WEB].spec, recovery=RecoveryPolicy.RESTART, max_restarts=1)
+    twice = (Recovery(deed=Deed.RESTART, at_ms=1), Recovery(deed=Deed.RESTART, at_ms=2))
+
     assert list(check_agreed(cluster)) == []
     for changes in (
-        {"recoveries": (Recovery(deed=Deed.RESTART, at_ms=1),)},
+        {"spec": spec, "recoveries": twice},
         {"failed_on": (N1, N1)},
         {"cleanup": (N1, N2, N3, NodeId(4))},
         {"fault": "x" * 10_000},
@@ -211,7 +214,8 @@ def test_a_move_to_a_joiner_that_is_not_preferred_is_told(monkeypatch: pytest.Mo
     """`web` prefers node1 but does not go back to it."""
     script = replace(QUIET, faults=(PowerLoss(at_ms=20_000, node=N1, for_ms=9_000),))
     assert play(script).violations == ()
-    monkeypatch.setattr("rgmgr.core.placement.may_take_over", lambda *_given: True)
+    for rule in ("should_move", "may_take_over"):
+        monkeypatch.setattr(f"rgmgr.core.failback.{rule}", lambda *_given: True)
 
     outcome = play(script)
 

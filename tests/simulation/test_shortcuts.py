@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What saves time changes nothing: each short way is taken only where the long one ends alike."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from rgmgr.core import clockwork, digest
+from rgmgr.core.local import State, Turn
+from rgmgr.core.model import ClusterState
+from rgmgr.sim import jury
+from rgmgr.sim.bounds import check_local, may_differ
+from rgmgr.sim.engine import dice
+from rgmgr.sim.run import simulate
+
+SEEDS = (3, 16, 67, 108, 138)
+
+
+def test_timers_that_are_not_looked_at_anew_are_those_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    may_skip, skipped = clockwork._are_as_before, 0
+
+    def checked(turn: Turn) -> bool:
+        nonlocal skipped
+        is_skipped = may_skip(turn)
+        if is_skipped and not turn.local.is_over:
+            skipped += 1
+            wanted = {**clockwork._own(turn), **clockwork._agreed(turn)}
+            assert turn.local.timers.keys() == wanted.keys()
+        return is_skipped
+
+    monkeypatch.setattr(clockwork, "_are_as_before", checked)
+
+    assert all(simulate(seed=seed).is_good for seed in SEEDS)
+    assert skipped > 1_000
+
+
+def test_a_member_that_is_not_measured_anew_remembers_as_much_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    skipped = 0
+
+    def checked(before: State, after: State) -> bool:
+        nonlocal skipped
+        is_needed = may_differ(before, after)
+        if not is_needed:
+            skipped += 1
+            found = [list(check_local(s.local, s.cluster)) for s in (before, after)]
+            assert found[0] == found[1]
+        return is_needed
+
+    monkeypatch.setattr(jury, "may_differ", checked)
+
+    assert all(simulate(seed=seed).is_good for seed in SEEDS)
+    assert skipped > 1_000
+
+
+def test_a_digest_that_is_remembered_is_that_of_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = simulate(seed=SEEDS[0]).trace.digest()
+    make = digest.digest
+
+    def anew(state: ClusterState) -> str:
+        remembered = make(state)
+        for memory in (digest._states, digest._specs, digest._texts):
+            memory.clear()
+        assert make(state) == remembered
+        return remembered
+
+    monkeypatch.setattr("rgmgr.core.sync.digest", anew)
+
+    assert simulate(seed=SEEDS[0]).trace.digest() == story
+
+
+@pytest.mark.parametrize("low", [0, -3, 17])
+def test_dice_fall_as_those_of_python(low: int) -> None:
+    ours, theirs = dice(7, "test"), Random("7/test")  # noqa: S311  # to compare with
+
+    for high in (low, low + 1, low + 2, low + 6, low + 1_023, low + 1_024, low + 10**12):
+        assert ours.randint(low, high) == theirs.randint(low, high)
+    assert ours.random() == theirs.random()
+
+
+def test_dice_without_sides_are_an_error() -> None:
+    with pytest.raises(ValueError, match="between 2 and 1"):
+        dice(1, "test").randint(2, 1)
