@@ -25,9 +25,10 @@ NODE = "node1"
 UNIT_TEXT = (
     "[Unit]\\nDescription=bench %i\\n[Service]\\nType=exec\\nExecStart=/bin/sleep infinity\\n"
 )
-IDLE_S = 30
-DEATHS = 20
+IDLE_S = 20
+DEATHS = 10
 US_PER_MS, US_PER_S = 1_000, 1_000_000
+Pair = tuple[float, float]
 START = ("Starting bench", "Started bench")
 STOP = ("Stopping bench", "Stopped bench")
 
@@ -36,34 +37,31 @@ def main() -> int:
     """Run all measurements and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dir", type=Path, default=Path(".lab"))
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     lab = Lab(options.dir)
     try:
         lab.up(3, _configuration())
         bench = Bench(Observer(lab))
         bench.prepare()
-        rounds = [bench.compare() for _ in range(options.rounds)]
-        notices_ms = [bench.death_ms(number) for number in range(DEATHS)]
-        idle_percent = bench.idle_percent()
+        _print_ratios([bench.compare() for _ in range(options.rounds)])
+        told_ms = [bench.death_ms(number) for number in range(DEATHS)]
+        middle_ms = statistics.median(told_ms)
+        words = f"median {middle_ms:.1f} ms, max {max(told_ms):.1f} ms of {DEATHS}"
+        print(f"from a unit's death to the event: {words}", flush=True)
+        words = f"{bench.idle_percent():.2f} % of a core over {IDLE_S} s"
+        print(f"rgmgrd idle with all of them up: {words}")
     finally:
         lab.down()
-    for name, ours_ms, by_hand_ms in zip(
-        ("start", "stop"),
-        *(zip(*part, strict=True) for part in zip(*rounds, strict=True)),
-        strict=True,
-    ):
-        ratio = statistics.median(ours_ms) / statistics.median(by_hand_ms)
-        print(
-            f"{SERVICES * UNITS_EACH} units {name}: {statistics.median(ours_ms):.0f} ms, by hand"
-            f" {statistics.median(by_hand_ms):.0f} ms: {ratio:.2f} times"
-        )
-    print(
-        f"from a unit's death to the event: median {statistics.median(notices_ms):.1f} ms,"
-        f" max {max(notices_ms):.1f} ms ({DEATHS} deaths)"
-    )
-    print(f"rgmgrd idle with all of them up: {idle_percent:.2f} % of a core over {IDLE_S} s")
     return 0
+
+
+def _print_ratios(rounds: list[tuple[Pair, Pair]]) -> None:
+    for index, verb in enumerate(("started", "stopped")):
+        ours_ms = statistics.median(ours[index] for ours, _ in rounds)
+        by_hand_ms = statistics.median(by_hand[index] for _, by_hand in rounds)
+        words = f"{ours_ms:.0f} ms, by hand {by_hand_ms:.0f} ms: {ours_ms / by_hand_ms:.2f} times"
+        print(f"{SERVICES * UNITS_EACH} units {verb}: {words}", flush=True)
 
 
 def _configuration() -> str:
@@ -94,7 +92,7 @@ class Bench:
         self._inside(f"printf '{UNIT_TEXT}' > /etc/systemd/system/bench@.service")
         self._inside("systemctl daemon-reload")
 
-    def compare(self) -> tuple[tuple[float, float], tuple[float, float]]:
+    def compare(self) -> tuple[Pair, Pair]:
         """Return milliseconds of start and stop: by the daemon, and by hand."""
         self._inside("systemctl stop rgmgrd", 120)
         since_us = self._observer.now_us()

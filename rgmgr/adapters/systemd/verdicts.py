@@ -66,11 +66,15 @@ def why_down(status: UnitStatus, properties: Mapping[str, object]) -> str:
     unit = status.name
     result = str(properties.get("Result", ""))
     if status.sub == "auto-restart":
-        return f"{unit} failed, and systemd restarts it by itself: {_main(properties, result)}"
+        return (
+            f"{unit} failed, and systemd restarts it by itself: {_main(unit, properties, result)}"
+        )
     if status.active == "failed" or (status.active == "deactivating" and result != "success"):
-        return f"{unit} failed: {_main(properties, result)}"
+        return f"{unit} failed: {_main(unit, properties, result)}"
     if status.is_up:
-        return f"{unit} is {status.sub}, but its process has ended: {_main(properties, result)}"
+        return (
+            f"{unit} is {status.sub}, but its process has ended: {_main(unit, properties, result)}"
+        )
     return f"{unit} is {status.active}: it ended by itself, without an error"
 
 
@@ -129,7 +133,7 @@ def _has_failed(command: list[object]) -> bool:
     return bool(pid) and not is_failure_ignored and (code != _CLD_EXITED or status != 0)
 
 
-def _main(properties: Mapping[str, object], result: str) -> str:
+def _main(unit: str, properties: Mapping[str, object], result: str) -> str:
     code, status = properties.get("ExecMainCode", 0), properties.get("ExecMainStatus", 0)
     if result in _RESULTS:
         return f"{_RESULTS[result]} (Result {result})"
@@ -139,4 +143,4 @@ def _main(properties: Mapping[str, object], result: str) -> str:
         return f"exit status {status} (Result {result})"
     if result in ("signal", "core-dump"):
         return f"killed by signal {status} (Result {result})"
-    return f"Result {result or 'unknown'}; see the journal of the unit"
+    return f"Result {result or 'unknown'}; see 'journalctl -u {unit}'"

@@ -478,8 +478,7 @@ class Worker:
             return f"{status.name} failed: {words}; see 'journalctl -u {status.name}'"
         if plan.spec.type == "ocf" and (words := verdicts.agent_verdict(properties)):
             return f"{status.name} failed: {words}; see 'journalctl -u {status.name}'"
-        words = verdicts.why_down(status, properties)
-        return f"{words}; see 'journalctl -u {status.name}'" if plan.is_mount else words
+        return verdicts.why_down(status, properties)
 
     async def _processes(self, unit: str) -> list[ProcessLeft]:
         if unit.rpartition(".")[2] not in _WITH_PROCESSES:
