@@ -21,7 +21,7 @@ KEPT_STATES = (ServiceState.DISABLED, ServiceState.FAILED)
 PAIR = 2
 KEPT_NODES = (NodeStatus.LEFT, NodeStatus.FENCED)
 
-_PASSING = ("applied", "now_ms", "next_op", "has_formed", "failbacks")
+_PASSING = ("applied", "now_ms", "next_op", "has_formed", "failbacks", "strangers")
 _KEPT_WHOLE = tuple(
     f.name for f in fields(ClusterState) if f.name not in (*_PASSING, "nodes", "services", "cases")
 )
@@ -39,6 +39,7 @@ def project(cluster: ClusterState) -> ClusterState:
         tests={},
         test=0,
         failbacks={},
+        strangers={},
     )
 
 
