@@ -16,7 +16,7 @@ FIRST_SEED ?= 1000
 SEEDS ?= 1000
 CHECKED := rgmgr domains tests tools benchmarks fence_agents systemd
 
-.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-corosync bench-detection bench-placement bench-race bench-sim bench-peers clean
+.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-corosync bench-detection bench-peers bench-placement bench-race bench-scale bench-sim clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,9 +78,10 @@ lab: setup ## boot three real nodes on this machine and leave them up (root)
 bench-sim: setup ## measure the simulator: seeds per second, and long histories of a big cluster
 	@$(BIN)/python benchmarks/simulator.py
 
-bench: setup ## measure fence agents, and each part of a failover on real nodes (root)
+bench: setup ## measure fence agents, each part of a failover, and 200 units, on real nodes (root)
 	@PYTHONPATH=. $(BIN)/python benchmarks/agents.py
 	@$(BIN)/python benchmarks/failover.py --dir $(LAB_DIR)
+	@$(BIN)/python benchmarks/units.py --dir $(LAB_DIR)
 
 bench-placement: setup ## measure placement: 10,000 services, and the cost of an event
 	@PYTHONPATH=. $(BIN)/python benchmarks/placement.py
@@ -94,6 +95,9 @@ bench-detection: setup ## measure how soon corosync sees a power cut, at 2 to 16
 bench-peers: setup ## the same work done by rgmgr, Pacemaker and systemd by hand (root; 45 minutes)
 	@rm -f $(LAB_DIR)/peers.json
 	@$(BIN)/python -m benchmarks.peers --dir $(LAB_DIR) --json $(LAB_DIR)/peers.json --document docs/benchmarks.md
+
+bench-scale: setup ## how the core grows with nodes and services, in simulated clusters
+	@$(BIN)/python -m benchmarks.scale
 
 bench-race: setup ## fifty fence races of two real nodes (root)
 	@PYTHONPATH=. $(BIN)/python benchmarks/fence_race.py --dir $(LAB_DIR)

@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from rgmgr.lab.lab import Lab
+from rgmgr.lab.layout import DISK_DEVICE
 from tests.lab.race import RaceConfig, run_race
 
 
@@ -23,12 +24,14 @@ def main() -> int:
     parser.add_argument("--dir", type=Path, default=Path(".lab"))
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--delay-by-weight", type=int, default=4, metavar="SECONDS")
+    parser.add_argument("--lease", action="store_true", help="a disk decides, and no delay")
     options = parser.parse_args()
+    lease = DISK_DEVICE if options.lease else ""
     lab = Lab(options.dir)
     survived: Counter[str] = Counter()
     broken = 0
     try:
-        lab.up(2, RaceConfig(options.delay_by_weight).text())
+        lab.up(2, RaceConfig(options.delay_by_weight, lease).text())
         for number in range(1, options.rounds + 1):
             begun = time.monotonic()
             result = run_race(lab)

@@ -14,7 +14,6 @@ from typing import Protocol
 from benchmarks.peers.stage import DEADLINE_S, Stage, unit_of
 from rgmgr.lab import defaultconfig
 from rgmgr.lab.layout import CLUSTER, NodePlan
-from rgmgr.lab.process import await_until
 
 MONITOR_S = 10
 
@@ -37,9 +36,6 @@ class Contestant(Protocol):
 
     def start(self, stage: Stage) -> None:
         """Start the daemons on all nodes."""
-
-    def await_ready(self, stage: Stage) -> None:
-        """Wait until all nodes take part, with no service configured."""
 
     def move(self, stage: Stage, number: int, target: str) -> None:
         """Order that a service goes to another node; may come back before it is done."""
@@ -86,17 +82,6 @@ class Rgmgr:
         """Start rgmgrd."""
         stage.shell(stage.nodes, "systemctl start --no-block rgmgrd.service")
 
-    def await_ready(self, stage: Stage) -> None:
-        """Wait until everybody is online."""
-        await_until(
-            lambda: (
-                stage.lab.run(stage.nodes[0], ["rgmgr", "status"]).stdout.count("online")
-                == len(stage.nodes)
-            ),
-            timeout=DEADLINE_S,
-            what="rgmgr to be online everywhere",
-        )
-
     def move(self, stage: Stage, number: int, target: str) -> None:
         """Relocate."""
         stage.run(stage.nodes[0], "rgmgr", "relocate", f"s{number}", "-m", target)
@@ -128,17 +113,6 @@ class Pacemaker:
     def start(self, stage: Stage) -> None:
         """Start pacemakerd."""
         stage.shell(stage.nodes, "systemctl start --no-block pacemaker.service")
-
-    def await_ready(self, stage: Stage) -> None:
-        """Wait until there is a DC and everybody is online."""
-        listing = ", ".join(stage.nodes).replace(",", "")
-        await_until(
-            lambda: (
-                f"Online: [ {listing} ]" in stage.lab.run(stage.nodes[0], ["crm_mon", "-1"]).stdout
-            ),
-            timeout=DEADLINE_S,
-            what="Pacemaker to be online everywhere",
-        )
 
     def move(self, stage: Stage, number: int, target: str) -> None:
         """Move by a constraint, as its commands do."""

@@ -24,6 +24,7 @@ from rgmgr.lab.process import await_until, command
 US_PER_MS = 1_000
 DEADLINE_S = 150.0
 LOOK_S = 0.1
+ASK_S = 2.0
 STARTING = "7d4958e842da4a758f6c1cdc7b36dcc5"
 STARTED = "39f53479d3a045ac8e11786248231fbf"
 STOPPING = "de5b426a63be47a7b6ac3eaac82e2f6f"
@@ -168,6 +169,18 @@ class Stage:
                 )
             time.sleep(LOOK_S)  # what is waited for is measured by its journal, not by this
 
+    def await_online(self, status: Sequence[str], deadline_s: float = DEADLINE_S) -> None:
+        """Wait until the command for the status says that every node is online, asking seldom.
+
+        Raises:
+            LabError: not in time.
+        """
+        deadline = time.monotonic() + deadline_s
+        while not _is_everybody_online(self.lab.run(self.nodes[0], status).stdout, self.nodes):
+            if time.monotonic() > deadline:
+                raise LabError(f"not all nodes are online after {deadline_s:g} s")
+            time.sleep(ASK_S)
+
     def usage(self, node: str, unit: str) -> Usage:
         """Return what a unit has used so far."""
         group = self._group(node, unit)
@@ -262,6 +275,12 @@ class Stage:
         return sorted(
             (moment for moment in found if moment.at_us >= since_us), key=lambda m: m.at_us
         )
+
+
+def _is_everybody_online(said: str, nodes: Sequence[str]) -> bool:
+    """Read either table: a line for each node, or one for all of them."""
+    lines = [line for line in said.splitlines() if "online" in line.lower()]
+    return all(any(node in line for line in lines) for node in nodes)
 
 
 def _field(path: Path, name: str) -> int:

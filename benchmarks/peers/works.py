@@ -42,10 +42,10 @@ def cold_start(stage: Stage, who: Contestant, homes: Homes) -> Samples:
     who.prepare(stage, homes)
     began = now_us()
     who.start(stage)
-    who.await_ready(stage)
-    stage.await_running(units(homes), START_S)
     if not homes:
+        stage.await_online(who.status_command())
         return {}
+    stage.await_running(units(homes), START_S)
     last = max(moment.at_us for moment in stage.starts(began, units(homes)).values())
     first = stage.first_starting(began)
     return {

@@ -2,6 +2,7 @@
 """What one agent is, and a run of it from the options to the exit code."""
 
 import os
+import select
 import signal
 import sys
 from typing import NoReturn
@@ -41,6 +42,9 @@ class Agent:
 
     def require(self, options: Options) -> None:
         """Raise `FenceError` if a program or library that the agent needs is missing."""
+
+    def prepare(self) -> None:
+        """Do what takes long and needs no option, while the caller has not spoken yet."""
 
     def open(self, options: Options, log: Log) -> Device:
         """Return the device."""
@@ -122,6 +126,8 @@ def run_agent(agent: Agent, arguments: list[str]) -> int:
         if arguments:
             given = parse_arguments(agent.parameters, arguments)
         else:
+            if not select.select([sys.stdin], [], [], 0)[0]:
+                agent.prepare()
             text = sys.stdin.buffer.read(INPUT_BYTES_MAX)
             given, unknown = parse_lines(agent.parameters, os.fsdecode(text))
         log = Log(agent.name, given)

@@ -37,6 +37,13 @@ next:
   5. 'rgmgr status --links' shows what came of it"""
 
 
+NEXT_QNETD = """\
+and for the arbiter, as corosync-qdevice-net-certutil(8) says:
+  a. 'apt-get install corosync-qnetd' on {host}, corosync-qdevice on every node
+  b. on one node: 'corosync-qdevice-net-certutil -Q -n CLUSTER {host} NODES...'
+  c. 'systemctl enable --now corosync-qdevice' on every node, after corosync"""
+
+
 class _TakenError(Exception):
     """A file is there already; its text says which."""
 
@@ -70,6 +77,12 @@ class _TakenError(Exception):
     help="UDP port of the first link; the second link has N + 2.  [default: 5405]",
 )
 @click.option(
+    "--qnetd",
+    metavar="HOST",
+    default="",
+    help="Arbiter of ties, a machine outside of the cluster that runs corosync-qnetd.",
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
@@ -88,6 +101,7 @@ def corosync_conf(
     profile: str,
     cluster: str | None,
     port: int | None,
+    qnetd: str,
     output: Path | None,
     key: Path | None,
     force: bool,
@@ -108,6 +122,7 @@ def corosync_conf(
             cluster=conf.CLUSTER_DEFAULT if cluster is None else cluster,
             profile=conf.Profile(profile),
             port=conf.PORT_DEFAULT if port is None else port,
+            qnetd=qnetd,
         )
     except ConfigError as error:
         click.echo(f"rgmgr: {error}", err=True)
@@ -125,6 +140,8 @@ def corosync_conf(
     if output is None:
         click.echo(text, nl=False)
     click.echo(NEXT, err=True)
+    if qnetd:
+        click.echo(NEXT_QNETD.format(host=qnetd), err=True)
 
 
 def _write_all(files: list[tuple[Path, bytes, int]], *, force: bool) -> None:

@@ -13,14 +13,17 @@ from enum import Enum
 from pathlib import PurePath
 
 from rgmgr.adapters.systemd.checkup import UnitFacts
+from rgmgr.adapters.systemd.names import slice_of
 from rgmgr.config.advice import warnings
 from rgmgr.config.corosync_conf import ConfNode
 from rgmgr.config.problems import listed
-from rgmgr.core.spec import ClusterSpec, NodeSpec, ResourceSpec
+from rgmgr.core.spec import EXISTING_UNIT_TYPES, ClusterSpec, NodeSpec, ResourceSpec
 from rgmgr.links import CorosyncView
 from rgmgr.view import NodeView, ServiceView, Status
 
 SKEW_MS_MAX = 1_000
+SILENCE_MS = 1_000
+"""A ring may break just before the next feeding, and is whole again for a tick before it."""
 FREE_BYTES_MIN = 100 << 20
 """The state is written beside its predecessor, and none is above 32 MiB."""
 
@@ -64,8 +67,10 @@ class Facts:
     conf_fault: str = ""
     units: Mapping[str, UnitFacts] | None = None
     systemd_fault: str = ""
+    services_up: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # here, with units
     fence_faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by node
     fence_fault: str = ""  # why that is not known
+    watchdog_fault: str = ""
     state_fault: str = ""
     state_free_bytes: int | None = None
     policy_fault: str = ""
@@ -97,7 +102,7 @@ def resources_of(spec: ClusterSpec) -> Iterator[tuple[str, ResourceSpec]]:
         while todo:
             resource = todo.pop(0)
             todo = [*resource.children, *todo]
-            if resource.type == "systemd":
+            if resource.type in EXISTING_UNIT_TYPES:
                 yield service.name, resource
 
 
@@ -326,6 +331,28 @@ def _fencing(facts: Facts) -> Iterator[Check]:
         faults = list(facts.fence_faults.get(node.name, ()))
         advice = "until it is mended this node cannot fence that one"
         yield _check(group, node.name, faults, advice, good)
+    if facts.spec.fencing.watchdog:
+        yield _watchdog(facts, facts.spec)
+
+
+def _watchdog(facts: Facts, spec: ClusterSpec) -> Check:
+    """Look whether this node can promise to reset itself, and in a time that it can keep."""
+    faults = [facts.watchdog_fault] if facts.watchdog_fault else []
+    timeout_ms = spec.fencing.watchdog_ms
+    advice = "until it is mended, time does not prove this node down"
+    quorum = facts.corosync.quorum if facts.corosync else None
+    totem = facts.corosync.totem if facts.corosync else None
+    if quorum is not None and "two_node" in quorum.flags:
+        faults.append("with corosync's two_node both halves go on, and neither would be reset")
+    if totem is not None:
+        needed_ms = spec.sync_timeout_ms + totem.detection_ms + SILENCE_MS
+        if timeout_ms < needed_ms:
+            faults.append(
+                f"watchdog_timeout of {timeout_ms / 1000:g} s is less than corosync's detection, "
+                f"sync_timeout and 1 s, which are {needed_ms / 1000:g} s"
+            )
+    good = f"{spec.fencing.watchdog}, {timeout_ms / 1000:g} s; not tried"
+    return _check("fencing", "self-fencing", faults, advice, good)
 
 
 def _methods(node: NodeSpec) -> str:
@@ -354,6 +381,16 @@ def _units(facts: Facts) -> Iterator[Check]:
         seen.add(unit.name)
         stray = _stray(unit, services.get(service), here)
         yield stray or _unit(unit)
+    yield from _orphans(facts, {*services, *(service.name for service in facts.spec.services)})
+
+
+def _orphans(facts: Facts, known: set[str]) -> Iterator[Check]:
+    """Yield a failure for each service that runs here and that nobody has heard of."""
+    for service, units in facts.services_up.items():
+        if service not in known:
+            text = f"{listed(units)} run here, and neither cluster.toml nor the cluster knows it"
+            advice = f"systemctl stop '{slice_of(service)}'"
+            yield Check("units", f"service {service}", Verdict.FAIL, text, advice)
 
 
 def _stray(unit: UnitFacts, service: ServiceView | None, here: str | None) -> Check | None:

@@ -17,12 +17,13 @@ from pathlib import Path
 
 from rgmgr.adapters.fencing.devices import AGENT_PATHS
 from rgmgr.adapters.fencing.options import StepError, options_of
-from rgmgr.adapters.systemd.checkup import UnitFacts, look_up
+from rgmgr.adapters.systemd.checkup import UnitFacts, look_for_services, look_up
+from rgmgr.adapters.watchdog import WatchdogError, check_device
 from rgmgr.cli.client import Connector, DaemonError
 from rgmgr.cli.doctor_checks import COROSYNC_UNIT, DAEMON_UNIT, Facts, resources_of
 from rgmgr.config.corosync_conf import ConfNode, read_nodes
 from rgmgr.config.load import load
-from rgmgr.core.spec import ClusterSpec, FenceStep, NodeSpec
+from rgmgr.core.spec import WATCHDOG_OF_SYSTEMD, ClusterSpec, FenceStep, NodeSpec
 from rgmgr.errors import BusError, ConfigError
 from rgmgr.links import CorosyncView
 from rgmgr.view import Status
@@ -64,6 +65,11 @@ class Places:
         return self.root / "etc/corosync/authkey"
 
     @property
+    def guard(self) -> Path:
+        """Where the guard of the watchdog listens while it is armed."""
+        return self.root / "run/rgmgr-guard/socket"
+
+    @property
     def policies(self) -> tuple[Path, Path]:
         """Where the bus looks for our policy."""
         return (
@@ -77,7 +83,7 @@ def gather(places: Places, connect: Connector) -> Facts:
     status, corosync, daemon_fault = _ask_daemon(connect)
     spec, config_fault = _read_config(places.config)
     conf_nodes, conf_fault = _read_corosync_conf(places.corosync_conf)
-    units, systemd_fault = _ask_systemd(spec)
+    units, services_up, systemd_fault = _ask_systemd(spec)
     is_root = os.geteuid() == 0
     return Facts(
         hostname=socket.gethostname(),
@@ -90,8 +96,10 @@ def gather(places: Places, connect: Connector) -> Facts:
         conf_fault=conf_fault,
         units=units,
         systemd_fault=systemd_fault,
+        services_up=services_up,
         fence_faults=_fence_faults(spec, places) if spec and is_root else {},
         fence_fault="" if is_root else "secrets can be read by root only",
+        watchdog_fault=_watchdog_fault(spec, places.guard),
         state_fault=_state_fault(places.state),
         state_free_bytes=shutil.disk_usage(places.state).free if places.state.is_dir() else None,
         policy_fault=_policy_fault(places.policies),
@@ -124,12 +132,15 @@ def _read_corosync_conf(path: Path) -> tuple[tuple[ConfNode, ...] | None, str]:
         return None, f"{path} cannot be read: {error.strerror}"
 
 
-def _ask_systemd(spec: ClusterSpec | None) -> tuple[dict[str, UnitFacts] | None, str]:
+def _ask_systemd(
+    spec: ClusterSpec | None,
+) -> tuple[dict[str, UnitFacts] | None, dict[str, tuple[str, ...]], str]:
     named = [resource.parameters["unit"] for _, resource in resources_of(spec)] if spec else []
     try:
-        return asyncio.run(look_up([COROSYNC_UNIT, DAEMON_UNIT, *named])), ""
+        units = asyncio.run(look_up([COROSYNC_UNIT, DAEMON_UNIT, *named]))
+        return units, asyncio.run(look_for_services()), ""
     except BusError as error:
-        return None, f"systemd cannot be asked: {error.text or error}"
+        return None, {}, f"systemd cannot be asked: {error.text or error}"
 
 
 def _fence_faults(spec: ClusterSpec, places: Places) -> dict[str, tuple[str, ...]]:
@@ -155,6 +166,18 @@ def _fault_of(step: FenceStep, spec: ClusterSpec, places: Places) -> str:
         options_of(device, step, places.secrets)
     except StepError as error:
         return f"{device.name}: {error}"
+    return ""
+
+
+def _watchdog_fault(spec: ClusterSpec | None, guard: Path) -> str:
+    """Say why the watchdog cannot be used; a guard that runs has it."""
+    device = spec.fencing.watchdog if spec else ""
+    if not device or device == WATCHDOG_OF_SYSTEMD or guard.exists():
+        return ""
+    try:
+        check_device(Path(device))
+    except WatchdogError as error:
+        return str(error)
     return ""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rgmgr.config.durations import parse_duration
 from rgmgr.config.fencing import SECRET_PREFIX
 from rgmgr.config.problems import below, item, listed
-from rgmgr.core.spec import ClusterSpec, FenceStep, NodeSpec
+from rgmgr.core.spec import ClusterSpec, FenceStep, NodeSpec, StopFailurePolicy
 
 _SECRET_WORDS = ("passw", "community", "secret", "token", "hexadecimal_kg")
 _TWO_NODES = 2
@@ -40,6 +40,7 @@ def warnings(spec: ClusterSpec) -> tuple[str, ...]:
         *_two_nodes(spec),
         *_onboard(spec),
         *_untested(spec),
+        *_boundless(spec),
         *_domains(spec),
         *_unused(spec),
     )
@@ -94,7 +95,12 @@ def _two_nodes(spec: ClusterSpec) -> Iterator[str]:
     if len(spec.nodes) != _TWO_NODES or spec.fencing.unsafe_disabled:
         return
     fencing = spec.fencing
-    if fencing.delay_by_weight_ms or fencing.delay_random_ms or fencing.tie_breaker:
+    if (
+        fencing.delay_by_weight_ms
+        or fencing.delay_random_ms
+        or fencing.tie_breaker
+        or fencing.lease
+    ):
         return
     first, second = (_delay_ms(spec, node) for node in spec.nodes.values())
     if first == second:
@@ -120,6 +126,17 @@ def _onboard(spec: ClusterSpec) -> Iterator[str]:
 def _untested(spec: ClusterSpec) -> Iterator[str]:
     if not spec.fencing.test_interval_ms and not spec.fencing.unsafe_disabled:
         yield "fencing.test_interval: fence devices are never tested; a dead one is found too late"
+
+
+def _boundless(spec: ClusterSpec) -> Iterator[str]:
+    """Name services that may have one node after another fenced."""
+    for service in spec.services:
+        if service.on_stop_failure is StopFailurePolicy.FENCE and not spec.fencing.max_fences:
+            yield (
+                f"{below(below('service', service.name), 'on_stop_failure')}: a unit that stops "
+                "nowhere has one node after another fenced; "
+                'set fencing.max_fences, such as "3 in 1h"'
+            )
 
 
 def _delay_ms(spec: ClusterSpec, node: NodeSpec) -> int:

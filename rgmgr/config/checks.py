@@ -21,7 +21,8 @@ _DEFAULTS = CheckSpec(kind=CheckKind.TCP, target="")
 def read_checks(resource: Table, kind: ResourceType) -> tuple[CheckSpec, ...]:
     """Return the checks of a resource; whatever is wrong with them is noted.
 
-    systemd sees nothing of what an agent has started, so one without a check gets its own.
+    systemd sees nothing of what an agent has started, so one without a check gets its own; it is
+    the same with what lives in the kernel or in another daemon.
     """
     if not resource.has("check"):
         return usual_checks(kind)
@@ -46,8 +47,9 @@ def read_checks(resource: Table, kind: ResourceType) -> tuple[CheckSpec, ...]:
 
 def usual_checks(kind: ResourceType) -> tuple[CheckSpec, ...]:
     """Return the checks of a resource that names none."""
-    own = CheckSpec(kind=CheckKind.MONITOR, target="0")
-    return (own,) if kind.takes_options else ()
+    if not kind.usual_check_ms:
+        return ()
+    return (CheckSpec(kind=CheckKind.MONITOR, target="0", interval_ms=kind.usual_check_ms),)
 
 
 def _read_check(table: Table, of: ResourceType) -> CheckSpec | None:

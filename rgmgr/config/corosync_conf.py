@@ -30,6 +30,9 @@ PORT_DEFAULT = 5405
 PORT_MAX = 65_535 - 2 * (LINKS_MAX - 1)
 CLUSTER_DEFAULT = "rgmgr"
 
+QDEVICE_TIMEOUT_MS = 5_000
+QDEVICE_SYNC_MS = 10_000
+"""Less than half of corosync's own, and enough for an arbiter that restarts."""
 _TWO_NODES = 2
 _SYNTAX = "write NAME=ADDRESS, with two links NAME=ADDRESS,ADDRESS"
 _OPENING = re.compile(r"(\w+)\s*\{")
@@ -86,6 +89,7 @@ class Plan:
     cluster: str = CLUSTER_DEFAULT
     profile: Profile = Profile.FAST
     port: int = PORT_DEFAULT  # of link 0, UDP; link 1 has the second after it
+    qnetd: str = ""  # host of the arbiter; empty: none
 
     @property
     def links(self) -> int:
@@ -99,6 +103,7 @@ def read_plan(
     cluster: str = CLUSTER_DEFAULT,
     profile: Profile = Profile.FAST,
     port: int = PORT_DEFAULT,
+    qnetd: str = "",
 ) -> Plan:
     """Return the plan for nodes written `NAME[:ID]=ADDRESS[,ADDRESS]`.
 
@@ -109,7 +114,7 @@ def read_plan(
     """
     problems = Problems()
     nodes = tuple(_read_node(word, place, problems) for place, word in enumerate(words, start=1))
-    plan = Plan(nodes=nodes, cluster=cluster, profile=profile, port=port)
+    plan = Plan(nodes=nodes, cluster=cluster, profile=profile, port=port, qnetd=qnetd)
     check_word(cluster, "cluster", problems)
     if not cluster:
         problems.add("cluster", "the name is empty", f"the default is {CLUSTER_DEFAULT!r}")
@@ -119,6 +124,7 @@ def read_plan(
         text = f"a cluster has 1 to {NODES_MAX} nodes here, got {len(nodes)}"
         problems.add("nodes", text, "" if nodes else _SYNTAX)
     _check_list(nodes, problems)
+    _check_qnetd(plan, problems)
     if problems.found:
         raise ConfigError(problems.found, "nodes of corosync.conf")
     return plan
@@ -146,7 +152,7 @@ nodelist {{
 {"".join(map(_node, plan.nodes))}}}
 quorum {{
   provider: corosync_votequorum
-{_two_node_safety(plan)}}}
+{_two_node_safety(plan)}{_device(plan)}}}
 logging {{
   to_stderr: no
   to_logfile: no
@@ -216,7 +222,43 @@ def _node(node: ConfNode) -> str:
 
 def _two_node_safety(plan: Plan) -> str:
     """Let one of two nodes go on alone, but not begin alone: it cannot know about the other."""
-    return "  two_node: 1\n  wait_for_all: 1\n" if len(plan.nodes) == _TWO_NODES else ""
+    is_alone = len(plan.nodes) == _TWO_NODES and not plan.qnetd
+    return "  two_node: 1\n  wait_for_all: 1\n" if is_alone else ""
+
+
+def _device(plan: Plan) -> str:
+    """Let an arbiter give its vote to one of two halves; it decides ties, and nothing else.
+
+    Its times are short, since nobody has quorum until it has spoken. Source: corosync-qdevice(8).
+    """
+    if not plan.qnetd:
+        return ""
+    return f"""\
+  device {{
+    model: net
+    votes: 1
+    timeout: {QDEVICE_TIMEOUT_MS}
+    sync_timeout: {QDEVICE_SYNC_MS}
+    net {{
+      host: {plan.qnetd}
+      algorithm: ffsplit
+      tls: on
+    }}
+  }}
+"""
+
+
+def _check_qnetd(plan: Plan, problems: Problems) -> None:
+    if not plan.qnetd:
+        return
+    if not re.fullmatch(r"[A-Za-z0-9.:-]+", plan.qnetd):
+        problems.add("qnetd", f"expected a host name or an address, got {shown(plan.qnetd)}")
+    if plan.qnetd in (address for node in plan.nodes for address in node.addresses):
+        hint = "it would be lost together with that node"
+        problems.add("qnetd", f"{plan.qnetd} is one of the nodes", hint)
+    if len(plan.nodes) % 2:
+        text = f"with {len(plan.nodes)} nodes there is no tie to decide"
+        problems.add("qnetd", text, "leave --qnetd out: an arbiter is for an even number of nodes")
 
 
 def _read_node(word: str, place: int, problems: Problems) -> ConfNode:

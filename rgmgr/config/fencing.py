@@ -20,8 +20,9 @@ from rgmgr.config.problems import (
     shown,
     unprintable,
 )
-from rgmgr.config.races import read_budget, read_tie_breaker
+from rgmgr.config.races import read_budget, read_lease, read_tie_breaker
 from rgmgr.config.table import Table, is_integer
+from rgmgr.config.watchdog import read_watchdog
 from rgmgr.core.spec import FenceDevice, FenceStep, FenceVerb, FencingSpec
 
 Method = tuple[FenceStep, ...]
@@ -39,6 +40,9 @@ FENCING_KEYS = (
     "max_fences",
     "test_interval",
     "tie_breaker",
+    "lease",
+    "watchdog",
+    "watchdog_timeout",
     "device",
 )
 _AGENT = re.compile(r"fence_[A-Za-z0-9_.-]+")
@@ -57,6 +61,7 @@ CUTS_PATHS = frozenset(
 )
 """Agents that cut a node off its storage or network instead of its power. Source: their metadata,
 `automatic="1"` of the action `on`."""
+PLUG_KEYS = ("plug", "port")
 _SENT_BY_RGMGR = ("action", "option", "nodename")
 _DEFAULTS = FencingSpec()
 _METHODS_HINT = 'methods are lists of steps: fence = [[{ device = "..." }]]'
@@ -79,6 +84,9 @@ def read_fencing(table: Mapping[str, object], problems: Problems) -> FencingSpec
         max_fences_ms=max_fences_ms,
         test_interval_ms=section.duration("test_interval", _DEFAULTS.test_interval_ms),
         tie_breaker=read_tie_breaker(section),
+        lease=read_lease(section),
+        watchdog=read_watchdog(section),
+        watchdog_ms=section.timeout("watchdog_timeout", _DEFAULTS.watchdog_ms),
         devices=_read_devices(section),
     )
 
@@ -154,7 +162,16 @@ def _option_text(table: Table, key: str) -> str | None:
     if value.startswith(SECRET_PREFIX) and not _SECRET_NAME.fullmatch(value[len(SECRET_PREFIX) :]):
         table.wrong(key, "the name of a file in secrets.d after secret:")
         return None
+    if key in PLUG_KEYS and "," in value:
+        _refuse_outlets(table, key, value)
     return value
+
+
+def _refuse_outlets(table: Table, key: str, value: str) -> None:
+    text = f"{shown(value)} names several outlets, which some agents switch only in part"
+    plugs = (word.strip() for word in value.split(","))
+    steps = ", ".join(f'{{ device = "...", {key} = "{plug}" }}' for plug in plugs)
+    table.problems.add(table.at(key), text, f"a step for each, in one method: [{steps}]")
 
 
 def read_methods(node: Table, fencing: FencingSpec, names: frozenset[str]) -> tuple[Method, ...]:

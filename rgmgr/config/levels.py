@@ -23,11 +23,17 @@ class Levels(NamedTuple):
 
 
 LEVELS = {
+    (SERVICE, "lvm"): Levels(start=1, stop=9),
     (SERVICE, "fs"): Levels(start=2, stop=8),
     (SERVICE, "netfs"): Levels(start=4, stop=6),
+    (SERVICE, "nfsexport"): Levels(start=5, stop=5),
+    (SERVICE, "nfsclient"): Levels(start=6, stop=4),
     (SERVICE, "ip"): Levels(start=7, stop=2),
     (SERVICE, "script"): Levels(start=9, stop=1),
     ("fs", "fs"): Levels(start=1, stop=3),
+    ("fs", "nfsexport"): Levels(start=3, stop=1),
+    ("nfsserver", "nfsclient"): Levels(start=1, stop=2),
+    ("nfsserver", "ip"): Levels(start=2, stop=1),
 }
 """By parent and type; the parent of the first resources is the service."""
 

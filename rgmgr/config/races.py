@@ -7,7 +7,7 @@ import ipaddress
 import re
 
 from rgmgr.config.durations import parse_duration
-from rgmgr.config.problems import Rejection, described, item
+from rgmgr.config.problems import Rejection, described, item, unprintable
 from rgmgr.config.table import Table
 from rgmgr.core.model import CASES_MAX
 
@@ -48,6 +48,16 @@ def read_tie_breaker(section: Table) -> tuple[str, ...]:
         else:
             found.append(raw)
     return tuple(found)
+
+
+def read_lease(section: Table) -> str:
+    """Return the shared disk that decides a race; empty: none."""
+    found = section.text("lease")
+    if found is None or (found.startswith("/") and unprintable(found) is None):
+        return found or ""
+    hint = 'such as "/dev/disk/by-id/..."; every node must see the same disk there'
+    section.wrong("lease", "the path of a shared block device or file", hint)
+    return ""
 
 
 def _is_address(text: str) -> bool:

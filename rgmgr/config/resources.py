@@ -15,18 +15,26 @@ from rgmgr.config.table import Table
 from rgmgr.config.values import (
     parse_address,
     parse_agent,
+    parse_client,
     parse_command,
+    parse_container,
     parse_export,
     parse_fsck,
+    parse_fsid,
     parse_fstype,
+    parse_image,
     parse_interface,
+    parse_machine,
     parse_mountpoint,
     parse_netfs,
     parse_path,
     parse_plain,
+    parse_protection,
     parse_ready,
     parse_unit,
     parse_user,
+    parse_volume,
+    parse_words,
 )
 from rgmgr.core.spec import AGENT_OPTION_PREFIX
 
@@ -41,6 +49,7 @@ class Parameter:
     required: bool = False
     is_flag: bool = False  # its usual value is not kept, the other one is: as yes or no
     is_usually_on: bool = True  # said of a flag
+    usual: str = ""  # kept when it is missing; empty: nothing is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +62,7 @@ class ResourceType:
     parameters: tuple[Parameter, ...]
     takes_options: bool = False  # a table of options that only the nodes' own program knows
     has_monitor: bool = False  # its program has an action of its own that tells how it is
+    usual_check_ms: int = 0  # how often that is asked when no check is named; 0: never
 
 
 OPTIONS_KEY = "options"
@@ -211,6 +221,129 @@ RESOURCE_TYPES = {
             ),
             takes_options=True,
             has_monitor=True,
+            usual_check_ms=10_000,
+        ),
+        ResourceType(
+            name="lvm",
+            help="a volume group on shared storage, or one volume of it",
+            title="vg_name",
+            parameters=(
+                Parameter(
+                    name="vg_name", help="the volume group", parse=parse_volume, required=True
+                ),
+                Parameter(
+                    name="lv_name", help="one volume of it; all without it", parse=parse_volume
+                ),
+                Parameter(
+                    name="protection",
+                    help="what keeps other nodes from activating it: system-id, which is lvm's own"
+                    " and the default, or tag",
+                    parse=parse_protection,
+                ),
+            ),
+            has_monitor=True,
+            usual_check_ms=60_000,
+        ),
+        ResourceType(
+            name="nfsserver",
+            help="the NFS server of the kernel, one on a node",
+            title="unit",
+            parameters=(
+                Parameter(
+                    name="unit",
+                    help="its unit; nfs-server.service without it",
+                    parse=parse_unit,
+                    usual="nfs-server.service",
+                ),
+            ),
+        ),
+        ResourceType(
+            name="nfsexport",
+            help="a directory that may be exported: that it is there, and a server as well",
+            title="path",
+            parameters=(
+                Parameter(name="path", help="absolute path", parse=parse_mountpoint, required=True),
+            ),
+            has_monitor=True,
+            usual_check_ms=30_000,
+        ),
+        ResourceType(
+            name="nfsclient",
+            help="the export of a directory to one client, or network, or everybody",
+            title="name",
+            parameters=(
+                Parameter(
+                    name="target",
+                    help="a host, a network such as 10.0.0.0/24, a netgroup such as @hosts, or *",
+                    parse=parse_client,
+                    required=True,
+                ),
+                Parameter(
+                    name="path",
+                    help="absolute path of the directory",
+                    parse=parse_mountpoint,
+                    required=True,
+                ),
+                Parameter(
+                    name="options",
+                    help="export options, separated by commas, such as rw,no_root_squash",
+                    parse=parse_plain,
+                ),
+                Parameter(
+                    name="fsid",
+                    help="number or UUID of the file system, the same on all nodes: without it"
+                    " clients lose their handles at a failover",
+                    parse=parse_fsid,
+                ),
+            ),
+            has_monitor=True,
+            usual_check_ms=30_000,
+        ),
+        ResourceType(
+            name="podman",
+            help="a container, made anew at each start",
+            title="container",
+            parameters=(
+                Parameter(name="container", help="its name", parse=parse_container, required=True),
+                Parameter(
+                    name="image", help="what it is made from", parse=parse_image, required=True
+                ),
+                Parameter(
+                    name="options",
+                    help="of podman run, such as --publish 8080:80 --volume /srv/web:/data",
+                    parse=parse_words,
+                ),
+                Parameter(
+                    name="command",
+                    help="what runs in it; without it, what the image says",
+                    parse=parse_words,
+                ),
+            ),
+        ),
+        ResourceType(
+            name="vm",
+            help="a virtual machine of libvirt",
+            title="machine",
+            parameters=(
+                Parameter(
+                    name="machine",
+                    help="its name in libvirt",
+                    parse=parse_machine,
+                    required=True,
+                ),
+                Parameter(
+                    name="xmlfile",
+                    help="absolute path of its definition; without it libvirt has one",
+                    parse=parse_path,
+                ),
+                Parameter(
+                    name="uri",
+                    help="of libvirt; qemu:///system without it",
+                    parse=parse_plain,
+                ),
+            ),
+            has_monitor=True,
+            usual_check_ms=30_000,
         ),
         ResourceType(
             name="exec",
@@ -266,6 +399,8 @@ def read_parameters(kind: ResourceType, table: Table) -> dict[str, str]:
         value = _read_parameter(parameter, table)
         if value is not None:
             values[parameter.name] = value
+        elif parameter.usual:
+            values[parameter.name] = parameter.usual
     return values
 
 

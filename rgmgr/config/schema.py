@@ -20,6 +20,7 @@ from rgmgr.config.problems import Problems
 from rgmgr.config.services import read_services, read_shared, refuse_vain_fences
 from rgmgr.config.table import Table
 from rgmgr.config.terms import check_terms
+from rgmgr.config.watchdog import check_watchdog
 from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy
 from rgmgr.errors import ConfigError
 
@@ -63,6 +64,7 @@ def parse(
     )
     check_terms(spec, problems)
     refuse_vain_fences(spec, problems)
+    check_watchdog(spec, problems)
     if problems.found:
         raise ConfigError(problems.found, source)
     return spec

@@ -20,6 +20,7 @@ from rgmgr.config.table import Table
 from rgmgr.config.terms import TERMS_KEYS, read_terms
 from rgmgr.config.values import parse_plain
 from rgmgr.core.spec import (
+    EXISTING_UNIT_TYPES,
     SHAREABLE_FILE_SYSTEMS,
     ClusterSpec,
     DependMode,
@@ -58,6 +59,18 @@ SERVICE_KEYS = (
     "resource",
 )
 _DEVICE_PREFIXES = ("/dev/", "LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=")
+_CLAIM_BY_TYPE = {
+    "systemd": ("unit", ("unit",)),
+    "nfsserver": ("unit", ("unit",)),
+    "netfs": ("mountpoint", ("mountpoint",)),
+    "bind-mount": ("mountpoint", ("mountpoint",)),
+    "script": ("script", ("file",)),
+    "lvm": ("volume", ("vg_name", "lv_name")),
+    "nfsclient": ("export", ("target", "path")),
+    "podman": ("container", ("container",)),
+    "vm": ("virtual machine", ("machine",)),
+}
+"""What a resource uses alone: in words, and the parameters that name it."""
 
 Entries = list[tuple[str, Mapping[str, object]]]  # tables with their key paths
 Shared = dict[str, ResourceSpec | None]  # None: defined, but wrong
@@ -90,20 +103,14 @@ def _claims_of(resource: ResourceSpec) -> list[tuple[str, str]]:
         case "fs":
             claims = [("mountpoint", parameters["mountpoint"])]
             device = parameters["device"]
-            if (
-                device.startswith(_DEVICE_PREFIXES)
-                and parameters["fstype"] not in SHAREABLE_FILE_SYSTEMS
-            ):
+            is_shareable = parameters["fstype"] in SHAREABLE_FILE_SYSTEMS
+            if device.startswith(_DEVICE_PREFIXES) and not is_shareable:
                 claims.append(("device", device))
             return claims
-        case "netfs" | "bind-mount":
-            return [("mountpoint", parameters["mountpoint"])]
-        case "script":
-            return [("script", parameters["file"])]
-        case "exec" | "ocf":
-            return []
-        case _:
-            return [("unit", parameters["unit"])]
+        case kind:
+            what, names = _CLAIM_BY_TYPE.get(kind, ("", ()))
+            value = ":".join(parameters[name] for name in names if name in parameters)
+            return [(what, value)] if value else []
 
 
 def read_shared(root: Table) -> Shared:
@@ -329,9 +336,9 @@ def _check_name(
     if other != placed.path:
         text = f"the resource name {shown(name)} is already used by {other}"
         problems.add(placed.path, text, "give one of them another name")
-    is_helper_unit = placed.resource.type != "systemd"  # others run as units that we name
+    is_own_unit = placed.resource.type not in EXISTING_UNIT_TYPES
     length = resource_unit_length(service, name)
-    if is_helper_unit and length > UNIT_NAME_LENGTH_MAX:
+    if is_own_unit and length > UNIT_NAME_LENGTH_MAX:
         problems.add(
             placed.path,
             f"the resource name {shown(name)} makes a unit name of {length} characters,"

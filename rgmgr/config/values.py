@@ -23,6 +23,11 @@ _FSTYPE = re.compile(r"[A-Za-z0-9_.-]+")
 _CORRUPTED = "$;"
 _EXPORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._:-]+):/\S*|//[^/\s]+/\S+")
 _AGENT = re.compile(r"[A-Za-z0-9_-]+:[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_VOLUME = re.compile(r"[A-Za-z0-9_.+][A-Za-z0-9_.+-]{0,126}")
+_CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./:@-]*")
+_CLIENT = re.compile(r"@?[A-Za-z0-9_.:*?/\[\]-]+")
+_FSID = re.compile(r"root|[0-9]{1,10}|[0-9A-Fa-f-]{32,36}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
@@ -175,6 +180,56 @@ def parse_user(text: str) -> str | Rejection:
     if _USER.fullmatch(text):
         return text
     return Rejection(f"expected the name of a user, got {shown(text)}")
+
+
+def parse_volume(text: str) -> str | Rejection:
+    """Accept the name of a volume group of LVM, or of a volume in it."""
+    return _named(text, _VOLUME, "a volume group or volume")
+
+
+def parse_protection(text: str) -> str | Rejection:
+    """Accept what tells other nodes whose a volume group is."""
+    return _one_of(text, "system-id", "tag")
+
+
+def parse_container(text: str) -> str | Rejection:
+    """Accept the name of a container."""
+    return _named(text, _CONTAINER, "a container")
+
+
+def parse_image(text: str) -> str | Rejection:
+    """Accept the name of an image of containers."""
+    return _named(text, _IMAGE, "an image")
+
+
+def parse_words(text: str) -> str | Rejection:
+    """Accept words for a command line, quoted as in a shell, which is not run."""
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        return Rejection(f"{shown(text)} cannot be split into words: {error}".lower())
+    return parse_plain(text)
+
+
+def parse_machine(text: str) -> str | Rejection:
+    """Accept the name of a virtual machine; an option of a command is none."""
+    if text.startswith("-") or "/" in text:
+        return Rejection(f"expected the name of a virtual machine, got {shown(text)}")
+    return parse_plain(text)
+
+
+def parse_client(text: str) -> str | Rejection:
+    """Accept whom something is exported to, as exports(5) has it."""
+    return _named(text, _CLIENT, "a client, a network, a netgroup or *")
+
+
+def parse_fsid(text: str) -> str | Rejection:
+    """Accept what names a file system to its clients: a number, or a UUID."""
+    return _named(text, _FSID, "a file system: a number, or a UUID")
+
+
+def _named(text: str, pattern: re.Pattern[str], what: str) -> str | Rejection:
+    return text if pattern.fullmatch(text) else Rejection(f"expected {what}, got {shown(text)}")
 
 
 def _one_of(text: str, *words: str) -> str | Rejection:

@@ -101,6 +101,9 @@ def _fencing(fencing: FencingSpec) -> Entries:
         **_plain("max_fences", _budget(fencing), None),
         **_span("test_interval", fencing.test_interval_ms, _FENCING.test_interval_ms),
         **_plain("tie_breaker", list(fencing.tie_breaker), []),
+        **_plain("lease", fencing.lease, ""),
+        **_plain("watchdog", fencing.watchdog, ""),
+        **_span("watchdog_timeout", fencing.watchdog_ms, _FENCING.watchdog_ms),
         **_plain("device", {n: _device(d) for n, d in fencing.devices.items()}, {}),
     }
 

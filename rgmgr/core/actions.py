@@ -60,6 +60,15 @@ class ResumeChecks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiskLease:
+    """What is to be held on a shared disk while a node is fenced; sides never share a node."""
+
+    device: str
+    cluster: str
+    side: tuple[NodeId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FenceNode:
     """Run these fence methods in order until one is confirmed; answered by FenceEnded.
 
@@ -75,6 +84,8 @@ class FenceNode:
     devices: dict[str, FenceDevice] = field(default_factory=dict)
     timeout_ms: int
     tie_breaker: tuple[str, ...] = ()
+    lease: DiskLease | None = None  # who does not get it switches nothing
+    watchdog_wait_ms: int = 0  # after which its watchdog has reset it; 0: it promised none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +121,7 @@ class PathTarget:
     node_name: str
     is_member: bool
     methods: tuple[tuple[FenceStep, ...], ...]
+    watchdog_wait_ms: int = 0  # see FenceNode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +133,23 @@ class TestPaths:
     targets: tuple[PathTarget, ...]
     devices: dict[str, FenceDevice] = field(default_factory=dict)
     timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArmWatchdog:
+    """Start this node's watchdog; answered by WatchdogArmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedWatchdog:
+    """Let the watchdog count from its beginning, unless the proof is too old; not answered."""
+
+    proven_ms: int  # this node's monotonic clock when the tick was sent that came back
+
+
+@dataclass(frozen=True, slots=True)
+class DisarmWatchdog:
+    """Stop the watchdog: nothing is held here; not answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +244,9 @@ Action = (
     | EndFence
     | SwitchOn
     | TestPaths
+    | ArmWatchdog
+    | FeedWatchdog
+    | DisarmWatchdog
     | RebootNode
     | SetTimer
     | CancelTimer

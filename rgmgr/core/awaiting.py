@@ -74,14 +74,12 @@ def of_last_owner(ledger: Ledger, node: NodeId) -> None:
 
 def after_shutdown(ledger: Ledger, service: Service, node: NodeId) -> Service:
     """Return the record of a service that a leaving node has stopped, waiting if it shall."""
-    until_ms = ledger.state.now_ms + service.spec.shutdown_wait_ms
-    match service.spec.on_shutdown:
-        case ShutdownMode.FAILOVER:
-            return service
-        case ShutdownMode.WAIT:
-            wait = Await(node=node, kind=AwaitKind.RETURN, until_ms=until_ms)
-        case ShutdownMode.STAY:
-            wait = Await(node=node, kind=AwaitKind.STAY)
+    if service.spec.on_shutdown is ShutdownMode.FAILOVER:
+        return service
+    wait = Await(node=node, kind=AwaitKind.STAY)
+    if service.spec.on_shutdown is ShutdownMode.WAIT:
+        until_ms = ledger.state.now_ms + service.spec.shutdown_wait_ms
+        wait = Await(node=node, kind=AwaitKind.RETURN, until_ms=until_ms)
     return replace(service, awaits=wait)
 
 

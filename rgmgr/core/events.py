@@ -153,6 +153,11 @@ class TestEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchdogArmed:
+    """This node's watchdog counts from now on."""
+
+
+@dataclass(frozen=True, slots=True)
 class StateSaved:
     """The durable state that the core asked to save is on disk; numbers of that state."""
 
@@ -204,6 +209,7 @@ Event = (
     | FenceEnded
     | SwitchOnEnded
     | TestEnded
+    | WatchdogArmed
     | StateSaved
     | Requested
     | ShutdownRequested

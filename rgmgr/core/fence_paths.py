@@ -15,7 +15,7 @@ from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import PathsTested
 from rgmgr.core.model import ClusterState, FencePath, NodeStatus, PathState, PathTest
 from rgmgr.core.seating import online
-from rgmgr.core.spec import ClusterSpec, FenceStep
+from rgmgr.core.spec import WATCHDOG_AGENT, ClusterSpec, FenceStep
 
 DOUBT_MS = 30_000
 """A member that is called off may just have died: it must be called so for longer than that."""
@@ -61,6 +61,16 @@ def trusted_methods(cluster: ClusterState, victim: NodeId) -> Methods:
     }
     methods = spec.fence if spec else ()
     return tuple(method for index, method in enumerate(methods) if index not in lying)
+
+
+def is_switched(cluster: ClusterState, victim: NodeId) -> bool:
+    """Tell whether some agent acts on a node, and does not only wait for its watchdog."""
+    spec, devices = cluster.spec.nodes.get(victim), cluster.spec.fencing.devices
+    steps = [step for method in (spec.fence if spec else ()) for step in method]
+    return any(
+        (device := devices.get(step.device)) is None or device.agent != WATCHDOG_AGENT
+        for step in steps
+    )
 
 
 def is_liar(path: FencePath) -> bool:

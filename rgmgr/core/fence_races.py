@@ -10,6 +10,7 @@ Source: fencing race in two-node clusters; Pacemaker's `priority-fencing-delay`;
 from __future__ import annotations
 
 from domains.model import NodeId
+from rgmgr.core.actions import DiskLease
 from rgmgr.core.model import ClusterState, Node, NodeStatus
 
 _WORD = (1 << 64) - 1
@@ -18,6 +19,14 @@ _WORD = (1 << 64) - 1
 def may_race(cluster: ClusterState) -> bool:
     """Tell whether others may have quorum as well as we do."""
     return 2 * len(_present(cluster)) <= len(cluster.nodes)
+
+
+def lease_of(cluster: ClusterState) -> DiskLease | None:
+    """Return what our side must hold on a disk before it fences; None: nothing, or no race."""
+    device = cluster.spec.fencing.lease
+    if not device or not may_race(cluster):
+        return None
+    return DiskLease(device=device, cluster=cluster.spec.name, side=_present(cluster))
 
 
 def first_delay_ms(cluster: ClusterState, victim: NodeId) -> int:

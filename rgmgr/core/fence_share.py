@@ -12,10 +12,11 @@ from rgmgr.core import outbox
 from rgmgr.core.actions import EndFence, FenceNode, PathTarget, SwitchOn, TestPaths
 from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
 from rgmgr.core.fence_paths import trusted_methods
-from rgmgr.core.fence_races import may_race
+from rgmgr.core.fence_races import lease_of, may_race
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import FenceFailed, NodeFenced, PathsTested, PowerRestored
 from rgmgr.core.model import NodeStatus, Proof
+from rgmgr.core.promise import wait_ms
 from rgmgr.core.seating import online
 
 
@@ -64,6 +65,7 @@ def begin_test(turn: Turn) -> None:
             node_name=node.name,
             is_member=turn.cluster.nodes[node_id].status is NodeStatus.ONLINE,
             methods=node.fence,
+            watchdog_wait_ms=wait_ms(turn.cluster, node_id),
         )
         for node_id, node in sorted(spec.nodes.items())
         if node_id != turn.local.me and node_id in turn.cluster.nodes
@@ -137,6 +139,8 @@ def _fence(turn: Turn, node: NodeId, victim: int, attempt: int) -> FenceNode:
         devices=spec.fencing.devices,
         timeout_ms=spec.fencing.timeout_ms,
         tie_breaker=_tie_breaker(turn),
+        lease=lease_of(turn.cluster),
+        watchdog_wait_ms=wait_ms(turn.cluster, node),
     )
 
 

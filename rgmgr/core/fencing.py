@@ -15,7 +15,7 @@ from domains.model import NodeId
 from rgmgr.core import incidents
 from rgmgr.core.actions import Severity
 from rgmgr.core.evolve import replace
-from rgmgr.core.fence_paths import fencers
+from rgmgr.core.fence_paths import fencers, is_switched
 from rgmgr.core.fence_races import first_delay_ms, may_race
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import FenceDue, FenceFailed, GraceExpired, NodeFenced, PowerRestored
@@ -33,6 +33,7 @@ from rgmgr.core.spec import FenceStep, FenceVerb
 
 BACKOFF_FIRST_MS = 1_000
 BACKOFF_MAX_MS = 60_000
+AWAY = "its daemon did not come back"
 SHOUT_FIRST = 3
 """Failed attempts before somebody is called; again at twice as many, and so on."""
 
@@ -43,9 +44,18 @@ def backoff_ms(attempt: int) -> int:
 
 
 def open_case(
-    ledger: Ledger, node_id: NodeId, lost_epoch: int, *, cause: str, delay_ms: int = 0
+    ledger: Ledger,
+    node_id: NodeId,
+    lost_epoch: int,
+    *,
+    cause: str,
+    is_silent: bool = False,
+    delay_ms: int = 0,
 ) -> None:
-    """Declare a node unclean; `settle` weighs what else is waited for and begins."""
+    """Declare a node unclean; `settle` weighs what else is waited for and begins.
+
+    `is_silent`: it is not heard, and nothing else is against it.
+    """
     node = ledger.state.nodes[node_id]
     number = ledger.take_op()
     unclean = Node(
@@ -54,9 +64,11 @@ def open_case(
         boot_id=node.boot_id,
         sequence=node.sequence,
         joined_epoch=node.joined_epoch,
+        watchdog_ms=node.watchdog_ms,
         lost_epoch=lost_epoch,
         victim=number,
         delay_ms=delay_ms,
+        may_return=is_silent and not is_switched(ledger.state, node_id),
     )
     ledger.put_node(node_id, unclean)
     incidents.opened(ledger, number, node_id, cause)
@@ -93,7 +105,13 @@ def order(ledger: Ledger, node_id: NodeId, *, stays_off: bool) -> None:
     """An operator wants it fenced: at once, whatever the delays and the budget say."""
     node = ledger.state.nodes[node_id]
     ordered = replace(
-        node, is_weighed=True, is_due=True, is_ordered=True, stays_off=stays_off, withheld=""
+        node,
+        is_weighed=True,
+        is_due=True,
+        may_return=False,
+        is_ordered=True,
+        stays_off=stays_off,
+        withheld="",
     )
     ledger.put_node(node_id, ordered)
     incidents.noted(ledger, node.victim, is_ordered=True, members=ledger.state.members())
@@ -231,7 +249,7 @@ def grace_expired(ledger: Ledger, body: GraceExpired) -> None:
     """A daemon did not come back: its services run unwatched, so its node is fenced."""
     node = ledger.state.nodes.get(body.node)
     if node and node.status is NodeStatus.DETACHED and node.incarnation == body.incarnation:
-        open_case(ledger, body.node, node.lost_epoch, cause="its daemon did not come back")
+        open_case(ledger, body.node, node.lost_epoch, cause=AWAY, is_silent=True)
 
 
 def join_delay_over(ledger: Ledger) -> None:
@@ -239,7 +257,7 @@ def join_delay_over(ledger: Ledger) -> None:
     for node_id, node in sorted(ledger.state.nodes.items()):
         if node.status is NodeStatus.UNSEEN:
             cause = "not seen since the cluster formed"
-            open_case(ledger, node_id, node.lost_epoch, cause=cause)
+            open_case(ledger, node_id, node.lost_epoch, cause=cause, is_silent=True)
 
 
 def _is_case(node: Node, victim: int) -> bool:

@@ -29,14 +29,30 @@ GONE = (NodeStatus.LEFT, NodeStatus.FENCED)
 IN_GOOD_STANDING = (NodeStatus.ONLINE, NodeStatus.LEAVING, NodeStatus.LEFT)
 
 
-def check_cluster(cluster: ClusterState) -> tuple[str, ...]:
-    """Return what is wrong with an agreed state."""
+def check_cluster(cluster: ClusterState, before: ClusterState | None = None) -> tuple[str, ...]:
+    """Return what is wrong with an agreed state.
+
+    `before`: one that was found to be right; records that are still as they were then, on the same
+    ground, are right now. None: all are looked at.
+    """
     problems: list[str] = []
     for node_id, node in cluster.nodes.items():
         problems += _check_node(cluster, node_id, node)
-    for service in cluster.services.values():
-        problems += _check_service(cluster, service)
+    known = before.services if before is not None and _is_same_ground(before, cluster) else {}
+    for name, service in cluster.services.items():
+        if service is not known.get(name):
+            problems += _check_service(cluster, service)
     return tuple(problems)
+
+
+def _is_same_ground(before: ClusterState, now: ClusterState) -> bool:
+    """Tell whether a record of a service that was right before is right now."""
+    return (
+        now.spec is before.spec
+        and now.next_op >= before.next_op
+        and now.nodes.keys() == before.nodes.keys()
+        and all(node.status is before.nodes[n].status for n, node in now.nodes.items())
+    )
 
 
 def check_fence(cluster: ClusterState, by: NodeId, victim: NodeId) -> tuple[str, ...]:

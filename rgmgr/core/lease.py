@@ -15,12 +15,11 @@ from rgmgr.core.durable import is_agreed_safely
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Tick
 from rgmgr.core.model import NodeStatus
+from rgmgr.core.promise import LEASE_MS
 from rgmgr.core.sync import has_quorum
 
 TICK_MS = 500
 SLOW_MS = 100
-LEASE_MS = 1_500
-"""Less than any sensible detection time: the gate closes before the others act."""
 
 
 def gate_is_open(turn: Turn) -> bool:

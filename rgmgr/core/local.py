@@ -117,6 +117,9 @@ class LocalState:
     testing: int | None = None  # operators' test being answered; None: no test is going on
     tested: int = 0  # the latest one that was answered
     has_tested: bool = False  # in this life
+    watchdog_ms: int = 0  # promised to the others; 0: none
+    is_arming: bool = False
+    is_armed: bool = False
     emergency: str = ""  # why services must stop at once; empty: they need not
     is_overdue: bool = False  # quorum's verdict for the present ring did not come in time
 

@@ -23,6 +23,7 @@ from rgmgr.core import (
     outbox,
     rebooting,
     sync,
+    watchdog,
 )
 from rgmgr.core.actions import Severity
 from rgmgr.core.events import (
@@ -46,6 +47,7 @@ from rgmgr.core.events import (
     TestEnded,
     TimerFired,
     ViewChanged,
+    WatchdogArmed,
 )
 from rgmgr.core.invariants import check_actions, check_cluster
 from rgmgr.core.local import LocalState, State, Step, Turn
@@ -75,18 +77,27 @@ def begin(
     spec: ClusterSpec,
     saved: ClusterState | None,
     protocols: tuple[int, int] = (PROTOCOL_MIN, PROTOCOL_MAX),
+    watchdog_ms: int = 0,
+    is_armed: bool = False,
 ) -> State:
     """Return the state of a daemon that has just begun.
 
     `incarnation` is random, above 0, new at each start. `saved` is what its disk holds, None when
     it holds nothing; then `spec`, the file's, counts at once. Else it is proposed to the others: to
     drop a node that may still run something is for all to refuse. `protocols`: the oldest and the
-    newest that this version speaks.
+    newest that this version speaks. `watchdog_ms`: the timeout of this node's watchdog, 0 for none;
+    `is_armed`: an earlier life of the daemon has armed it.
     """
     # as saved: a service that runs here still has the tree that it was started with
     cluster = saved or with_spec(ClusterState(spec=spec), spec)
     local = LocalState(
-        me=me, incarnation=incarnation, boot_id=boot_id, own_spec=spec, protocols=protocols
+        me=me,
+        incarnation=incarnation,
+        boot_id=boot_id,
+        own_spec=spec,
+        protocols=protocols,
+        watchdog_ms=watchdog_ms,
+        is_armed=is_armed,
     )
     return State(cluster, local)
 
@@ -104,7 +115,7 @@ def step(state: State, event: Event, now_ms: int) -> Step:
     if not _is_idle_tick(state, event, now_ms):
         _follow_up(turn)
     outcome = turn.step()
-    broken = () if turn.cluster is state.cluster else check_cluster(turn.cluster)
+    broken = () if turn.cluster is state.cluster else check_cluster(turn.cluster, state.cluster)
     if broken := (*broken, *check_actions(outcome.state, outcome.actions)):
         raise InvariantViolation("; ".join(broken))
     return outcome
@@ -147,6 +158,8 @@ def _handle(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one arm
             fence_share.switch_on_ended(turn, event)
         case TestEnded():
             fence_share.test_ended(turn, event)
+        case WatchdogArmed():
+            watchdog.armed(turn)
         case StateSaved(epoch=epoch, applied=applied):
             durable.saved(turn, epoch, applied)
         case Requested(request=request):
@@ -170,6 +183,8 @@ def _delivered(turn: Turn, event: Delivered) -> None:
             sync.heard_ack(turn, event.sender, ack)
         case Tick() as tick:
             lease.heard_tick(turn, event.sender, tick)
+            if event.sender == turn.local.me:
+                watchdog.feed(turn)
 
 
 def _timer_fired(turn: Turn, key: str) -> None:
@@ -217,7 +232,8 @@ def _follow_up(turn: Turn) -> None:
     departure.proceed(turn)
     rebooting.act(turn)
     may_act = lease.gate_is_open(turn)
-    executor.drive(turn, may_start=may_act)
+    executor.drive(turn, may_start=may_act and watchdog.is_on_guard(turn))
+    watchdog.settle(turn)
     if may_act:
         fence_share.act(turn)
         _propose_config(turn)

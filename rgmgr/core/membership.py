@@ -127,7 +127,7 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
     if is_same and node.status is NodeStatus.LEFT:
         return  # it said goodbye and is about to go: it gets nothing more
     has_rebooted = _has_rebooted(node, enrolment)
-    if node.status is NodeStatus.UNCLEAN and node.attempt > 0:
+    if node.status is NodeStatus.UNCLEAN and node.attempt > 0 and not node.may_return:
         if not has_rebooted:
             return  # a device may switch it off at any moment: it stays out until one did
         proof = Proof(kind=ProofKind.REBOOTED, at_ms=ledger.state.now_ms, by=node_id)
@@ -138,7 +138,7 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         reason = "its paths were cut, and it was not booted since: boot it"
         ledger.note("fence.boot_needed", Severity.ERROR, node=ledger.name(node_id), reason=reason)
         return
-    elif node.status is NodeStatus.FENCED and not has_rebooted and _claims_power_off(node):
+    elif node.status is NodeStatus.FENCED and not has_rebooted and _is_disproved(node, enrolment):
         ledger.note(
             "fence.disproved",
             Severity.ERROR,
@@ -156,6 +156,7 @@ def _enrol(ledger: Ledger, node_id: NodeId, enrolment: Enrolment) -> None:
         boot_id=enrolment.boot_id,
         sequence=node.sequence if is_same else 0,
         joined_epoch=node.joined_epoch if is_return else ledger.state.epoch,
+        watchdog_ms=enrolment.watchdog_ms,
         proof=ledger.state.nodes[node_id].proof,
     )
     if cut := node.to_unfence or (node.to_restore if node.is_cut_off else ()):
@@ -175,9 +176,16 @@ def _disproof(node: Node) -> str:
     return f"it was proven off but runs with the same boot id: {why}"
 
 
-def _claims_power_off(node: Node) -> bool:
-    kinds = (ProofKind.FENCED, ProofKind.TIMED, ProofKind.HUMAN)
-    return bool(node.boot_id) and node.proof is not None and node.proof.kind in kinds
+def _is_disproved(node: Node, enrolment: Enrolment) -> bool:
+    """Tell whether a node that runs on shows that its proof was none.
+
+    A watchdog only proves that nothing is held: who stopped everything in time was not reset.
+    """
+    if not node.boot_id or node.proof is None:
+        return False
+    if node.proof.kind is ProofKind.TIMED:
+        return any(c.is_busy or c.health is not Health.NONE for c in enrolment.claims)
+    return node.proof.kind in (ProofKind.FENCED, ProofKind.HUMAN)
 
 
 def _lose(ledger: Ledger, node_id: NodeId, message: Install, *, is_cold: bool) -> None:
@@ -196,9 +204,11 @@ def _lose(ledger: Ledger, node_id: NodeId, message: Install, *, is_cold: bool) -
             ledger.note("member.detached", Severity.WARNING, node=ledger.name(node_id))
         case NodeStatus.ONLINE | NodeStatus.LEAVING:
             ledger.note("member.left", Severity.WARNING, node=ledger.name(node_id))
-            open_case(ledger, node_id, message.epoch, cause=LOST, delay_ms=delay_ms)
+            open_case(ledger, node_id, message.epoch, cause=LOST, is_silent=True, delay_ms=delay_ms)
         case NodeStatus.DETACHED if not is_in_ring:
-            open_case(ledger, node_id, node.lost_epoch, cause=LOST, delay_ms=delay_ms)
+            open_case(
+                ledger, node_id, node.lost_epoch, cause=LOST, is_silent=True, delay_ms=delay_ms
+            )
         case NodeStatus.UNSEEN if is_in_ring:
             # its daemon is away, or not yet there; the node lives and is given its grace
             gone = replace(node, status=NodeStatus.DETACHED, lost_epoch=message.epoch)

@@ -60,6 +60,7 @@ class Hello:
     protocol_max: int = PROTOCOL_MAX
     state_boot_id: str = ""  # of the sender, when its state was agreed
     ended: dict[NodeId, str] = field(default_factory=dict)  # boots proven over, by node
+    watchdog_ms: int = 0  # it is armed whenever the sender holds anything; 0: no promise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ class Enrolment:
     boot_id: str
     is_live: bool  # it was in an epoch before, in this life of its daemon
     claims: tuple[Claim, ...]
+    watchdog_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

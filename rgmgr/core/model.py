@@ -111,10 +111,12 @@ class Node:
     sequence: int = 0  # last operation applied from this incarnation
     lost_epoch: int = 0  # the epoch that first lacked it
     joined_epoch: int = 0  # the epoch since which it takes part; its daemon may be another
+    watchdog_ms: int = 0  # resets it this long after it was fed last; 0: it promised none
     victim: int = 0  # number of the present fencing case; 0: none
     is_weighed: bool = False  # `delay_ms` holds all that is waited for before the first attempt
     delay_ms: int = 0
     is_due: bool = False  # the delay before the next attempt is over
+    may_return: bool = False  # only its silence is against it, and no device acts on it
     is_ordered: bool = False  # by an operator: neither delay nor budget hold it up
     stays_off: bool = False  # an operator does not want it switched on again
     withheld: str = ""  # why no attempt is made until an operator orders one; empty: they go on

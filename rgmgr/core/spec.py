@@ -16,6 +16,9 @@ from domains.model import FailoverDomain, NodeId, ServiceName, Tenant, Terms
 
 ResourceName = NewType("ResourceName", str)
 
+EXISTING_UNIT_TYPES = ("systemd", "nfsserver")
+"""Types of which the unit is installed on the nodes, under its own name."""
+
 SHAREABLE_FILE_SYSTEMS = frozenset({"gfs2", "ocfs2"})
 """Those that several nodes may mount at once."""
 
@@ -95,6 +98,13 @@ class FenceVerb(Enum):
 
     OFF = "off"
     REBOOT = "reboot"
+
+
+WATCHDOG_AGENT = "fence_watchdog"
+"""The agent that waits until the watchdog of a lost node has reset it."""
+
+WATCHDOG_OF_SYSTEMD = "systemd"
+"""The node's own systemd is the watchdog, where there is no device."""
 
 
 class CheckKind(Enum):
@@ -209,6 +219,9 @@ class FencingSpec:
     max_fences_ms: int = 0
     test_interval_ms: int = 60_000  # between two tests of all fence paths; 0: none
     tie_breaker: tuple[str, ...] = ()  # "ping:ADDRESS": without a majority, see one or not fence
+    lease: str = ""  # a shared disk: without a majority, have the lease on it or do not fence
+    watchdog: str = ""  # what resets a node that is cut off: a device, or SYSTEMD; empty: nothing
+    watchdog_ms: int = 15_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from rgmgr.core.digest import digest
 from rgmgr.core.durable import PAIR, is_kept, save_if_changed
 from rgmgr.core.events import ViewChanged
 from rgmgr.core.evolve import replace
-from rgmgr.core.executor import claims
+from rgmgr.core.executor import claims, holds_anything
 from rgmgr.core.fence_share import forget_answered
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import LocalState, Turn
@@ -230,8 +230,15 @@ def _say_hello(turn: Turn) -> None:
             for node_id, node in sorted(turn.cluster.nodes.items())
             if node.status is NodeStatus.FENCED and node.boot_id
         },
+        watchdog_ms=_promised_ms(turn),
     )
     turn.do(Multicast(hello))
+
+
+def _promised_ms(turn: Turn) -> int:
+    """Return the timeout of our watchdog; 0 while something runs here that it does not guard."""
+    is_guarded = turn.local.is_armed or not holds_anything(turn)
+    return turn.local.watchdog_ms if is_guarded else 0
 
 
 def _boot_of(cluster: ClusterState, node_id: NodeId) -> str:
@@ -346,6 +353,7 @@ def _make_install(turn: Turn) -> Install:
                 boot_id=h.boot_id,
                 is_live=h.is_live,
                 claims=h.claims,
+                watchdog_ms=h.watchdog_ms,
             )
             for n, h in sorted(local.hellos.items())
             if h.protocol_min <= protocol

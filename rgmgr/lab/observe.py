@@ -65,7 +65,7 @@ class Observer:
 
     def is_settled(self) -> bool:
         """Tell whether every node says that all are online and the service is at rest."""
-        return all(self._is_calm(self.status(node)) for node in self.nodes)
+        return all(self.is_calm(self.status(node)) for node in self.nodes)
 
     def answering(self) -> str:
         """Return the node whose page a client gets from the floating address; '' for none."""
@@ -102,7 +102,8 @@ class Observer:
                 return line.at_us
         return None
 
-    def _is_calm(self, status: Status | None) -> bool:
+    def is_calm(self, status: Status | None) -> bool:
+        """Tell whether a status has all nodes online and the service at rest."""
         if status is None or not status.is_installed:
             return False
         web = status.service_named("web")

@@ -33,6 +33,7 @@ from rgmgr.adapters.notify import Notifier
 from rgmgr.adapters.store import Store, StoreError, hold_lock
 from rgmgr.adapters.systemd import Systemd
 from rgmgr.adapters.timers import Timers
+from rgmgr.adapters.watchdog import Watchdog, WatchdogError
 from rgmgr.config.load import load
 from rgmgr.core.actions import Exit
 from rgmgr.core.events import (
@@ -58,6 +59,7 @@ from rgmgr.runtime.reporting import (
     log_problems,
     log_warnings,
     present_of,
+    promised_ms,
     status_line,
     status_of,
 )
@@ -126,6 +128,7 @@ class Daemon:
         self._fences = FenceRunner(
             self._emit, journal.note, reaches=ping.reaches, secrets_dir=options.secrets_dir
         )
+        self._watchdog = Watchdog(self._emit)
         self._group = group(GROUP, self._heard, on_garbage=self._on_garbage)
         self._links = LinkWatch(corosync.Reporter())
         self._office = Office(
@@ -157,6 +160,7 @@ class Daemon:
                     async with asyncio.timeout(CLOSE_MS / 1000):
                         await self._store.close()
                 self._timers.close()
+                self._watchdog.close()
                 self._timings.close()
                 raise _OverError  # noqa: TRY301  # to the group, which then cancels all
         except* _OverError:
@@ -255,11 +259,14 @@ class Daemon:
             boot_id=BOOT_ID.read_text(encoding="ascii").strip(),
             spec=spec,
             saved=saved,
+            watchdog_ms=promised_ms(self._watchdog, spec, is_two_node=self._totem[1]),
+            is_armed=self._watchdog.is_armed,
         )
         dispatcher = Dispatcher(
             send=self._send,
             systemd=self._systemd,
             fences=self._fences,
+            watchdog=self._watchdog,
             store=self._store,
             timers=self._timers,
             desk=self._desk,
@@ -440,7 +447,9 @@ def _run(options: Options, journal: Journal) -> int:
 def explain(error: Exception, journal: Journal) -> None:
     """Say in a line what can be put right on this node; all else is a bug, with its traceback."""
     reasons = tuple(_leaves(error))
-    if not all(isinstance(reason, StoreError | CorosyncError) for reason in reasons):
+    if not all(
+        isinstance(reason, StoreError | CorosyncError | WatchdogError) for reason in reasons
+    ):
         journal.failed("daemon.crashed", error)
         return
     user = os.geteuid()

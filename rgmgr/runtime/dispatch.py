@@ -13,11 +13,15 @@ from rgmgr.adapters.reboot import reboot
 from rgmgr.adapters.store import Store
 from rgmgr.adapters.systemd import Systemd
 from rgmgr.adapters.timers import Timers
+from rgmgr.adapters.watchdog import Watchdog
 from rgmgr.core.actions import (
     Action,
+    ArmWatchdog,
     CancelTimer,
+    DisarmWatchdog,
     EndFence,
     Exit,
+    FeedWatchdog,
     FenceNode,
     Multicast,
     RebootNode,
@@ -76,12 +80,13 @@ class Desk:
 class Dispatcher:
     """Sends each action to its adapter."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # an adapter each
         self,
         *,
         send: Callable[[Message], None],
         systemd: Systemd,
         fences: FenceRunner,
+        watchdog: Watchdog,
         store: Store,
         timers: Timers,
         desk: Desk,
@@ -92,6 +97,7 @@ class Dispatcher:
         self._send = send
         self._systemd = systemd
         self._fences = fences
+        self._watchdog = watchdog
         self._store = store
         self._timers = timers
         self._desk = desk
@@ -114,6 +120,12 @@ class Dispatcher:
                 self._systemd.resume(service)
             case FenceNode() | EndFence() | SwitchOn() | TestPaths():
                 self._fence(action)
+            case ArmWatchdog():
+                self._tasks.create_task(self._watchdog.arm(), name="watchdog is armed")
+            case FeedWatchdog(proven_ms=proven_ms):
+                self._watchdog.feed(proven_ms)
+            case DisarmWatchdog():
+                self._watchdog.disarm()
             case RebootNode(reason=reason):
                 self._tasks.create_task(reboot(reason), name="reboot")
             case SetTimer(key=key, after_ms=after_ms):

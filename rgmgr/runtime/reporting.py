@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from rgmgr.adapters.fencing.discovery import DeviceCheck
+from rgmgr.adapters.watchdog import Watchdog, WatchdogError
 from rgmgr.config.advice import warnings
 from rgmgr.core.fence_paths import methods_removed
 from rgmgr.core.local import State
@@ -160,3 +161,13 @@ def _note(state: State) -> str:
     silent = [n for n in local.view.members if n not in local.hellos]
     names = ", ".join(map(state.cluster.spec.node_name, silent))
     return f"waiting for HELLO of {names}" if names else "joining"
+
+
+def promised_ms(watchdog: Watchdog, spec: ClusterSpec, *, is_two_node: bool) -> int:
+    """Return the timeout that this node may promise the others; 0 where nothing would reset it."""
+    try:
+        return watchdog.begin(spec.fencing, is_two_node=is_two_node)
+    except WatchdogError as error:
+        hint = "a lost node of this kind cannot be proven down by time alone"
+        log.warning("watchdog.missing", reason=str(error), hint=hint)
+        return 0

@@ -25,6 +25,7 @@ from rgmgr.core.spec import (
 )
 from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.draw_failback import with_failback
+from rgmgr.sim.draw_fencing import cut_for_long, with_lease, with_watchdog
 from rgmgr.sim.draw_terms import with_terms
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
@@ -52,6 +53,7 @@ def draw_script(
     """
     rolls = dice(seed, "script")
     drawn = draw_spec(rolls, nodes or rolls.choice((2, 3, 3, 3, 4, 5)))
+    is_given = spec is not None
     spec = spec or with_policies(
         seed, with_failback(seed, with_terms(seed, _with_stop_failures(seed, drawn)))
     )
@@ -74,11 +76,19 @@ def draw_script(
         faults.append(maker(rolls, spec, at_ms))
     if steps is None and not is_calm(seed):
         faults += draw_maintenance(dice(seed, "maintenance"), spec, start_ms, at_ms)
+    is_two_node = len(spec.nodes) == TWO and chance(rolls, 0.5)
+    if not is_given and is_two_node:
+        spec = with_lease(dice(seed, "lease"), spec)
+    elif not is_given:
+        lone = dice(seed, "watchdog")
+        spec = with_watchdog(lone, spec)
+        if spec.fencing.watchdog and makers is MAKERS:
+            faults.append(cut_for_long(lone, spec, at_ms))
     script = Script(
         seed=seed,
         spec=spec,
         faults=tuple(sorted(faults, key=lambda f: f.at_ms)),
-        is_two_node=len(spec.nodes) == TWO and chance(rolls, 0.5),
+        is_two_node=is_two_node,
     )
     return script if is_calm(seed) else with_requests(seed, script)
 

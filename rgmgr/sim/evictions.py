@@ -22,7 +22,9 @@ def welcomed_too_early(
     base = install.state or before
     for enrolment in install.enrolments:
         was, now = base.nodes.get(enrolment.node), after.nodes.get(enrolment.node)
-        if was is None or now is None or was.status is not NodeStatus.UNCLEAN or not was.attempt:
+        if was is None or now is None or was.status is not NodeStatus.UNCLEAN:
+            continue
+        if not was.attempt or was.may_return:
             continue
         if now.status in MEMBERS and enrolment.boot_id == was.boot_id:
             name = after.spec.node_name(enrolment.node)

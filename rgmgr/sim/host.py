@@ -14,9 +14,12 @@ from functools import partial
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import (
     Action,
+    ArmWatchdog,
     CancelTimer,
+    DisarmWatchdog,
     EndFence,
     Exit,
+    FeedWatchdog,
     FenceNode,
     Multicast,
     RebootNode,
@@ -42,13 +45,13 @@ from rgmgr.core.events import (
     ServiceProbed,
     Shutdown,
     ShutdownRequested,
-    StateSaved,
     TimerFired,
+    WatchdogArmed,
 )
-from rgmgr.core.lease import LEASE_MS
 from rgmgr.core.local import State
 from rgmgr.core.machine import begin, step
 from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, AnyRequest
+from rgmgr.core.promise import LEASE_MS
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.sync import EX_CONFIG
 from rgmgr.sim.bus import Bus
@@ -60,6 +63,7 @@ from rgmgr.sim.power import Power
 from rgmgr.sim.rings import BusEvent
 from rgmgr.sim.systemd import FOR_EVER_MS, Systemd, UnitEvent
 from rgmgr.sim.wallclock import WallClock
+from rgmgr.sim.watchdog import Watchdog
 
 COROSYNC_START_MS = (200, 1_200)
 DAEMON_START_MS = (50, 400)
@@ -98,11 +102,13 @@ class Host:
         bus: Bus,
         power: Power,
         systemd: Systemd,
+        watchdog: Watchdog,
         observer: Observer,
     ) -> None:
         self.node = node
         self.spec = spec
         self.systemd = systemd
+        self.watchdog = watchdog
         self.line = Line(engine, dice, systemd)
         self.disk = Disk(engine, dice)
         self.is_on = False
@@ -171,6 +177,7 @@ class Host:
         self._suspended_ms = None
         self._end_daemon("power lost", says_leave=False)
         self._bus.crash(self.node, None)
+        self.watchdog.disarm()
         self.disk.lose_power()
         self.systemd.power_off()
 
@@ -209,6 +216,8 @@ class Host:
             spec=self.spec,
             saved=self.disk.saved,
             protocols=self.protocols,
+            watchdog_ms=self.watchdog.begin(self.spec, is_two_node=self._bus.is_two_node),
+            is_armed=self.watchdog.is_armed,
         )
         daemon = Daemon(incarnation, state, self._engine.now_ms)
         self.daemon = daemon
@@ -232,6 +241,7 @@ class Host:
         """SIGSTOP: events wait; its units go on."""
         if self.daemon is not None:
             self.daemon.is_paused = True
+            self.watchdog.stand_still(self.daemon.state, self.clock_ms)
 
     def resume_daemon(self) -> None:
         """SIGCONT: all that waited arrives, in order."""
@@ -239,6 +249,7 @@ class Host:
         if daemon is None:
             return
         daemon.is_paused = False
+        self.watchdog.go_on()
         while daemon.inbox and not daemon.is_over:
             self._step(daemon, daemon.inbox.popleft())
 
@@ -366,25 +377,27 @@ class Host:
             self._observer.acts(self, action)
             self._act(daemon, action)
 
-    def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901 - one arm per kind
+    def _act(self, daemon: Daemon, action: Action) -> None:  # noqa: C901, PLR0912 - one arm per kind
         match action:
             case Multicast(message):
                 self._bus.multicast(self.node, self.wall.stamped(message))
-            case SetTimer(key, after_ms):
-                self._set_timer(daemon, key, after_ms)
-            case CancelTimer(key):
+            case SetTimer(key, _) | CancelTimer(key):
                 if alarm := daemon.timers.pop(key, None):
                     alarm.cancel()
+                if isinstance(action, SetTimer):
+                    self._set_timer(daemon, key, action.after_ms)
             case StartResource():
                 self.line.start(action, lambda event: self._unit_answer(daemon, event))
             case StopResource():
                 self.line.stop(action, lambda event: self._unit_answer(daemon, event))
             case FenceNode() | EndFence() | SwitchOn() | TestPaths():
-                self._fence(daemon, action)
+                self._power.heed(self.node, daemon.incarnation, action, partial(self.post, daemon))
+            case ArmWatchdog() | FeedWatchdog() | DisarmWatchdog():
+                self.watchdog.heed(action, lambda: self.post(daemon, WatchdogArmed()))
             case RebootNode():
                 self._reboot()
             case SaveState(state):
-                self.disk.save(state, lambda event: self._saved(daemon, event))
+                self.disk.save(state, partial(self.post, daemon))
             case Exit(status, reason):
                 self._exit(daemon, status, reason)
             case ResumeChecks(service):
@@ -392,30 +405,12 @@ class Host:
             case SuspendChecks() | Reply() | Record():
                 pass  # units here have no checks, and the observer has seen the rest
 
-    def _fence(self, daemon: Daemon, action: FenceNode | EndFence | SwitchOn | TestPaths) -> None:
-        answer = partial(self.post, daemon)
-        match action:
-            case FenceNode():
-                self._power.fence(self.node, daemon.incarnation, action, answer)
-            case EndFence():
-                self._power.end(self.node, action.node)
-            case SwitchOn():
-                self._power.restore(self.node, daemon.incarnation, action, answer)
-            case TestPaths():
-                self._power.test(self.node, action, answer)
-
     def _set_timer(self, daemon: Daemon, key: str, after_ms: int) -> None:
-        if alarm := daemon.timers.pop(key, None):
-            alarm.cancel()
-
         def fire() -> None:
             daemon.timers.pop(key, None)
             self.post(daemon, TimerFired(key))
 
         daemon.timers[key] = self._engine.after(max(1, after_ms), fire)
-
-    def _saved(self, daemon: Daemon, event: StateSaved) -> None:
-        self.post(daemon, event)
 
     def _unit_answer(self, daemon: Daemon, event: UnitEvent) -> None:
         """Answer who asked; a later daemon only sees that a unit it found has gone."""

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from domains.model import NodeId
-from rgmgr.core.actions import FenceNode, PathTarget, SwitchOn, TestPaths
+from rgmgr.core.actions import EndFence, FenceNode, PathTarget, SwitchOn, TestPaths
 from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
-from rgmgr.core.model import FencePath, PathState
+from rgmgr.core.model import FencePath, PathState, ProofKind
+from rgmgr.core.spec import WATCHDOG_AGENT
 from rgmgr.sim.engine import Dice, Engine, chance
+from rgmgr.sim.lease import Keeper, SharedDisk
 from rgmgr.sim.pace import Pace
 
 LATE_MS = (500, 5_000)
@@ -51,7 +53,12 @@ class Power:
     lied: Callable[[NodeId], None] = lambda _node: None
     is_on: Callable[[NodeId], bool] = lambda _node: True
     pace: Pace | None = None  # None: the dice say how long it takes
+    shared_disk: SharedDisk = field(init=False)
     _ends: Counter[tuple[NodeId, NodeId]] = field(default_factory=Counter)  # by, victim
+
+    def __post_init__(self) -> None:
+        """Give all nodes one disk."""
+        self.shared_disk = SharedDisk(self.engine, self.dice)
 
     def mend(self, node: NodeId) -> None:
         """Let the device of a node work from now on."""
@@ -63,6 +70,24 @@ class Power:
         self.cut_off.clear()
         self.cut_ways.clear()
 
+    def heed(
+        self,
+        by: NodeId,
+        incarnation: int,
+        action: FenceNode | EndFence | SwitchOn | TestPaths,
+        answer: Callable[[FenceEnded | SwitchOnEnded | TestEnded], None],
+    ) -> None:
+        """Do what a daemon wants done with the devices."""
+        match action:
+            case FenceNode():
+                self.fence(by, incarnation, action, answer)
+            case EndFence():
+                self.end(by, action.node)
+            case SwitchOn():
+                self.restore(by, incarnation, action, answer)
+            case TestPaths():
+                self.test(by, action, answer)
+
     def fence(
         self,
         by: NodeId,
@@ -71,6 +96,38 @@ class Power:
         answer: Callable[[FenceEnded], None],
     ) -> None:
         """Run the agents for one node; the answer comes in any case, if the asker lives."""
+        if action.lease is None:
+            self._run_agents(by, incarnation, action, answer)
+            return
+        side = frozenset(action.lease.side)
+        keeper = Keeper(self.engine, self.shared_disk, side, lambda: self.is_alive(by, incarnation))
+
+        def ended(event: FenceEnded) -> None:
+            keeper.end(is_won=event.is_confirmed)
+            answer(event)
+
+        def decided(has_lease: bool) -> None:  # noqa: FBT001  # that is all there is to say
+            if has_lease and self.is_alive(by, incarnation):
+                keeper.renew()
+                self._run_agents(by, incarnation, action, ended)
+            else:
+                self._answer_in(1, action, answer, "lease: others hold it", is_confirmed=False)
+
+        self.shared_disk.take(side, decided)
+
+    def _run_agents(
+        self,
+        by: NodeId,
+        incarnation: int,
+        action: FenceNode,
+        answer: Callable[[FenceEnded], None],
+    ) -> None:
+        agents = [action.devices[method[0].device].agent for method in action.methods]
+        if agents[:1] == [WATCHDOG_AGENT]:
+            self._wait(action, answer)
+            return
+        if WATCHDOG_AGENT in agents:
+            answer = self._or_wait(action, answer)
         device = self.devices.get(action.node, Device.GOOD)
         if by in self.cut_off or (by, action.node) in self.cut_ways:
             delay_ms = min(action.timeout_ms, self.dice.randint(100, 3_000))
@@ -85,6 +142,28 @@ class Power:
             self._switch(by, incarnation, action, answer, is_confirmed=is_confirmed)
         else:
             self._hang(by, incarnation, action, answer, device)
+
+    def _or_wait(
+        self, action: FenceNode, answer: Callable[[FenceEnded], None]
+    ) -> Callable[[FenceEnded], None]:
+        """Return who takes the answer of a device, and waits for the watchdog after a failure."""
+
+        def take(ended: FenceEnded) -> None:
+            if ended.is_confirmed:
+                answer(ended)
+            else:
+                self._wait(action, answer)
+
+        return take
+
+    def _wait(self, action: FenceNode, answer: Callable[[FenceEnded], None]) -> None:
+        """Let the time pass after which the watchdog of the node has fired."""
+        if not action.watchdog_wait_ms:
+            self._answer_in(1, action, answer, "no watchdog was promised", is_confirmed=False)
+            return
+        ended = replace(_ended(action, "watchdog", is_confirmed=True), switched_off=())
+        timed = replace(ended, kind=ProofKind.TIMED)
+        self.engine.after(action.watchdog_wait_ms, lambda: answer(timed))
 
     def end(self, by: NodeId, node: NodeId) -> None:
         """End the agents of one node for another; what was sent may arrive all the same."""

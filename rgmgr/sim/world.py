@@ -34,9 +34,11 @@ from rgmgr.sim.power import Power
 from rgmgr.sim.systemd import Systemd, UnitEvent
 from rgmgr.sim.trace import Trace
 from rgmgr.sim.watch import Watch
+from rgmgr.sim.watchdog import Watchdog
 from rgmgr.sim.words import in_words
 
 HUMAN_SWITCHES_ON_MS = (5_000, 15_000)
+RESET_MS = (500, 3_000)
 
 TextKey = tuple[int, Edit, ServiceName | None, NodeId | None]
 
@@ -97,6 +99,7 @@ class World:
             systemd=Systemd(
                 node, self.engine, self._dice, self.watch.unit_changed, orphan, pace=self.pace
             ),
+            watchdog=Watchdog(self.engine, self._dice, lambda: self._reset(node)),
             observer=self.watch,
         )
 
@@ -121,6 +124,12 @@ class World:
         self.tell(node, "is switched off ({})", why)
         self.hosts[node].switch_off()
         self.engine.after(self._dice.randint(*HUMAN_SWITCHES_ON_MS), lambda: self.switch_on(node))
+
+    def _reset(self, node: NodeId) -> None:
+        """Its watchdog was not fed in time."""
+        self.tell(node, "is reset by its watchdog")
+        self.hosts[node].switch_off()
+        self.engine.after(self._dice.randint(*RESET_MS), lambda: self.switch_on(node))
 
     def switch_on(self, node: NodeId) -> None:
         """Boot a node, unless it runs or nothing is left to chance."""

@@ -248,6 +248,13 @@ class FakeSystemd:
             )
         self.reply(call)
 
+    async def _do_GetUnit(self, call: Message) -> None:
+        name = str(call.body[0])
+        if name in self.units:
+            self.reply(call, "o", names.object_path(name))
+        else:
+            self.refuse(call, f"{NAME}.NoSuchUnit")
+
     async def _do_GetUnitProcesses(self, call: Message) -> None:
         unit = self.units.get(str(call.body[0]), Unit())
         self.reply(call, "a(sus)", [["/", pid, command] for pid, command in unit.processes])

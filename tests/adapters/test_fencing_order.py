@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from domains.model import NodeId
+from rgmgr.adapters.fencing.devices import KEPT_READY
 from rgmgr.core.actions import FenceNode, Severity, TestPaths
 from rgmgr.core.events import SwitchOnEnded, TestEnded
 from rgmgr.core.model import PathState, ProofKind
@@ -104,7 +106,8 @@ def test_a_method_proves_as_much_as_its_weakest_device(
     devices = tuple(device(agent, agent) for agent in agents)
     for agent in agents:
         lab.agent(agent, "exit 0")
-    (ended,) = run(lab, action(tuple(step(agent) for agent in agents), devices=devices))
+    asked = action(tuple(step(agent) for agent in agents), devices=devices)
+    (ended,) = run(lab, replace(asked, watchdog_wait_ms=1))
 
     assert ended.kind is kind
 
@@ -269,3 +272,50 @@ def test_closing_kills_agents_and_tells_nothing(lab: Lab) -> None:
 
     assert is_gone(asyncio.run(fence()))
     assert lab.ended == []
+
+
+def test_fence_kdump_which_has_no_status_is_asked_whether_it_works(lab: Lab) -> None:
+    """Else its path would fail for ever."""
+    lab.recorder("fence_kdump", "[ $action = monitor ]")
+    assert found(lab, probe(single("fence_kdump"))) == [(PathState.WORKS, "")]
+
+
+def test_an_agent_is_started_before_it_is_needed_and_told_then(lab: Lab) -> None:
+    lab.agent("fence_ipmi", 'echo $$ >> "$HERE/started"; cat > "$HERE/told"')
+
+    async def work() -> None:
+        await lab.runner.start(single("fence_ipmi"))
+        while (lab.path / "started").read_text(encoding="utf-8").count("\n") != 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        await lab.runner.start(single("fence_ipmi", ip="10.0.9.1"))
+        assert "ip=10.0.9.1\n" in (lab.path / "told").read_text(encoding="utf-8")
+        await lab.runner.close()
+
+    asyncio.run(work())
+    began = [int(pid) for pid in (lab.path / "started").read_text(encoding="utf-8").split()]
+    assert len(began) in (2, 3), "the second fence began with the agent that was ready"
+    assert all(is_gone(pid) for pid in began)
+
+
+def test_an_agent_that_was_replaced_meanwhile_is_started_anew(lab: Lab) -> None:
+    lab.recorder("fence_ipmi", "exit 1")
+
+    async def work() -> None:
+        await lab.runner.start(single("fence_ipmi"))
+        (lab.path / "fence_ipmi").unlink()
+        lab.recorder("fence_ipmi", "exit 0")
+        await lab.runner.start(single("fence_ipmi"))
+        await lab.runner.close()
+
+    asyncio.run(work())
+    assert [ended.is_confirmed for ended in lab.ended] == [False, True]
+
+
+@pytest.mark.parametrize("name", sorted(KEPT_READY))
+def test_an_agent_that_is_kept_ready_does_nothing_when_it_is_told_nothing(name: str) -> None:
+    """Whoever keeps it may be killed, and its input ends."""
+    agent = Path(__file__).parents[2] / "fence_agents" / name
+    ended = subprocess.run([agent], input=b"", capture_output=True, check=False)
+
+    assert ended.returncode == 1
+    assert b"was not tried" in ended.stderr

@@ -33,7 +33,7 @@ def test_an_agent_that_cannot_be_watched_is_ended(
         monkeypatch.setattr(os, "pidfd_open", refuse)
         before = open_now()
         with pytest.raises(OSError, match="Too many open files"):
-            AgentRun(agent, b"action=off\n")
+            AgentRun(agent)
         assert open_now() == before
 
     asyncio.run(play())

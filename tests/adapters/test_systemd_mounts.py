@@ -21,6 +21,17 @@ TABLE = """\
 """
 
 
+def test_a_mount_says_whether_it_can_be_written_to() -> None:
+    """Its own option says so, or that of the whole file system."""
+    rows = (
+        "40 20 8:3 / /a rw shared:2 - ext4 /dev/sdc1 rw,errors=remount-ro\n"
+        "41 20 8:3 / /b ro,relatime shared:2 - ext4 /dev/sdc1 rw\n"
+        "42 20 8:3 / /c rw shared:2 - ext4 /dev/sdc1 ro,errors=remount-ro\n"
+    )
+
+    assert [m.is_read_only for m in parse_mountinfo(rows)] == [False, True, True]
+
+
 def _facts() -> Facts:
     facts = Facts()
     facts.mounted = parse_mountinfo(TABLE)

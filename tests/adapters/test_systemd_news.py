@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from dbus_next.signature import Variant
+from structlog.testing import capture_logs
 
 from domains.model import ServiceName
 from rgmgr.adapters.systemd import names
@@ -192,8 +193,12 @@ def test_the_probe_tells_all_that_may_hold_something(tmp_path: Path) -> None:
         s.pid1.units["rgmgr-old.slice"] = Unit(
             "active", "active", of_unit={"SliceOf": Variant("as", [gone])}
         )
-        s.systemd.probe(cluster(VIP, DATA, APP))
-        told = [await s.event() for _ in range(3)]
+        with capture_logs() as written:
+            s.systemd.probe(cluster(VIP, DATA, APP))
+            told = [await s.event() for _ in range(3)]
+        orphans = [line for line in written if line["event"] == "service.orphaned"]
+        hints = [(line["service"], line["units"], line["hint"]) for line in orphans]
+        assert hints == [("old", "db", "systemctl stop 'rgmgr-old.slice'")]
         assert told == [
             ServiceProbed(service=WEB, active=(VIP.name, APP.name)),
             ServiceProbed(service=ServiceName("old"), active=(ResourceName("db"),)),
@@ -340,5 +345,23 @@ def test_an_address_fails_with_its_link_but_not_with_a_blip(
         failed = await s.event()
         assert isinstance(failed, ResourceFailed)
         assert failed.reason == "eth0 has lost its link, and web: address 10.0.0.100/24 with it"
+
+    stage(tmp_path, play)
+
+
+def test_a_mount_that_becomes_read_only_has_failed(tmp_path: Path) -> None:
+    """The kernel does that after an error of the device; the server above fails bit by bit."""
+
+    async def play(s: Stage) -> None:
+        s.start(DATA)
+        assert isinstance(await s.event(), ResourceStarted)
+        await s.settled()
+        (mount,) = s.facts.mounted
+        s.facts.mounted = [replace(mount, is_read_only=True)]
+        s.pid1.reloading(begins=True)
+        s.pid1.reloading(begins=False)  # whatever makes the adapter look again
+        event = await s.event()
+        assert isinstance(event, ResourceFailed)
+        assert event.reason.startswith("web: /dev/vg0/web on /srv/web has become read-only")
 
     stage(tmp_path, play)

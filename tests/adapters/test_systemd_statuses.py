@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from dbus_next.message import Message
 from dbus_next.signature import Variant
 
 from domains.model import ServiceName
 from rgmgr.adapters.systemd.statuses import Statuses
 from rgmgr.core.actions import StartResource
-from rgmgr.core.events import ResourceStarted
+from rgmgr.core.events import ResourceStarted, ResourceStartFailed
 from rgmgr.errors import BusError
-from tests.adapters.fake_systemd import Unit
-from tests.adapters.systemd_stage import STARTED, Stage, resource, stage
+from tests.adapters.fake_systemd import FakeSystemd, Unit
+from tests.adapters.systemd_stage import APP_UNIT, STARTED, Stage, resource, stage
 
 MANY = 30
 
@@ -109,6 +110,12 @@ def test_a_name_that_systemd_refuses_spoils_only_its_own_answer() -> None:
     asyncio.run(play())
 
 
+def tie(s: Stage, unit: str) -> None:
+    """Let systemd know of the drop-in of a unit."""
+    path = str(s.drop_ins / f"{unit}.d" / "50-rgmgr.conf")
+    s.pid1.units[unit].of_unit = {"DropInPaths": Variant("as", [path])}
+
+
 def test_many_units_that_start_at_once_cost_few_messages(tmp_path: Path) -> None:
     """Each takes a millisecond of this process, while the units could be up already."""
     specs = [resource("app", "systemd", unit=f"u{number}.service") for number in range(MANY)]
@@ -118,10 +125,8 @@ def test_many_units_that_start_at_once_cost_few_messages(tmp_path: Path) -> None
         assert await s.event() == STARTED
         await s.settled()
         s.pid1.calls.clear()
+        s.pid1.on_started = lambda unit: tie(s, unit)
         for number, spec in enumerate(specs):
-            unit = f"u{number}.service"
-            tied = {"DropInPaths": Variant("as", [str(s.drop_ins / f"{unit}.d/50-rgmgr.conf")])}
-            s.pid1.units[unit] = Unit(of_unit=tied)
             service = ServiceName(f"s{number}")
             s.systemd.start(StartResource(service=service, resource=spec, op=1, after=()))
         for _ in specs:
@@ -129,7 +134,47 @@ def test_many_units_that_start_at_once_cost_few_messages(tmp_path: Path) -> None
 
         counts = Counter(name for name, _ in s.pid1.calls)
         together = counts.pop("ListUnitsByNames")
-        assert counts == {"Get": MANY, "ResetFailedUnit": MANY, "StartUnit": MANY}
+        assert counts == {
+            "GetUnit": MANY,
+            "StartUnit": MANY,
+            "Get": MANY,
+        }
         assert together < MANY
+
+    stage(tmp_path, play)
+
+
+def test_a_unit_that_was_started_without_its_drop_in_is_started_again_with_it(
+    tmp_path: Path,
+) -> None:
+    """systemd remembers directories, and a new one of the same tick of the clock escapes it."""
+
+    async def play(s: Stage) -> None:
+        del s.pid1.units[APP_UNIT]
+        s.pid1.on_stopped = lambda unit: tie(s, unit)  # what the reload will find
+        s.start()
+
+        assert await s.event() == STARTED
+        order = [name for name, _ in s.pid1.calls if name in ("StartUnit", "StopUnit", "Reload")]
+        assert order == ["StartUnit", "StopUnit", "Reload", "StartUnit"]
+
+    stage(tmp_path, play)
+
+
+def test_a_unit_that_is_not_in_memory_and_cannot_be_started_is_looked_at(tmp_path: Path) -> None:
+    """Started at once, it can only be refused; why is what an administrator wants to know."""
+
+    async def refuse(pid1: FakeSystemd, call: Message) -> None:
+        pid1.units[APP_UNIT] = Unit(load="masked")
+        pid1.refuse(call, "org.freedesktop.systemd1.UnitMasked", "Unit nginx.service is masked.")
+
+    async def play(s: Stage) -> None:
+        del s.pid1.units[APP_UNIT]
+        s.pid1.script("StartUnit", refuse)
+        s.start()
+        event = await s.event()
+
+        assert isinstance(event, ResourceStartFailed)
+        assert "is masked on this node: run 'systemctl unmask nginx.service'" in event.reason
 
     stage(tmp_path, play)

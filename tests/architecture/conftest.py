@@ -12,7 +12,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("benchmarks", "domains", "fence_agents", "rgmgr", "tests", "tools")
-EXECUTABLES = ("fence_agents/fence_*", "systemd/rgmgr-ip")
+EXECUTABLES = (
+    "fence_agents/fence_*",
+    "systemd/rgmgr-ip",
+    "systemd/rgmgr-guard",
+    "systemd/rgmgr-lease",
+    "systemd/rgmgr-resource",
+)
 
 
 @dataclass(frozen=True, slots=True)

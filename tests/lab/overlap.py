@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from rgmgr.lab.observe import Observer
 
 UNIT = "nginx.service"
+_BEGUN = ("Starting ", "Mounting ")
+_ENDED = ("Stopped ", "Unmounted ", "Failed to start ", "Failed to mount ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +25,15 @@ class Span:
     to_us: int
 
 
-def overlaps(observer: Observer, since_us: int) -> list[tuple[Span, Span]]:
-    """Return every pair of spans on two nodes that overlap since then."""
+def overlaps(observer: Observer, since_us: int, unit: str = UNIT) -> list[tuple[Span, Span]]:
+    """Return every pair of spans of a unit on two nodes that overlap since then."""
     now_us = observer.now_us()
     proofs = _proofs(observer)
     spans = [
         span
         for node in observer.nodes
         if observer.lab.is_on(node)
-        for span in _spans(observer, node, proofs, now_us)
+        for span in _spans(observer, node, unit, proofs, now_us)
         if span.to_us >= since_us
     ]
     assert spans, "the unit ran nowhere: nothing was looked at"
@@ -58,8 +60,10 @@ def _proofs(observer: Observer) -> list[tuple[str, int]]:
     )
 
 
-def _spans(observer: Observer, node: str, proofs: list[tuple[str, int]], now_us: int) -> list[Span]:
-    argv = ["journalctl", "-o", "json", "--no-pager", "_PID=1", f"UNIT={UNIT}"]
+def _spans(
+    observer: Observer, node: str, unit: str, proofs: list[tuple[str, int]], now_us: int
+) -> list[Span]:
+    argv = ["journalctl", "-o", "json", "--no-pager", "_PID=1", f"UNIT={unit}"]
     entries = [json.loads(raw) for raw in observer.lab.run(node, argv).stdout.splitlines()]
     spans: list[Span] = []
     begun: tuple[str, int] | None = None  # boot, when
@@ -68,9 +72,9 @@ def _spans(observer: Observer, node: str, proofs: list[tuple[str, int]], now_us:
         if begun is not None and begun[0] != boot:
             spans.append(Span(node, begun[1], _off_us(node, begun[1], proofs, at_us)))
             begun = None
-        if text.startswith("Starting ") and begun is None:
+        if text.startswith(_BEGUN) and begun is None:
             begun = (boot, at_us)
-        elif begun is not None and text.startswith(("Stopped ", "Failed to start ")):
+        elif begun is not None and _is_end(text, unit):
             spans.append(Span(node, begun[1], at_us))
             begun = None
     if begun is not None:
@@ -79,6 +83,12 @@ def _spans(observer: Observer, node: str, proofs: list[tuple[str, int]], now_us:
         end_us = now_us if is_present else _off_us(node, begun[1], proofs, now_us)
         spans.append(Span(node, begun[1], end_us))
     return spans
+
+
+def _is_end(text: str, unit: str) -> bool:
+    """Tell whether nothing of the unit is left: stopped, or dead with all its processes."""
+    dead = (f"{unit}: Failed with result", f"{unit}: Deactivated successfully")
+    return text.startswith((*_ENDED, *dead))
 
 
 def _off_us(node: str, begun_us: int, proofs: list[tuple[str, int]], latest_us: int) -> int:

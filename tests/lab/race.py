@@ -24,10 +24,12 @@ DEAD_ADDRESS = "10.78.0.250"  # nobody has it
 class RaceConfig:
     """The cluster of a race: the first method of each node is a device that does not answer.
 
-    Whoever does not see the lab's own address loses the tie.
+    Whoever does not see the lab's own address loses the tie; or a lease on a disk decides, and
+    nothing else does.
     """
 
-    delay_by_weight_s: int
+    delay_by_weight_s: int = 0
+    lease: str = ""
 
     def text(self) -> str:
         """Return its cluster.toml."""
@@ -39,8 +41,12 @@ class RaceConfig:
             text = text.replace(
                 single, f'fence = [[{{ device = "dead" }}], [{{ device = "{node.bmc_name}" }}]]'
             )
-        settings = f'delay_by_weight = "{self.delay_by_weight_s}s"\ntimeout = "10s"\n'
-        settings += f'test_interval = "10min"\ntie_breaker = ["ping:{MANAGEMENT_ADDRESS}"]\n'
+        settings = 'timeout = "10s"\ntest_interval = "10min"\n'
+        if self.lease:
+            settings += f'lease = "{self.lease}"\n'
+        else:
+            settings += f'delay_by_weight = "{self.delay_by_weight_s}s"\n'
+            settings += f'tie_breaker = ["ping:{MANAGEMENT_ADDRESS}"]\n'
         dead = '[fencing.device.dead]\nagent = "fence_ipmi"\nusername = "x"\npassword = "x"\n'
         return text.replace("[fencing]\n", f"[fencing]\n{settings}") + (
             f'\n{dead}ip = "{DEAD_ADDRESS}"\n'

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rgmgr.core.events import (
+    ResourceFailed,
     ResourceStarted,
     ResourceStartFailed,
     ResourceStopFailed,
@@ -141,6 +142,18 @@ async def check_a_device_that_is_mounted_elsewhere_is_neither_taken_nor_let_go()
         await run("umount", OTHER)
         assert isinstance(await d.stop(spec), ResourceStopped)
     return f"{refused.reason}; {left.reason}"
+
+
+async def check_a_file_system_that_becomes_read_only_is_told() -> str:
+    """As the kernel makes it after an error; whatever makes the adapter look finds it."""
+    async with desk() as d:
+        await up(d, disk())
+        await d.quiet(0.3)
+        await run("mount", "-o", "remount,ro", PLACE)
+        await run("systemctl", "daemon-reload")
+        _, event = await d.event(ResourceFailed)
+        assert isinstance(await d.stop(disk()), ResourceStopped)
+    return event.reason
 
 
 async def restore_disks() -> None:

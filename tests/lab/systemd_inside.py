@@ -30,7 +30,7 @@ from rgmgr.core.events import (
     Shutdown,
 )
 from rgmgr.core.spec import ResourceName, ResourceSpec, ServiceSpec
-from tests.lab import systemd_disks, systemd_kinds
+from tests.lab import systemd_disks, systemd_kinds, systemd_reality
 from tests.lab.systemd_desk import (
     ADDRESS,
     APP,
@@ -55,7 +55,7 @@ from tests.lab.systemd_desk import (
 
 KINDS = {
     name: each
-    for part in (systemd_kinds, systemd_disks)
+    for part in (systemd_kinds, systemd_disks, systemd_reality)
     for name, each in vars(part).items()
     if name.startswith("check_")
 }
@@ -426,6 +426,7 @@ async def restore() -> None:
     await run("umount", MOUNTPOINT)
     await systemd_kinds.restore_kinds()
     await systemd_disks.restore_disks()
+    await systemd_reality.restore_reality()
     with contextlib.suppress(OSError):
         Path(MOUNTPOINT).rmdir()
     for name in ("stubborn", "short", "absent", "hanging", "rgmgrd"):

@@ -165,3 +165,18 @@ def test_a_daemon_without_corosync_says_so(cluster: Observed) -> None:
         _, checks = doctor(cluster, "node3")
 
     assert verdicts(checks, "corosync", "quorum", "links") == ["fail", "unknown", "unknown"]
+
+
+def test_a_unit_that_nobody_knows_is_told_with_the_command_that_ends_it(cluster: Observed) -> None:
+    """Its service was lost by file and state alike; nothing of the cluster may stop it unasked."""
+    run = ["systemd-run", "--slice=rgmgr-ghost.slice", "--unit=rgmgr-ghost-app", "sleep", "1000"]
+    cluster.do("node3", *run)
+
+    code, checks = doctor(cluster, "node3")
+    told = checks["service ghost"]
+    cluster.do("node3", *told["advice"].replace("'", "").split())
+
+    assert code == 1
+    assert told["verdict"] == "fail"
+    assert "rgmgr-ghost-app.service run here" in told["found"]
+    assert "service ghost" not in doctor(cluster, "node3")[1]

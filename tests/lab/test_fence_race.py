@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from rgmgr.lab.lab import Lab
-from rgmgr.lab.layout import MANAGEMENT_ADDRESS
+from rgmgr.lab.layout import DISK_DEVICE, MANAGEMENT_ADDRESS
 from rgmgr.lab.observe import Observer
 from tests.lab.race import ROUNDS, RaceConfig, run_race
 
@@ -45,3 +45,16 @@ def test_a_node_that_does_not_see_the_tie_breaker_loses_whatever_it_runs(pair: L
 
     assert result.survivors == ("node1",)
     assert result.overlaps == []
+
+
+def test_a_lease_on_a_shared_disk_decides_without_any_delay(pair: Lab) -> None:
+    """The fence takes longer than the lease lasts unrenewed: its first device is dead."""
+    pair.up(2, RaceConfig(lease=DISK_DEVICE).text())
+    blank = ["dd", "if=/dev/zero", f"of={DISK_DEVICE}", "bs=4096", "count=1", "conv=fsync"]
+    assert pair.run("node1", blank).returncode == 0
+
+    result = run_race(pair)
+
+    assert len(result.survivors) == 1
+    assert result.overlaps == []
+    assert "method 2" in result.proof

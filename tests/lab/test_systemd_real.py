@@ -19,7 +19,9 @@ from rgmgr.lab.layout import PREFIX_LENGTH, SERVICE_ADDRESSES
 from tests.lab.observed import Observed
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKS = tuple(f"tests/lab/systemd_{part}.py" for part in ("desk", "kinds", "disks", "inside"))
+CHECKS = tuple(
+    f"tests/lab/systemd_{part}.py" for part in ("desk", "kinds", "disks", "reality", "inside")
+)
 NODE = "node3"
 FOLDER = "/run/rgmgr-checks"
 ADDRESS = f"{SERVICE_ADDRESSES[-1]}/{PREFIX_LENGTH}"

@@ -103,6 +103,7 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
         )
         for name in sorted(draw(st.sets(words, max_size=2)))
     }
+    sync_ms = draw(st.integers(1, DURATION_MS_MAX - 5_000))
     budget = draw(st.just((0, 0)) | st.tuples(st.integers(1, 9), timeouts))
     found = draw(
         build(
@@ -135,10 +136,13 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
                 max_fences=st.just(budget[0]),
                 max_fences_ms=st.just(budget[1]),
                 tie_breaker=st.sampled_from(((), ("ping:10.0.0.1", "ping:fd00::1"))),
+                lease=st.sampled_from(("", "/dev/disk/by-id/x")),
+                watchdog=st.sampled_from(("", "systemd", "/dev/watchdog0")),
+                watchdog_ms=st.just(sync_ms + 5_000),
             ),
             warntime_ms=spans,
             rejoin_grace_ms=spans,
-            sync_timeout_ms=timeouts,
+            sync_timeout_ms=st.just(sync_ms),
         )
     )
     counts_on_it = any(s.on_stop_failure is StopFailurePolicy.FENCE for s in found.services)

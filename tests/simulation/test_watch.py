@@ -15,7 +15,7 @@ from rgmgr.core.actions import Answer, FenceNode, Reply, StartResource, StopReso
 from rgmgr.core.events import Delivered, Shutdown
 from rgmgr.core.invariants import check_cluster, check_fence
 from rgmgr.core.messages import Request, Verb
-from rgmgr.core.model import NodeStatus, Proof, ProofKind, ServiceState
+from rgmgr.core.model import ClusterState, NodeStatus, Proof, ProofKind, ServiceState
 from rgmgr.core.spec import FenceVerb
 from rgmgr.core.tree import start_order
 from rgmgr.sim.faults import Ask, DaemonCrash, Partition, Script
@@ -280,12 +280,23 @@ def test_agreed_state_is_checked_for_sense() -> None:
     node = cluster.nodes[N2]
     proof = Proof(kind=ProofKind.HUMAN, at_ms=0, by=N1)
 
+    def problems(now: ClusterState) -> tuple[str, ...]:
+        found = check_cluster(now)
+        assert check_cluster(now, cluster) == found  # what is as it was need not be looked at
+        return found
+
     def with_web(**changes: object) -> tuple[str, ...]:
-        return check_cluster(replace(cluster, services={WEB: replace(web, **changes)}))  # type: ignore[arg-type]
+        return problems(replace(cluster, services={WEB: replace(web, **changes)}))  # type: ignore[arg-type]
+
+    def with_owner_gone() -> tuple[str, ...]:
+        owner = web.owner
+        assert owner is not None
+        gone = replace(cluster.nodes[owner], status=NodeStatus.LEFT)
+        return problems(replace(cluster, nodes={**cluster.nodes, owner: gone}))
 
     def with_node(**changes: object) -> tuple[str, ...]:
         nodes = {**cluster.nodes, N2: replace(node, **changes)}  # type: ignore[arg-type]
-        return check_cluster(replace(cluster, nodes=nodes))
+        return problems(replace(cluster, nodes=nodes))
 
     assert check_cluster(cluster) == ()
     assert with_web(owner=None) == ("web is started and has no owner",)
@@ -297,5 +308,6 @@ def test_agreed_state_is_checked_for_sense() -> None:
     assert "without a fencing case" in with_node(status=NodeStatus.UNCLEAN)[0]
     assert "without proof" in with_node(status=NodeStatus.FENCED)[0]
     assert with_node(status=NodeStatus.FENCED, proof=proof) == ()
+    assert "which is offline" in with_owner_gone()[0]
     assert "nobody has heard of" in with_node(incarnation=0)[0]
     assert check_fence(cluster, N1, NodeId(9)) != ()

@@ -43,7 +43,8 @@ def test_json_has_a_schema() -> None:
     assert found["schema"] == 1
     assert [each["name"] for each in found["types"]] == list(RESOURCE_TYPES)
     assert json.loads(_resource("describe", "ip", "--json").output)["levels"] == {
-        "service": {"start": 7, "stop": 2}
+        "nfsserver": {"start": 2, "stop": 1},
+        "service": {"start": 7, "stop": 2},
     }
 
 

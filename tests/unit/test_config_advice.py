@@ -29,6 +29,7 @@ def test_a_careful_configuration_has_no_warnings() -> None:
         (VALID.replace("plug = 1", "delay = 5"), "node"),
         (VALID + "[fencing]\nunsafe_disabled = true\n", "fencing.unsafe_disabled"),
         (VALID + "[fencing]\ntest_interval = 0\n", "fencing.test_interval"),
+        (VALID.replace('name = "web"', 'name = "web"\non_stop_failure = "fence"'), "service.web.on_stop_failure"),
         (VALID + '[fencing.device.spare]\nagent = "fence_x"\n', "fencing.device.spare"),
         (VALID + "[domain.d]\nmembers = { node1 = 1 }\n", "domain.d"),
         (VALID.replace('name = "web"', 'name = "web"\ndomain = "d"') + "[domain.d]\nrestricted = true\nmembers = { node1 = 1 }\n", "domain.d"),
@@ -54,6 +55,12 @@ def test_a_warning_never_shows_the_secret() -> None:
     assert "hunter2" not in warning
 
 
+def test_fencing_for_a_failed_stop_that_is_bounded_is_not_warned_about() -> None:
+    text = VALID.replace('name = "web"', 'name = "web"\non_stop_failure = "fence"')
+
+    assert warnings(read(text + '[fencing]\nmax_fences = "3 in 1h"\n')) == ()
+
+
 def test_only_two_nodes_race() -> None:
     third = '[[node]]\nname = "node3"\nfence = [[{ device = "pdu" }]]\n'
 
@@ -61,7 +68,13 @@ def test_only_two_nodes_race() -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ['delay_by_weight = "5s"', 'delay_random = "5s"', 'tie_breaker = ["ping:10.0.0.1"]']
+    "setting",
+    [
+        'delay_by_weight = "5s"',
+        'delay_random = "5s"',
+        'tie_breaker = ["ping:10.0.0.1"]',
+        'lease = "/dev/sdb"',
+    ],
 )
 def test_two_nodes_of_which_one_waits_do_not_race(setting: str) -> None:
     raced = VALID.replace(', delay = "5"', "")

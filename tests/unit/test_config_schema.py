@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from domains.model import FailoverDomain, NodeId, ServiceName
+from rgmgr.config.resources import RESOURCE_TYPES
 from rgmgr.config.schema import digest_of
 from rgmgr.core.spec import (
     ClusterSpec,
@@ -65,6 +66,8 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
         + 'action = "off"\nclean_start = true\nunsafe_disabled = "yes"\n'
         + 'delay_random = "4s"\ndelay_by_weight = 5\nmax_fences = "3 in 10min"\n'
         + 'test_interval = 0\ntie_breaker = ["ping:10.0.0.1", "ping:fe80::1"]\n'
+        + 'lease = "/dev/disk/by-id/x"\n'
+        + 'watchdog = "/dev/watchdog1"\nwatchdog_timeout = "7s"\n'
     )
 
     assert spec.version == 7
@@ -84,6 +87,9 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
         max_fences_ms=600_000,
         test_interval_ms=0,
         tie_breaker=("ping:10.0.0.1", "ping:fe80::1"),
+        lease="/dev/disk/by-id/x",
+        watchdog="/dev/watchdog1",
+        watchdog_ms=7_000,
     )
 
 
@@ -272,6 +278,7 @@ def test_a_cluster_that_says_so_needs_no_fencing() -> None:
         (VALID.replace('device = "pdu", plug = 1', 'device = "pdx"'), "node.node1.fence[1][1].device: unknown fence device 'pdx'"),
         (VALID.replace("plug = 1", "plug = 1.5"), "node.node1.fence[1][1].plug: expected a text, an integer, or true or false, got the number 1.5"),
         (VALID.replace("plug = 1", r'plug = "1\naction=on"'), r"node.node1.fence[1][1].plug: contains '\n', which would end the option for the agent"),
+        (VALID.replace("plug = 1", 'plug = "3, 4"'), "node.node1.fence[1][1].plug: '3, 4' names several outlets, which some agents switch only in part"),
         (VALID.replace("plug = 1", 'action = "on"'), "node.node1.fence[1][1].action: is sent to the agent by rgmgr itself"),
         (VALID.replace("plug = 1", '"a b" = 1'), "node.node1.fence[1][1].\"a b\": 'a b' cannot be an option of an agent"),
         (VALID.replace("plug = 1", 'password = "secret:../x"'), "node.node1.fence[1][1].password: expected the name of a file in secrets.d after secret:, got the text 'secret:../x'"),
@@ -283,6 +290,11 @@ def test_a_cluster_that_says_so_needs_no_fencing() -> None:
         (VALID + '[fencing]\nmax_fences = "three in 10min"\n', "fencing.max_fences: expected a number of nodes and a time span, got the text 'three in 10min'"),
         (VALID + '[fencing]\nmax_fences = "3 in 0s"\n', "fencing.max_fences: expected a number of nodes and a time span, got the text '3 in 0s'"),
         (VALID + '[fencing]\nmax_fences = "0 in 1h"\n', "fencing.max_fences: expected 1 to 49 nodes, got the text '0 in 1h'"),
+        (VALID + '[fencing]\nlease = "disk"\n', "fencing.lease: expected the path of a shared block device or file, got the text 'disk'"),
+        (VALID + "[fencing]\nwatchdog = true\n", "fencing.watchdog: expected a text, got true"),
+        (VALID + '[fencing]\nwatchdog = "watchdog0"\n', "fencing.watchdog: expected a device such as \"/dev/watchdog\", or \"systemd\", got the text 'watchdog0'"),
+        (VALID + '[fencing]\nwatchdog = "systemd"\nwatchdog_timeout = "14s"\n', "fencing.watchdog_timeout: is too short: members that only wait for a silent one would be reset"),
+        (VALID.replace('agent = "fence_pdu"', 'agent = "fence_watchdog"'), "fencing.device.pdu.agent: fence_watchdog needs a watchdog on every node, and none is configured"),
         (VALID + '[fencing]\ntie_breaker = "ping:10.0.0.1"\n', "fencing.tie_breaker: expected a list of addresses, got the text 'ping:10.0.0.1'"),
         (VALID + '[fencing]\ntie_breaker = ["10.0.0.1"]\n', "fencing.tie_breaker[1]: expected \"ping:ADDRESS\", got the text '10.0.0.1'"),
         (VALID + '[fencing]\ntie_breaker = ["ping:gateway"]\n', "fencing.tie_breaker[1]: expected an IPv4 or IPv6 address after ping:, got the text 'ping:gateway'"),
@@ -336,7 +348,7 @@ USE = '[[service]]\nname = "web"\n[[service.resource]]\nref = "vip"\n'
         (SHARED + USE + 'type = "fs"', ["service.web.resource[1].type: expected 'ip' as in the shared resource, got the text 'fs'"]),
         (SHARED.replace("/24", "") + USE, ["resource[1].address: expected an IPv4 or IPv6 address with a prefix length, got '10.0.0.9'"]),
         (SHARED.replace('"ip"', '"ipx"') + USE, ["resource[1].type: unknown resource type 'ipx'"]),
-        (SHARED.replace('type = "ip"', "") + USE, ["resource[1].type: missing: one of systemd, ip, fs, netfs, bind-mount, script, ocf, exec"]),
+        (SHARED.replace('type = "ip"', "") + USE, [f"resource[1].type: missing: one of {', '.join(RESOURCE_TYPES)}"]),
         (SHARED + "[[resource]]\ntype = 1\nname = 2\n" + USE, ["resource[2].type: expected a text, got the integer 1"]),
         (SHARED + USE + USE.replace("web", "db"), ["service.db.resource[1]: the address '10.0.0.9' is already used by service.web.resource[1]"]),
     ],

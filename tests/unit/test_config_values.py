@@ -196,7 +196,7 @@ def test_a_word_of_a_short_list_is_suggested() -> None:
 def test_every_type_explains_itself_and_has_a_title_that_is_never_missing() -> None:
     """`rgmgr resource describe` shows these tables; the title is a resource's default name."""
     for kind in RESOURCE_TYPES.values():
-        required = [parameter.name for parameter in kind.parameters if parameter.required]
+        required = [p.name for p in kind.parameters if p.required or p.usual]
         assert kind.title in (*required, "name")
         assert kind.help
         assert all(parameter.help for parameter in kind.parameters)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from domains.model import NodeId
-from rgmgr.core.actions import FenceNode, Record, Severity, SwitchOn
+from rgmgr.core.actions import DiskLease, FenceNode, Record, Severity, SwitchOn
 from rgmgr.core.fence_races import chance_delay_ms, may_race
 from rgmgr.core.fencing import backoff_ms
 from rgmgr.core.messages import FenceOrder
@@ -117,6 +117,18 @@ def test_the_tie_breaker_is_asked_in_a_race_only() -> None:
     cluster = formed(spec=spec(tie_breaker=breaker), auto_fence=False)
     cluster.view(N2, N3)
     assert [a.tie_breaker for _, a in cluster.took(FenceNode)] == [()]  # type: ignore[attr-defined]
+
+
+def test_the_lease_is_held_by_a_side_and_in_a_race_only() -> None:
+    asked = [a.lease for _, a in halves(lease="/dev/shared").took(FenceNode)]  # type: ignore[attr-defined]
+    assert asked == [
+        DiskLease(device="/dev/shared", cluster="alpha", side=(N1,)),
+        DiskLease(device="/dev/shared", cluster="alpha", side=(N2,)),
+    ]
+
+    cluster = formed(spec=spec(lease="/dev/shared"), auto_fence=False)
+    cluster.view(N2, N3)
+    assert [a.lease for _, a in cluster.took(FenceNode)] == [None]  # type: ignore[attr-defined]
 
 
 def five(**changes: object) -> Cluster:

@@ -7,9 +7,10 @@ import pytest
 
 from rgmgr.core.actions import FenceNode, Multicast, Record, StartResource
 from rgmgr.core.events import CorosyncLost, Delivered
-from rgmgr.core.lease import LEASE_MS, TICK_MS, gate_is_open
+from rgmgr.core.lease import TICK_MS, gate_is_open
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Tick
+from rgmgr.core.promise import LEASE_MS
 from tests.unit.core_cluster import N1, N2, N3, Cluster, formed, spec
 
 

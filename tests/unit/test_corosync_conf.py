@@ -50,6 +50,32 @@ def test_two_nodes_given_time_on_another_port(golden: Golden) -> None:
     golden("corosync_conf/two.conf", render(read_plan(TWO, profile=Profile.SAFE, port=5500)))
 
 
+def test_two_nodes_with_an_arbiter_need_no_two_node(golden: Golden) -> None:
+    golden("corosync_conf/arbiter.conf", render(read_plan(TWO, qnetd="arbiter.example.org")))
+
+
+@pytest.mark.parametrize(
+    ("words", "qnetd", "problem"),
+    [
+        (THREE, "q", ("qnetd", "with 3 nodes there is no tie to decide")),
+        (TWO, "fd00::1", ("qnetd", "fd00::1 is one of the nodes")),
+        (TWO, "a b", ("qnetd", "expected a host name or an address, got 'a b'")),
+    ],
+)
+def test_an_arbiter_that_is_no_use_is_refused(
+    words: list[str], qnetd: str, problem: tuple[str, str]
+) -> None:
+    assert problems(words, qnetd=qnetd) == [problem]
+
+
+def test_the_command_says_what_the_arbiter_needs() -> None:
+    result = run("a=10.0.0.1", "b=10.0.0.2", "--qnetd", "10.9.9.9")
+
+    assert result.exit_code == 0
+    assert "    host: 10.9.9.9\n" in result.output
+    assert "corosync-qdevice-net-certutil -Q -n CLUSTER 10.9.9.9 NODES..." in result.output
+
+
 @pytest.mark.parametrize("count", range(1, NODES_MAX + 1))
 @pytest.mark.parametrize("profile", Profile)
 def test_the_time_to_detect_does_not_depend_on_the_number_of_nodes(

@@ -18,6 +18,7 @@ from rgmgr.cli.doctor_facts import Places, gather
 from rgmgr.cli.main import cli
 from rgmgr.config.corosync_conf import read_nodes, read_plan, render
 from rgmgr.config.load import loads
+from rgmgr.core.spec import ClusterSpec
 from rgmgr.links import unknown
 from rgmgr.view import ConfigFile, NodeView, Status
 from tests.conftest import Golden
@@ -94,6 +95,16 @@ def with_unit(**changes: object) -> dict[str, UnitFacts]:
 def with_node2(**changes: object) -> Status:
     first, second, *rest = status().nodes
     return replace(status(), nodes=(first, replace(second, **changes), *rest))  # type: ignore[arg-type]
+
+
+def test_what_runs_here_and_nobody_knows_is_told_with_the_command_that_ends_it() -> None:
+    up = {"web": ("nginx.service",), "old-shop": ("rgmgr-old\\x2dshop-vip.service",)}
+
+    orphans = [check for check in check_all(facts(services_up=up)) if "service " in check.name]
+
+    ((name, verdict, advice),) = [(c.name, c.verdict, c.advice) for c in orphans]
+    assert (name, verdict) == ("service old-shop", Verdict.FAIL)
+    assert advice == "systemctl stop 'rgmgr-old\\x2dshop.slice'"
 
 
 def test_a_fit_node_has_nothing_to_do() -> None:
@@ -410,3 +421,43 @@ def test_the_screen(golden: Golden) -> None:
 
     lines = map(str.rstrip, printed.get().splitlines())
     golden("cli/doctor.txt", "\n".join(lines) + "\n")
+
+
+def guarded(**fencing: object) -> ClusterSpec:
+    settings = {"watchdog": "/dev/watchdog", "watchdog_ms": 15_000, **fencing}
+    return replace(SPEC, fencing=replace(SPEC.fencing, **settings))  # type: ignore[arg-type]
+
+
+def test_a_watchdog_that_can_be_used_is_ok_and_was_not_tried() -> None:
+    check = found("self-fencing", spec=guarded())
+
+    assert (check.verdict, check.found) == (Verdict.OK, "/dev/watchdog, 15 s; not tried")
+
+
+def test_a_watchdog_that_cannot_be_used_fails() -> None:
+    fault = "/dev/watchdog: No such file or directory: load the driver of the watchdog"
+    check = found("self-fencing", spec=guarded(), watchdog_fault=fault)
+
+    assert (check.verdict, check.found) == (Verdict.FAIL, fault)
+
+
+def test_a_watchdog_that_fires_while_corosync_looks_for_a_lost_node_fails() -> None:
+    view = sound()
+    assert view.totem is not None
+    slow = replace(view, totem=replace(view.totem, detection_ms=5_060))
+    check = found("self-fencing", spec=guarded(), corosync=slow)
+
+    assert check.verdict is Verdict.FAIL
+    assert check.found == (
+        "watchdog_timeout of 15 s is less than corosync's detection, sync_timeout and 1 s, "
+        "which are 16.06 s"
+    )
+
+
+def test_a_watchdog_is_no_use_where_both_halves_go_on() -> None:
+    view = sound()
+    assert view.quorum is not None
+    two = replace(view, quorum=replace(view.quorum, flags=("two_node", "wait_for_all")))
+    check = found("self-fencing", spec=guarded(), corosync=two)
+
+    assert check.found.startswith("with corosync's two_node both halves go on")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import os
 import re
 import secrets
@@ -52,24 +53,23 @@ class Output:
 class AgentRun:
     """One running agent: a session of its own, bounded output, a deadline, a clean end.
 
+    It waits for its options, so that it can be started before anybody knows what it is needed for.
     asyncio's own subprocesses would wait for the output's end, which a forgotten helper holds.
     """
 
-    def __init__(
-        self, agent: Path, lines: bytes, *, output_bytes_max: int = OUTPUT_BYTES_MAX
-    ) -> None:
+    def __init__(self, agent: Path, *, output_bytes_max: int = OUTPUT_BYTES_MAX) -> None:
         self.output = Output(bytes_max=output_bytes_max)
         self._loop = asyncio.get_running_loop()
         self._mark = f"{_MARK}={secrets.token_hex(16)}"
         self._reader, writer = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._reader, False)
-        options = os.memfd_create("fence-options")  # never on a disk, and cannot block
+        options, self._options = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._options, False)
         try:
-            os.write(options, lines)
-            os.lseek(options, 0, os.SEEK_SET)
             self._process = self._spawn(agent, options, writer)
         except OSError:
             os.close(self._reader)
+            os.close(self._options)
             raise
         finally:
             os.close(options)
@@ -78,12 +78,34 @@ class AgentRun:
             self._pidfd = os.pidfd_open(self._process.pid)
         except OSError:  # out of descriptors: an agent that nobody watches must not run on
             os.close(self._reader)
+            os.close(self._options)
             self._kill(marked=True)
             self._process.wait()
             raise
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._loop.add_reader(self._pidfd, self._note_end)
         self._loop.add_reader(self._reader, self._drain)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it still waits for its options."""
+        return self._options >= 0 and not self._ended.done()
+
+    def tell(self, lines: bytes) -> None:
+        """Give it its options, all there will be.
+
+        Raises:
+            OSError: they are more than a pipe holds.
+        """
+        with suppress(BrokenPipeError):  # it does not want them; its exit status says why
+            if os.write(self._options, lines) != len(lines):
+                raise OSError(errno.E2BIG, "too many options")
+        self._close_options()
+
+    def _close_options(self) -> None:
+        if self._options >= 0:
+            os.close(self._options)
+            self._options = -1
 
     async def result(self, timeout_s: float) -> int | None:
         """Return the exit status (None: time ran out), with nothing of the agent left behind."""
@@ -96,6 +118,7 @@ class AgentRun:
             pass
         finally:
             self._kill(marked=status != 0)
+            self._close_options()
             self._drain()
             self._loop.remove_reader(self._reader)
             os.close(self._reader)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -18,11 +19,14 @@ from typing import Final, Protocol, TypeVar
 from rgmgr.adapters.fencing.agent import AgentRun, find_agent, masked_tail
 from rgmgr.adapters.fencing.options import StepError, input_of, options_of, sensitive_values
 from rgmgr.core.actions import Severity
-from rgmgr.core.spec import FenceDevice, FenceStep
+from rgmgr.core.spec import WATCHDOG_AGENT, FenceDevice, FenceStep
 
 SECRETS_DIR: Final = Path("/etc/rgmgr/secrets.d")
 AGENT_PATHS: Final = (Path("/usr/sbin"), Path("/usr/bin"), Path(sys.executable).parent)
 STATUS_OFF: Final = 2
+KEPT_READY: Final = frozenset({"fence_ipmi", "fence_pdu"})
+"""Agents of ours of which one waits, started, to be told what to do: they do nothing when they are
+told nothing, as when this process is killed. Others' default is to reboot."""
 
 T = TypeVar("T")
 
@@ -60,6 +64,7 @@ class Order:
     devices: dict[str, FenceDevice]
     timeout_ms: int
     severity: Severity = Severity.INFO  # of the line in the journal
+    watchdog_wait_ms: int = 0  # after which the node's watchdog has reset it; 0: it promised none
 
     def device_of(self, step: FenceStep) -> FenceDevice:
         """Return the device of a step.
@@ -80,6 +85,8 @@ class Devices:
         self._note = note
         self._secrets_dir = secrets_dir
         self._agent_paths = agent_paths
+        self._ready: dict[Path, tuple[tuple[int, int], AgentRun]] = {}
+        self._is_closed = False
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tests: defaultdict[str, set[asyncio.Task[object]]] = defaultdict(set)
 
@@ -106,6 +113,30 @@ class Devices:
             task.cancel()
             self._tests[device].discard(task)
 
+    async def close(self) -> None:
+        """End the agents that wait to be needed."""
+        self._is_closed = True
+        ready, self._ready = self._ready, {}
+        for _, run in ready.values():
+            await run.result(0)
+
+    async def _started(self, agent: Path) -> AgentRun:
+        """Return an agent that waits for its options: the one kept ready, if it is still good."""
+        kept = self._ready.pop(agent, None)
+        if kept is None:
+            return AgentRun(agent)
+        version, run = kept
+        if run.is_waiting and version == _version(agent):
+            return run
+        await run.result(0)
+        return AgentRun(agent)
+
+    def _keep_ready(self, agent: Path) -> None:
+        """Pay for the next start before it matters."""
+        if agent.name in KEPT_READY and agent not in self._ready and not self._is_closed:
+            with suppress(OSError):
+                self._ready[agent] = (_version(agent), AgentRun(agent))
+
     async def run(
         self,
         order: Order,
@@ -115,16 +146,21 @@ class Devices:
     ) -> Ran:
         """Run the agent of a step; every reason not to is a `StepError`."""
         device = order.device_of(step)
+        timeout_ms = order.timeout_ms
         try:
             agent = find_agent(device.agent, self._agent_paths)
             options = options_of(device, step, self._secrets_dir)
+            if device.agent == WATCHDOG_AGENT:
+                options |= _wait_of(order, verb)
+                timeout_ms += order.watchdog_wait_ms
             lines = input_of(options | {"action": verb, "nodename": order.node_name})
             on_begun()
             began = time.monotonic()
-            run = AgentRun(agent, lines)
+            run = await self._started(agent)
         except (StepError, OSError) as failure:
             raise StepError(f"{step.device}: {failure}") from failure
-        status = await run.result(order.timeout_ms / 1000)
+        status = await _told(run, lines, timeout_ms / 1000)
+        self._keep_ready(agent)
         ran = Ran(status, masked_tail(run.output, sensitive_values(device, step, options)))
         self._note(
             "fence.agent_ended",
@@ -138,3 +174,26 @@ class Devices:
             detail=ran.text,
         )
         return ran
+
+
+def _wait_of(order: Order, verb: str) -> dict[str, str]:
+    """Tell the agent how long to wait; without a promise no time proves anything."""
+    if verb == "off" and not order.watchdog_wait_ms:
+        raise StepError(f"{order.node_name} has promised no watchdog, so time proves nothing")
+    return {"wait": f"{order.watchdog_wait_ms / 1000:.3f}"}
+
+
+async def _told(run: AgentRun, lines: bytes, timeout_s: float) -> int | None:
+    """Tell an agent what to do and return its exit status; None: time ran out."""
+    try:
+        run.tell(lines)
+    except OSError as failure:
+        await run.result(0)
+        raise StepError(str(failure)) from failure
+    return await run.result(timeout_s)
+
+
+def _version(agent: Path) -> tuple[int, int]:
+    """Return what differs once another agent was installed."""
+    found = agent.stat()
+    return found.st_ino, found.st_mtime_ns

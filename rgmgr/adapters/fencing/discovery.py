@@ -71,7 +71,8 @@ async def read_metadata(agent: Path) -> AgentMetadata:
         MetadataError: it does not tell, or nothing of use.
     """
     try:
-        run = AgentRun(agent, b"action=metadata\n", output_bytes_max=METADATA_BYTES_MAX)
+        run = AgentRun(agent, output_bytes_max=METADATA_BYTES_MAX)
+        run.tell(b"action=metadata\n")
     except OSError as error:
         raise MetadataError(f"cannot start {str(agent)!r}: {error.strerror}") from error
     status = await run.result(METADATA_TIMEOUT_S)

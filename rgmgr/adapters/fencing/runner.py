@@ -40,19 +40,22 @@ from rgmgr.adapters.fencing.devices import (
     Note,
     Order,
 )
+from rgmgr.adapters.fencing.disk_lease import HELPER, HeldLease
 from rgmgr.adapters.fencing.options import StepError
 from rgmgr.core.actions import FenceNode, PathTarget, Severity, SwitchOn, TestPaths
 from rgmgr.core.events import FenceEnded, SwitchOnEnded, TestEnded
 from rgmgr.core.model import FencePath, PathState, ProofKind
-from rgmgr.core.spec import FenceStep
+from rgmgr.core.spec import WATCHDOG_AGENT, FenceStep
 
 POWER_ON_ATTEMPTS: Final = 3
 POWER_ON_PAUSE_MS: Final = 5_000
 PROOF_BY_AGENT: Final = {
-    "fence_watchdog": ProofKind.TIMED,
+    WATCHDOG_AGENT: ProofKind.TIMED,
     "fence_meatware": ProofKind.HUMAN,
 }
 """Agents whose success is worth less than the word of a device that switches power."""
+WITHOUT_STATUS: Final = frozenset({"fence_kdump"})
+"""Agents that only know whether they work at all."""
 _STRONGEST_FIRST: Final = (ProofKind.FENCED, ProofKind.TIMED, ProofKind.HUMAN)
 
 Reaches = Callable[[str], Awaitable[bool]]
@@ -82,6 +85,7 @@ class FenceRunner:
         secrets_dir: where `secret:NAME` is read from, at each use.
         agent_paths: directories searched for agents, in this order.
         power_on_pause_ms: between attempts to switch on again.
+        lease_helper: takes and holds a lease on a disk.
     """
 
     def __init__(
@@ -93,11 +97,13 @@ class FenceRunner:
         secrets_dir: Path = SECRETS_DIR,
         agent_paths: tuple[Path, ...] = AGENT_PATHS,
         power_on_pause_ms: int = POWER_ON_PAUSE_MS,
+        lease_helper: Path = HELPER,
     ) -> None:
         self._emit = emit
         self._note = note
         self._reaches = reaches
         self._devices = Devices(note, secrets_dir, agent_paths)
+        self._lease_helper = lease_helper
         self._power_on_pause_s = power_on_pause_ms / 1000
         self._fence_by_task: dict[asyncio.Task[None], _Fence] = {}
         self._latest: dict[NodeId, FenceNode] = {}
@@ -109,7 +115,13 @@ class FenceRunner:
         An exception of the task is a bug; who starts it watches it.
         """
         self._latest[action.node] = action  # whoever still switches this node on stops now
-        fence = _Fence(action, Order(action.node_name, action.devices, action.timeout_ms))
+        order = Order(
+            action.node_name,
+            action.devices,
+            action.timeout_ms,
+            watchdog_wait_ms=action.watchdog_wait_ms,
+        )
+        fence = _Fence(action, order)
         name = f"fence {action.node_name}"
         task = asyncio.get_running_loop().create_task(self._fence(fence), name=name)
         self._fence_by_task[task] = fence
@@ -142,6 +154,7 @@ class FenceRunner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._devices.close()
 
     def _begin(self, work: Awaitable[None], name: str) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
@@ -171,13 +184,28 @@ class FenceRunner:
         self._emit(ended)
 
     async def _fence(self, fence: _Fence) -> None:
-        """Try the methods in order until all devices of one have confirmed."""
-        failures = []
+        """Try the methods in order, where that is ours to do."""
         tie_breaker = fence.action.tie_breaker
         if tie_breaker and not await self._wins_tie(tie_breaker):
             names = ", ".join(tie_breaker)
             self._fail(fence, f"tie breaker: {names} does not answer here, so others may fence")
             return
+        if fence.action.lease is None:
+            await self._try_methods(fence)
+            return
+        held = HeldLease(fence.action.lease, self._lease_helper)
+        is_won = False
+        try:
+            if refusal := await held.take():
+                self._fail(fence, f"lease: {refusal}")
+                return
+            is_won = await self._try_methods(fence)
+        finally:
+            await held.end(is_won=is_won)
+
+    async def _try_methods(self, fence: _Fence) -> bool:
+        """Tell whether all devices of one method have confirmed."""
+        failures = []
         for number, method in enumerate(fence.action.methods, start=1):
             try:
                 confirmations = [await self._switch_off(fence, step) for step in method]
@@ -186,13 +214,14 @@ class FenceRunner:
                 continue
             if confirmations:
                 self._confirm(fence, method, f"method {number}: {'; '.join(confirmations)}")
-                return
+                return True
             failures.append(f"method {number}: has no device")
         self._fail(
             fence,
             "; ".join(failures)
             or "no fence method is configured for this node, or none can be trusted",
         )
+        return False
 
     async def _wins_tie(self, addresses: tuple[str, ...]) -> bool:
         return any(await asyncio.gather(*(self._reaches(address) for address in addresses)))
@@ -209,6 +238,8 @@ class FenceRunner:
                 raise StepError(f"{step.device}: off {ran.failure}")
             return f"{step.device}: {ran.text or 'off'}"
 
+        if fence.order.device_of(step).agent == WATCHDOG_AGENT:  # for any number of nodes at once
+            return await off_or_asked()
         confirmation = await self._devices.alone(step.device, off_or_asked)
         fence.switched_off.append(step)
         return confirmation
@@ -275,8 +306,12 @@ class FenceRunner:
 
         async def ask() -> tuple[PathState, str]:
             try:
+                agent = order.device_of(step).agent
+                if agent == WATCHDOG_AGENT and target.is_member and not target.watchdog_wait_ms:
+                    text = f"{target.node_name} has promised no watchdog; see its journal"
+                    return PathState.FAILS, text
                 # a human or a watchdog has no plug whose state could be asked for
-                is_indirect = order.device_of(step).agent in PROOF_BY_AGENT
+                is_indirect = agent in PROOF_BY_AGENT or agent in WITHOUT_STATUS
                 ran = await self._devices.run(order, step, "monitor" if is_indirect else "status")
             except StepError as failure:
                 return PathState.FAILS, str(failure)

@@ -17,10 +17,11 @@ from pathlib import Path
 import structlog
 
 from domains.model import ServiceName
-from rgmgr.adapters.systemd import survey
+from rgmgr.adapters.systemd import mounts, survey
 from rgmgr.adapters.systemd.checks import Checks
 from rgmgr.adapters.systemd.dropins import FOLDER, DropIns
 from rgmgr.adapters.systemd.manager import Manager, UnitNews, job_path
+from rgmgr.adapters.systemd.names import slice_of
 from rgmgr.adapters.systemd.node import AddressWatch, NodeFacts, ThisNode
 from rgmgr.adapters.systemd.resources import (
     HELPERS,
@@ -67,6 +68,7 @@ class _Watch:
     is_foreign: bool = False  # somebody else's job was seen on it
     has_failed: bool = False
     sub: str = ""
+    was_writable: bool = False  # said of a mount
     checks: Checks | None = None  # from when it is known to be up
 
 
@@ -108,6 +110,7 @@ class Systemd:
         self._units: frozenset[str] = frozenset()  # of all configured resources
         self._suspended: set[ServiceName] = set()  # nobody looks after these
         self._touched: set[ServiceName] = set()  # worked on since the present survey began
+        self._orphans: set[ServiceName] = set()  # services that run here and nobody knows
         self._has_probed = False
         self._resync = asyncio.Event()
         self._broken: asyncio.Future[None] | None = None
@@ -255,6 +258,7 @@ class Systemd:
 
     async def _probe_all(self, spec: ClusterSpec) -> None:
         found = await self._survey(spec)
+        self._tell_of_orphans(spec, found)
         for seen in found.up:
             if seen.plan.key not in self._queues:
                 self._begin_checks(self._begin_watch(seen.plan, seen.unit))
@@ -262,6 +266,19 @@ class Systemd:
             self._emit(ServiceProbed(service=service, active=active))
         self._has_probed = True
         self._emit(ProbeFinished())
+
+    def _tell_of_orphans(self, spec: ClusterSpec, found: survey.Survey) -> None:
+        """Say once of what runs here in our slices that no configuration tells how to stop it."""
+        known = {service.name for service in spec.services}
+        orphans = {name for name in found.active if name not in known}
+        for name in sorted(orphans - self._orphans):
+            log.warning(
+                "service.orphaned",
+                service=name,
+                units=", ".join(found.active[name]),
+                hint=f"systemctl stop '{slice_of(name)}'",
+            )
+        self._orphans = orphans
 
     async def _survey(self, spec: ClusterSpec) -> survey.Survey:
         """Look at everything, for as long as it takes until systemd answers."""
@@ -303,6 +320,7 @@ class Systemd:
     async def _tell_again(self, spec: ClusterSpec) -> None:
         self._touched = {key.service for key in self._queues}
         found = await self._survey(spec)
+        self._tell_of_orphans(spec, found)
         for service, active in found.active.items():
             if service not in self._touched:  # else what was seen may be past
                 self._emit(ServiceProbed(service=service, active=active))
@@ -437,10 +455,23 @@ class Systemd:
             return await self._worker.why_down(watch.plan, status)
         if is_present(watch.plan, self._node) is False:
             return f"{watch.plan.description} is gone, although {watch.unit} is active"
+        return self._why_unwritable(watch) or await self._why_cut_off(watch)
+
+    async def _why_cut_off(self, watch: _Watch) -> str | None:
         if why_cut_off(watch.plan, self._node) is None:
             return None
         await asyncio.sleep(_LINK_GRACE_S)  # a switch that restarts a port is no failure
         return why_cut_off(watch.plan, self._node)
+
+    def _why_unwritable(self, watch: _Watch) -> str | None:
+        """Say that a mount has become read-only; one that was so from the start is meant to be."""
+        if not watch.plan.is_mount:
+            return None
+        if not mounts.is_read_only(watch.plan.spec, self._node):
+            watch.was_writable = True
+        elif watch.was_writable:
+            return f"{watch.plan.description} has become read-only: 'journalctl -k' may say why"
+        return None
 
     async def _told(self, watch: _Watch, status: UnitStatus) -> str:
         is_stopped = status.active == "inactive" or _is_being_stopped(status)
@@ -450,7 +481,9 @@ class Systemd:
 
     async def _has_lost_its_daemon(self, watch: _Watch, status: UnitStatus) -> bool:
         """Tell whether a forking unit stays active only for `RemainAfterExit`."""
-        if status.sub != "exited" or not (watch.plan.is_existing_unit or watch.plan.is_script):
+        if status.sub != "exited" or not (
+            watch.plan.is_existing_unit or watch.plan.is_told_by_commands
+        ):
             return False
         properties = await self._manager.type_properties(status.name, "Type")
         return properties.get("Type") == "forking"

@@ -19,7 +19,7 @@ import structlog
 
 from rgmgr.adapters.systemd import names, programs
 from rgmgr.adapters.systemd.manager import UNIT_EXISTS, Manager
-from rgmgr.adapters.systemd.resources import Plan
+from rgmgr.adapters.systemd.resources import Plan, helper_environment
 from rgmgr.core.spec import CheckKind, CheckSpec
 from rgmgr.errors import BusError
 
@@ -99,11 +99,7 @@ class Checks:
 
 
 def _definition(plan: Plan, check: CheckSpec) -> Sequence[tuple[str, str, object]]:
-    words, environment, degraded = (
-        programs.monitor(plan.spec, check.target)
-        if check.kind is CheckKind.MONITOR
-        else (shlex.split(check.target), {}, [])
-    )
+    words, environment, degraded = _words(plan, check)
     return [
         ("Description", "s", f"{plan.description}, check"),
         ("CollectMode", "s", "inactive-or-failed"),
@@ -114,6 +110,15 @@ def _definition(plan: Plan, check: CheckSpec) -> Sequence[tuple[str, str, object
         ("TimeoutStartUSec", "t", check.timeout_ms * 1000),
         ("LogLevelMax", "i", 4),  # warnings of the command, not systemd's word on every run
     ]
+
+
+def _words(plan: Plan, check: CheckSpec) -> tuple[list[str], dict[str, str], list[int]]:
+    """Return a command, its environment, and the statuses above 0 that mean well, too."""
+    if check.kind is not CheckKind.MONITOR:
+        return shlex.split(check.target), {}, []
+    if plan.helper is not None:
+        return [str(plan.helper), "status"], helper_environment(plan), []
+    return programs.monitor(plan.spec, check.target)
 
 
 async def _within(check: CheckSpec, asking: Coroutine[None, None, str | None]) -> str | None:

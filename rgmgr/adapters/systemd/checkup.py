@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rgmgr.adapters.bus import Bus
 from rgmgr.adapters.systemd import names
-from rgmgr.adapters.systemd.manager import PROPERTIES, UNIT
+from rgmgr.adapters.systemd.manager import MANAGER, MANAGER_PATH, PROPERTIES, UNIT
 from rgmgr.adapters.systemd.statuses import SYSTEMD
 
 TIMEOUT_S = 5.0
@@ -47,6 +47,38 @@ async def look_up(units: Sequence[str]) -> dict[str, UnitFacts]:
     finally:
         await bus.close()
     return dict(zip(units, found, strict=True))
+
+
+async def look_for_services() -> dict[str, tuple[str, ...]]:
+    """Return every service of which anything is up on this machine, with its units.
+
+    Raises:
+        BusError: systemd cannot be asked.
+    """
+    bus = await Bus.connect(timeout_s=TIMEOUT_S)
+    try:
+        (rows,) = await bus.call(
+            SYSTEMD, MANAGER_PATH, MANAGER, "ListUnitsByPatterns", "asas",
+            [[], [names.SLICE_PATTERN]], timeout_s=TIMEOUT_S,
+        )  # fmt: skip
+        slices = [str(row[0]) for row in rows] if isinstance(rows, list) else []
+        up = {
+            service: await _up_in(bus, s) for s in slices if (service := names.service_of_slice(s))
+        }
+    finally:
+        await bus.close()
+    return {service: units for service, units in sorted(up.items()) if units}
+
+
+async def _up_in(bus: Bus, slice_: str) -> tuple[str, ...]:
+    inside = _texts((await _properties(bus, slice_, UNIT)).get("SliceOf"))
+    states = await asyncio.gather(*(_properties(bus, unit, UNIT) for unit in inside))
+    down = ("inactive", "failed")
+    return tuple(
+        unit
+        for unit, found in zip(inside, states, strict=True)
+        if found.get("ActiveState") not in down
+    )
 
 
 async def _facts(bus: Bus, unit: str) -> UnitFacts:

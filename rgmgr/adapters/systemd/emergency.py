@@ -42,9 +42,11 @@ async def emergency_stop(plan: Plan, node: NodeFacts, systemctl: str = SYSTEMCTL
         for user in await users_of(where):
             end_user(user, where, signal.SIGKILL)
         await _run([systemctl, "stop", plan.unit], _KILL_TIMEOUT_S)
-    if is_present(plan, node) and plan.helper is not None:
+    if plan.helper is not None and is_present(plan, node) is not False:
         environment = {**os.environ, **helper_environment(plan)}
-        await _run([str(plan.helper), "stop"], _KILL_TIMEOUT_S, environment)
+        done = await _run([str(plan.helper), "stop"], _KILL_TIMEOUT_S, environment)
+        if done is None and plan.is_told_by_commands:
+            return f"the bus does not answer, and '{plan.helper} stop' failed"
     return _what_is_left(plan, facts, node)
 
 

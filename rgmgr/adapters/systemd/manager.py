@@ -227,6 +227,16 @@ class Manager:
         """Return the units in memory whose names match."""
         return await self._statuses.matching(pattern)
 
+    async def is_in_memory(self, unit: str) -> bool:
+        """Tell whether systemd has a unit loaded, also under another name; does not load it."""
+        try:
+            await self._read("GetUnit", "s", [unit])
+        except BusError as error:
+            if error.name != NO_SUCH_UNIT:
+                raise
+            return False
+        return True
+
     async def unit_properties(self, unit: str, *properties: str) -> Properties:
         """Return some of the properties that all types of units have."""
         return await self._some(names.object_path(unit), UNIT, properties)
@@ -268,6 +278,14 @@ class Manager:
         """Queue a stop; return the job."""
         (job,) = await self.call("StopUnit", "ss", [unit, mode.value], timeout_s=3.0)
         return str(job)
+
+    async def reset_failed(self, unit: str) -> None:
+        """Have a failed unit forgotten, and how often it was started; one not loaded is fine."""
+        try:
+            await self.call("ResetFailedUnit", "s", [unit])
+        except BusError as error:
+            if error.name != NO_SUCH_UNIT:
+                raise
 
     async def job_result(self, job: str, timeout_s: float) -> str | None:
         """Return how a job ended; None when it has not, or nobody can tell any more.

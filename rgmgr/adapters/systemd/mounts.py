@@ -66,6 +66,12 @@ def elsewhere(spec: ResourceSpec, node: NodeFacts) -> list[str]:
     return sorted({mount.mountpoint for mount in others})
 
 
+def is_read_only(spec: ResourceSpec, node: NodeFacts) -> bool:
+    """Tell whether nobody can write there, as the kernel has it after an error of the device."""
+    upper = layers(spec, node)[-1:]
+    return any(mount.is_read_only for mount in upper)
+
+
 def layers(spec: ResourceSpec, node: NodeFacts) -> list[Mount]:
     """Return what is mounted on the mount point, the lowest layer first."""
     return [m for m in node.mounts() if m.mountpoint == spec.parameters["mountpoint"]]

@@ -55,6 +55,7 @@ class Mount:
     fstype: str
     device_number: str  # major:minor
     root: str = "/"  # the directory of that file system that is mounted
+    is_read_only: bool = False  # the mount, or the whole file system
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +152,7 @@ def parse_mountinfo(text: str) -> list[Mount]:
         fields = line.split(" ")
         if len(fields) < _MOUNTINFO_FIELDS_MIN or "-" not in fields:
             continue
-        fstype, device = fields[fields.index("-", 6) + 1 :][:2]
+        fstype, device, *options = fields[fields.index("-", 6) + 1 :][:3]
         mounts.append(
             Mount(
                 mountpoint=_unquoted(fields[4]),
@@ -159,6 +160,7 @@ def parse_mountinfo(text: str) -> list[Mount]:
                 fstype=fstype,
                 device_number=fields[2],
                 root=_unquoted(fields[3]),
+                is_read_only=any("ro" in told.split(",") for told in (fields[5], *options)),
             )
         )
     return mounts

@@ -16,6 +16,7 @@ SCRIPT_ENVIRONMENT = {"SYSTEMCTL_SKIP_REDIRECT": "1"}
 """Without it Debian's init functions hand a script's actions over to a unit of the same name."""
 
 
+PODMAN = "/usr/bin/podman"
 OCF_ROOT = "/usr/lib/ocf"
 OCF_DEGRADED = [190, 191]
 """Statuses of a monitor action: it works, but not for long."""
@@ -95,6 +96,36 @@ def monitor(spec: ResourceSpec, depth: str) -> tuple[list[str], dict[str, str], 
         return [spec.parameters["file"], "status"], environment(spec), []
     own = {**environment(spec), "OCF_CHECK_LEVEL": depth}
     return [agent_file(spec), "monitor"], own, OCF_DEGRADED
+
+
+def container(spec: ResourceSpec) -> list[Property]:
+    """Return a container as a unit, as podman's own generator would write it.
+
+    Source: podman-systemd.unit(5). The second removal follows a failed start as well.
+    """
+    parameters = spec.parameters
+    name = parameters["container"]
+    run = [PODMAN, "run", f"--name={name}", "--replace", "--rm", "--detach"]
+    own = ["--cgroups=split", "--sdnotify=conmon"]
+    options = shlex.split(parameters.get("options", ""))
+    inside = shlex.split(parameters.get("command", ""))
+    patience = f"--time={max(1, spec.stop_timeout_ms // 2_000)}"
+    stop = [PODMAN, "stop", "--ignore", patience, name]
+    remove = [PODMAN, "rm", "--force", "--ignore", name]
+    return [
+        ("Type", "s", "notify"),
+        ("NotifyAccess", "s", "all"),
+        ("Delegate", "b", True),
+        ("KillMode", "s", "mixed"),
+        (
+            "ExecStart",
+            "a(sasb)",
+            [_command([*run, *own, *options, parameters["image"], *inside])],
+        ),
+        ("ExecStop", "a(sasb)", [_command(stop, is_failure_ignored=True)]),
+        ("ExecStopPost", "a(sasb)", [_command(remove)]),
+        *_timeouts(spec),
+    ]
 
 
 def command(spec: ResourceSpec) -> list[Property]:

@@ -18,13 +18,26 @@ from pathlib import Path
 from domains.model import ServiceName
 from rgmgr.adapters.systemd import mounts, names, programs
 from rgmgr.adapters.systemd.node import NodeFacts
-from rgmgr.core.spec import ResourceName, ResourceSpec
+from rgmgr.core.spec import EXISTING_UNIT_TYPES, ResourceName, ResourceSpec
 
 DAEMON_UNIT = "rgmgrd.service"
 HELPERS = Path("/usr/lib/rgmgr")
-TYPES = ("systemd", "ip", "exec", "script", "ocf", *mounts.TYPES)
+HELPER_BY_TYPE = {
+    "ip": "rgmgr-ip",
+    **dict.fromkeys(("lvm", "nfsexport", "nfsclient", "vm"), "rgmgr-resource"),
+}
+PROGRAMS = ("exec", "script", "ocf", "podman")
+TYPES = (*EXISTING_UNIT_TYPES, *PROGRAMS, *HELPER_BY_TYPE, *mounts.TYPES)
 MARK = "RGMGR_"
 
+_TEXT_BY_TYPE = {
+    "exec": "{command}",
+    "script": "{file}",
+    "nfsexport": "{path}, to be exported",
+    "nfsclient": "export of {path} to {target}",
+    "podman": "container {container}",
+    "vm": "virtual machine {machine}",
+}
 _TYPES_WITH_SLICE = {"service": "Service", "socket": "Socket", "mount": "Mount", "swap": "Swap"}
 
 
@@ -53,7 +66,7 @@ class Plan:
     @property
     def is_existing_unit(self) -> bool:
         """The unit is installed on the node and not ours to define."""
-        return self.spec.type == "systemd"
+        return self.spec.type in EXISTING_UNIT_TYPES
 
     @property
     def is_mount(self) -> bool:
@@ -66,9 +79,11 @@ class Plan:
         return self.is_mount and self.spec.parameters.get("force_unmount") == "yes"
 
     @property
-    def is_script(self) -> bool:
-        """The unit has no main process, so its commands tell how it ended."""
-        return self.spec.type in ("script", "ocf")
+    def is_told_by_commands(self) -> bool:
+        """The unit has no main process and nothing we can look at, so its commands tell."""
+        return self.spec.type in ("script", "ocf") or (
+            self.helper is not None and self.spec.type != "ip"
+        )
 
     @property
     def generation(self) -> str:
@@ -86,7 +101,7 @@ def plan(service: str, spec: ResourceSpec, helpers: Path = HELPERS) -> Plan:
     key = Key(ServiceName(service), spec.name)
     _refuse_control_characters(spec.parameters)
     match spec.type:
-        case "systemd":
+        case kind if kind in EXISTING_UNIT_TYPES:
             unit = spec.parameters["unit"]
             return Plan(key=key, spec=spec, unit=unit, description=f"{service}: {unit}")
         case kind if kind in mounts.TYPES:
@@ -100,22 +115,22 @@ def plan(service: str, spec: ResourceSpec, helpers: Path = HELPERS) -> Plan:
         spec=spec,
         unit=unit,
         description=f"{service}: {_described(spec)}",
-        helper=helpers / "rgmgr-ip" if spec.type == "ip" else None,
+        helper=helpers / helper if (helper := HELPER_BY_TYPE.get(spec.type)) else None,
     )
 
 
 def _described(spec: ResourceSpec) -> str:
     parameters = spec.parameters
+    if text := _TEXT_BY_TYPE.get(spec.type):
+        return text.format_map(parameters)
     match spec.type:
         case "ip":
             device = parameters.get("device")
             return f"address {parameters['address']}" + (f" on {device}" if device else "")
-        case "exec":
-            return parameters["command"]
-        case "script":
-            return parameters["file"]
         case "ocf":
             return f"ocf:{parameters['agent']} {spec.name}"
+        case "lvm":
+            return f"volumes {'/'.join(filter(None, map(parameters.get, ('vg_name', 'lv_name'))))}"
         case _:
             return f"{mounts.source(spec)} on {parameters['mountpoint']}"
 
@@ -192,6 +207,8 @@ def _program(plan_: Plan) -> list[programs.Property]:
             return programs.script(plan_.spec)
         case "ocf":
             return programs.agent(plan_.spec)
+        case "podman":
+            return programs.container(plan_.spec)
         case _:
             return programs.helper(plan_.spec, str(plan_.helper))
 
@@ -230,6 +247,8 @@ def helper_environment(plan_: Plan) -> dict[str, str]:
         "SERVICE": plan_.key.service,
         "RESOURCE": plan_.key.resource,
         "GEN": plan_.generation,
+        "TYPE": plan_.spec.type,
+        "STOP_TIMEOUT_S": str(plan_.spec.stop_timeout_ms // 1000),
         **{f"PARAM_{name.upper()}": value for name, value in plan_.spec.parameters.items()},
     }
     return {f"{MARK}{name}": value for name, value in marks.items()}

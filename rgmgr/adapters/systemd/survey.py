@@ -23,7 +23,7 @@ from rgmgr.adapters.systemd.node import NodeFacts
 from rgmgr.adapters.systemd.resources import MARK, Plan, flatten, is_present, plan, resolved
 from rgmgr.adapters.systemd.statuses import UnitStatus
 from rgmgr.core.events import Shutdown
-from rgmgr.core.spec import ClusterSpec, ResourceName
+from rgmgr.core.spec import EXISTING_UNIT_TYPES, ClusterSpec, ResourceName
 from rgmgr.errors import BusError
 
 COROSYNC_UNIT = "corosync.service"
@@ -83,7 +83,7 @@ async def check_units(manager: Manager, spec: ClusterSpec) -> list[str]:
     problems = []
     for service in spec.services:
         for resource in flatten(service.resources):
-            if resource.type != "systemd":
+            if resource.type not in EXISTING_UNIT_TYPES:
                 continue
             status = await manager.status(resource.parameters["unit"])
             reason = verdicts.unusable(status) or await _starts_by_itself(manager, status.name)

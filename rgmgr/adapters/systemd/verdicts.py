@@ -30,9 +30,15 @@ _RESULTS = {
     "start-limit-hit": "it was started too often",
     "oom-kill": "the kernel ran out of memory and killed it",
 }
-_HELPER_STATUSES = {
+_ADDRESS_STATUSES = {
     2: "its parameters are wrong",
     5: "no interface of this node is in the network of the address; set device, or add one",
+}
+_HELPER_STATUSES = {
+    1: "it cannot be brought up",
+    2: "its parameters are wrong",
+    5: "a program that it needs is not installed",
+    6: "this node is not configured for it",
 }
 _AGENT_STATUSES = {
     2: "its options are wrong",
@@ -68,8 +74,13 @@ def why_down(status: UnitStatus, properties: Mapping[str, object]) -> str:
     return f"{unit} is {status.active}: it ended by itself, without an error"
 
 
+def address_verdict(properties: Mapping[str, object]) -> str | None:
+    """Return what the exit status of the helper of addresses means; None: nothing special."""
+    return _meaning(properties, _ADDRESS_STATUSES)
+
+
 def helper_verdict(properties: Mapping[str, object]) -> str | None:
-    """Return what the exit status of one of our helper programs means; None: nothing special."""
+    """Return what the exit status of our other helper means; None: nothing special."""
     return _meaning(properties, _HELPER_STATUSES)
 
 

@@ -128,7 +128,7 @@ class Worker:
                     await self._prepare(plan, first)
                     progress.is_prepared = True
                 if plan.is_existing_unit and not progress.is_tied:
-                    await self._tie(plan, after)
+                    await self._tie(plan, after, progress)
                     progress.is_tied = True
                 status = await self._manager.status(plan.unit)
                 if await self._next_up(plan, after, status, progress):
@@ -143,9 +143,12 @@ class Worker:
             raise _CannotError(reason)
 
     async def _start_at_once(self, plan: Plan, after: Sequence[str], progress: _Progress) -> None:
-        """Try to make the unit without looking first: it is hardly ever there already."""
-        with contextlib.suppress(BusError):  # whatever it is, looking will tell
-            job = await self._manager.start_transient(plan.unit, definition(plan, after))
+        """Try without looking first; whatever is in the way, looking will tell."""
+        with contextlib.suppress(BusError):
+            if plan.is_existing_unit:
+                job = await self._manager.start_unit(plan.unit)
+            else:
+                job = await self._manager.start_transient(plan.unit, definition(plan, after))
             progress.has_started = True
             await self._manager.job_result(job, _JOB_LOOK_S)
 
@@ -192,7 +195,7 @@ class Worker:
         if status.active == "failed" or plan.is_existing_unit:
             # or the unit's own start limit bites; calls of one connection keep their order
             _, job = await asyncio.gather(
-                self._reset_failed(plan.unit), self._queue_start(plan, after)
+                self._manager.reset_failed(plan.unit), self._queue_start(plan, after)
             )
         else:
             job = await self._queue_start(plan, after)
@@ -233,20 +236,32 @@ class Worker:
         text = f"{plan.unit} of an older configuration is still in memory, because another unit"
         raise _CannotError(f"{text} refers to it: see 'systemctl list-dependencies --reverse'")
 
-    async def _tie(self, plan: Plan, after: Sequence[str]) -> None:
-        """Put an existing unit into its service, with a reload only if it takes one."""
+    async def _tie(self, plan: Plan, after: Sequence[str], progress: _Progress) -> None:
+        """Put an existing unit into its service, with a reload only if it takes one.
+
+        One that is not in memory is started at once, since the job loads it with its drop-in: each
+        question before that would load it once more. Seldom systemd has not seen the new file.
+        """
         try:
             written = self._drop_ins.write(plan.unit, drop_in(plan, after))
         except OSError as error:
             path = self._drop_ins.path(plan.unit)
             raise _CannotError(f"cannot write {path}: {error.strerror}") from error
+        is_old = await self._manager.is_in_memory(plan.unit)
+        if not is_old:
+            await self._start_at_once(plan, after, progress)
         status, known = await asyncio.gather(
             self._manager.status(plan.unit), self._manager.unit_properties(plan.unit, "DropInPaths")
         )
         paths = known.get("DropInPaths")
         is_seen = isinstance(paths, list) and str(self._drop_ins.path(plan.unit)) in paths
-        if status.load == "loaded" and (written is Written.REPLACED or not is_seen):
-            await self._manager.reload()
+        if status.load != "loaded" or (is_seen and not (is_old and written is Written.REPLACED)):
+            return
+        if progress.has_started and not status.is_down:
+            job = await self._manager.stop_unit(plan.unit, StopMode.REPLACE)
+            await self._manager.job_result(job, _JOB_LOOK_S)
+        progress.has_started = False
+        await self._manager.reload()
 
     async def _after_start_error(self, plan: Plan, error: BusError) -> None:
         if error.name in AWAY or not self._manager.is_ready:
@@ -304,7 +319,7 @@ class Worker:
         status = await self._manager.status(unit)
         if status.is_down and not status.job:
             if status.active == "failed":
-                await self._reset_failed(unit)
+                await self._manager.reset_failed(unit)
             return True
         job = await self._manager.stop_unit(unit, StopMode.NOW)
         await self._manager.job_result(job, _JOB_LOOK_S)
@@ -345,33 +360,37 @@ class Worker:
             await asyncio.sleep(_LOOK_AGAIN_S)
             return False
         if is_present(plan, self._node):
-            await self._clean_up(plan, status, progress)
+            await self._clean_up(plan, progress)
             return False
         if plan.is_mount and mounts.elsewhere(plan.spec, self._node):
             await asyncio.sleep(_REFUSED_PAUSE_S)
             return False
         if status.active == "failed":
             properties = await self._manager.type_properties(status.name, *verdicts.OF_COMMANDS)
-            has_word = plan.is_existing_unit or plan.is_script
-            if has_word and (why := verdicts.failed_stop_command(properties)):
+            has_word = plan.is_existing_unit or plan.is_told_by_commands
+            why = verdicts.failed_stop_command(properties) if has_word else None
+            if why and not await self._stop_again(plan, progress):
                 text = f"{plan.unit}: {why}; when it is stopped, run 'systemctl reset-failed'"
                 raise _CannotError(text)
-            await self._reset_failed(plan.unit)
+            await self._manager.reset_failed(plan.unit)
         return True
 
-    async def _clean_up(self, plan: Plan, status: UnitStatus, progress: _Progress) -> None:
-        """Stop what is there although its unit is not: a stopped unit runs no command again."""
+    async def _clean_up(self, plan: Plan, progress: _Progress) -> str | None:
+        """Stop what is there although its unit is not, which runs no command again; return how."""
         if progress.cleanups:
             await asyncio.sleep(_REFUSED_PAUSE_S)
         progress.cleanups += 1
         if plan.helper is None:  # a mount: systemd learns of it in a moment
             await asyncio.sleep(_LOOK_AGAIN_S)
-            return
-        if status.active == "failed":
-            await self._reset_failed(plan.unit)
+            return None
         unit = names.cleanup_unit(plan.key.service, plan.key.resource)
         job = await self._manager.start_transient(unit, cleanup_definition(plan))
-        await self._manager.job_result(job, _JOB_LOOK_S)
+        return await self._manager.job_result(job, plan.spec.stop_timeout_ms / 1000)
+
+    async def _stop_again(self, plan: Plan, progress: _Progress) -> bool:
+        """Run a helper's stop command once more, for it proves what it says."""
+        can_be_asked = plan.helper is not None and not progress.cleanups
+        return can_be_asked and await self._clean_up(plan, progress) == "done"
 
     async def _after_stop_error(self, plan: Plan, error: BusError) -> None:
         if error.name in (NO_SUCH_UNIT, UNIT_EXISTS):
@@ -431,7 +450,10 @@ class Worker:
         if processes:
             parts.append(f"processes left: {verdicts.processes_text(processes)}")
         if is_present(plan, self._node):
-            parts.append(f"{plan.description} is still there{await _users(plan)}")
+            where = plan.spec.parameters["mountpoint"] if plan.is_mount else ""
+            users = await users_of(where) if where else []
+            kept = f", used by {listed_users(users)}" if users else ""
+            parts.append(f"{plan.description} is still there{kept}")
         if plan.is_mount and (others := mounts.elsewhere(plan.spec, self._node)):
             parts.append(f"{mounts.source(plan.spec)} is still mounted on {', '.join(others)}")
         return "; ".join(parts)
@@ -450,11 +472,14 @@ class Worker:
         is_skipped = unit.get("ConditionResult") is False and unit.get("ConditionTimestamp")
         if status.active == "inactive" and is_skipped:
             return f"{status.name} was not started: a condition in its unit file is not met"
-        if plan.helper is not None and (words := verdicts.helper_verdict(properties)):
+        if plan.spec.type == "ip" and (words := verdicts.address_verdict(properties)):
             return f"{status.name} failed: {words}"
+        if plan.helper is not None and (words := verdicts.helper_verdict(properties)):
+            return f"{status.name} failed: {words}; see 'journalctl -u {status.name}'"
         if plan.spec.type == "ocf" and (words := verdicts.agent_verdict(properties)):
             return f"{status.name} failed: {words}; see 'journalctl -u {status.name}'"
-        return verdicts.why_down(status, properties)
+        words = verdicts.why_down(status, properties)
+        return f"{words}; see 'journalctl -u {status.name}'" if plan.is_mount else words
 
     async def _processes(self, unit: str) -> list[ProcessLeft]:
         if unit.rpartition(".")[2] not in _WITH_PROCESSES:
@@ -468,23 +493,8 @@ class Worker:
             if error.name in AWAY:
                 raise
 
-    async def _reset_failed(self, unit: str) -> None:
-        try:
-            await self._manager.call("ResetFailedUnit", "s", [unit])
-        except BusError as error:
-            if error.name != NO_SUCH_UNIT:
-                raise
-
 
 def _stop_mode(status: UnitStatus, *, is_ending: bool) -> StopMode:
     """While our own unit is ended a stop job waits for our end: only one mode releases it."""
     is_waiting = bool(status.job) and status.job_type == "stop"
     return StopMode.NOW if is_waiting or is_ending else StopMode.REPLACE
-
-
-async def _users(plan: Plan) -> str:
-    """Say who keeps a mount busy."""
-    if not plan.is_mount:
-        return ""
-    users = await users_of(plan.spec.parameters["mountpoint"])
-    return f", used by {listed_users(users)}" if users else ""

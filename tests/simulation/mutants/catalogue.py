@@ -25,6 +25,8 @@ DESK = "rgmgr.core.desk"
 REQUESTS = "rgmgr.core.requests"
 CLOCKWORK = "rgmgr.core.clockwork"
 DEPARTURE = "rgmgr.core.departure"
+WATCHDOG = "rgmgr.core.watchdog"
+PROMISE = "rgmgr.core.promise"
 RANK = "domains.rank"
 
 
@@ -76,6 +78,27 @@ MUTANTS = (
         FENCING,
         "    ledger.put_node(node_id, unclean)\n",
         "    ledger.put_node(node_id, unclean)\n    release(ledger, node_id, ledger.state.epoch)\n",
+    ),
+    _(
+        "survivors-do-not-wait",
+        "takes the silence of a node with a watchdog for its reset",
+        PROMISE,
+        "    return LEASE_MS + 2 * node.watchdog_ms + MARGIN_MS\n",
+        "    return LEASE_MS\n",
+    ),
+    _(
+        "feed-without-proof",
+        "feeds the watchdog as long as the daemon turns",
+        WATCHDOG,
+        "and proven_ms is not None and is_proven(turn):",
+        "and proven_ms is not None:",
+    ),
+    _(
+        "disarm-at-once",
+        "disarms the watchdog while services run",
+        WATCHDOG,
+        "    is_needed = holds_anything(turn)\n",
+        "    is_needed = bool(local.jobs)\n",
     ),
     _(
         "failed-fencing-is-proof",
@@ -285,8 +308,8 @@ MUTANTS = (
         "fence-the-living",
         "welcomes a node that a device may switch off at any moment",
         MEMBERSHIP,
-        "if node.status is NodeStatus.UNCLEAN and node.attempt > 0:",
-        "if node.status is NodeStatus.UNCLEAN and node.attempt > 99:",
+        "if node.status is NodeStatus.UNCLEAN and node.attempt > 0 and",
+        "if node.status is NodeStatus.UNCLEAN and node.attempt > 99 and",
     ),
     _(
         "trust-a-stale-hello",
