@@ -75,7 +75,8 @@ class Standing:
 class Notice:
     """Something an operator must not overlook. `code` is stable, `text` is for people."""
 
-    code: str  # no-corosync, no-quorum, not-joined, fencing-disabled, unclean, fence-path, failed
+    # no-corosync, no-quorum, not-joined, fencing-disabled, unclean, fence-path, failed, partial
+    code: str
     text: str
 
 
@@ -111,10 +112,11 @@ class ServiceView:
     since_ms: int  # cluster time of the last transition
     age_ms: int  # how long ago that was
     restarts: int
-    flags: tuple[str, ...]  # frozen, held
+    flags: tuple[str, ...]  # frozen, held, partial
     domain: str | None
     because: str | None
     fault: str  # the latest failure in words; empty: none
+    off: tuple[str, ...] = ()  # parts that a partial service runs without, by their topmost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,11 +269,22 @@ def _service(
         domain=service.spec.domain,
         because=_because(service, cluster, obstacle),
         fault=service.fault,
+        off=_off(service),
     )
 
 
+def _off(service: Service) -> tuple[str, ...]:
+    from rgmgr.core.subtrees import is_partial, tops_off  # noqa: PLC0415 - likewise
+
+    return tops_off(service) if is_partial(service) else ()
+
+
 def _flags(service: Service) -> tuple[str, ...]:
-    flags = {"frozen": service.frozen, "held": service.is_held}
+    flags = {
+        "frozen": service.frozen,
+        "held": service.is_held,
+        "partial": bool(_off(service)),
+    }
     return tuple(flag for flag, is_set in flags.items() if is_set)
 
 
@@ -323,6 +336,11 @@ def _notices(
         Notice("failed", f"service {service.name!r} failed to stop{_detail(service.fault)}")
         for service in services
         if service.state == STATE_FAILED
+    )
+    found.extend(
+        Notice("partial", f"service {service.name!r} runs without {', '.join(service.off)}")
+        for service in services
+        if service.off
     )
     return tuple(found)
 

@@ -399,6 +399,10 @@ class _Service(_Shown):
     async def Relocate(self, node: "s") -> "s":
         return await self._do(Verb.RELOCATE, node)
 
+    @method()
+    async def Convalesce(self) -> None:
+        await self._do(Verb.CONVALESCE)
+
     @dbus_property(access=PropertyAccess.READ)
     def Name(self) -> "s":
         return self.facts["Name"]

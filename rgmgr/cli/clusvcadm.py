@@ -29,12 +29,18 @@ from rgmgr.core.actions import Answer
 from rgmgr.view import Status
 
 _FLAGS = "e:d:s:R:r:m:n:FqvhM:Z:U:c:luS"
-_VERBS = {"-e": "enable", "-d": "disable", "-s": "stop", "-R": "restart", "-r": "relocate"}
+_VERBS = {
+    "-e": "enable",
+    "-d": "disable",
+    "-s": "stop",
+    "-R": "restart",
+    "-r": "relocate",
+    "-c": "convalesce",
+}
 _NOT_OFFERED = {
     "-M": "migration",
     "-Z": "freezing",
     "-U": "unfreezing",
-    "-c": "convalescing",
     "-l": "locking",
     "-u": "unlocking",
     "-S": "showing locks",
@@ -44,6 +50,7 @@ _PHRASES = {
     "disable": "disabling",
     "stop": "stopping",
     "restart": "trying to restart",
+    "convalesce": "convalescing",
 }
 _SAYS_WHERE = ("enable", "relocate")
 

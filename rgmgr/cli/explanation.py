@@ -16,6 +16,7 @@ from rgmgr.core.placement import because, targets
 from rgmgr.core.reasons import why_absent, why_not, why_there, would_move
 from rgmgr.core.requests import PROVEN_DOWN
 from rgmgr.core.seating import IDLE, blockers, may_run, other_seats
+from rgmgr.core.subtrees import is_partial, tops_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,9 @@ def _service_remedies(cluster: ClusterState, service: Service) -> Iterator[Remed
         return
     match service.state:
         case ServiceState.STARTED:
+            if is_partial(service):
+                off = ", ".join(tops_off(service))
+                yield Remedy(f"rgmgr convalesce {name}", f"starts {off}, without which it runs")
             yield from _relocation(cluster, service)
         case ServiceState.DISABLED:
             yield from _enabling(cluster, service)

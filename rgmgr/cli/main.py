@@ -19,6 +19,7 @@ _VERBS = {
     "audit": "rgmgr.cli.audit:audit",
     "completion": "rgmgr.cli.completion:completion",
     "config": "rgmgr.cli.config:config",
+    "convalesce": "rgmgr.cli.services:convalesce",
     "corosync-conf": "rgmgr.cli.corosync_conf:corosync_conf",
     "disable": "rgmgr.cli.services:disable",
     "doctor": "rgmgr.cli.doctor:doctor",

@@ -7,6 +7,7 @@ import json
 
 import click
 
+from rgmgr.config.inherit import sources
 from rgmgr.config.levels import LEVELS, Levels
 from rgmgr.config.problems import did_you_mean
 from rgmgr.config.resources import RESOURCE_TYPES, ResourceType
@@ -52,6 +53,9 @@ def describe(kind: str, *, as_json: bool) -> None:
     for parameter in found.parameters:
         need = "required" if parameter.required else "optional"
         click.echo(f"  {parameter.name:12}  {need}  {parameter.help}")
+        if taken := sources(found.name, parameter.name):
+            of = " or ".join(f"the {name} of a {kind}" for kind, name in taken)
+            click.echo(f"  {'':12}            without it, {of} above")
     own = "it needs one" if found.title == "name" else f"its {found.title}, when none is given"
     click.echo(f"\nName: {own}.")
     for parent, levels in _places(found).items():

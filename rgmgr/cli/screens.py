@@ -159,6 +159,8 @@ def _service_facts(service: ServiceView) -> list[tuple[str, Text]]:
     ]
     if service.flags:
         facts.append(("flags", Text(", ".join(service.flags))))
+    if service.off:
+        facts.append(("runs without", Text(", ".join(service.off))))
     if service.because:
         facts.append(("because", Text(service.because)))
     if service.fault:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`rgmgr enable|disable|stop|restart|relocate`: ask for something and wait until it is done."""
+"""`rgmgr enable`, `disable`, `stop`, `restart`, `relocate`, `convalesce`: ask, wait, tell."""
 
 from __future__ import annotations
 
@@ -83,6 +83,13 @@ def restart(service: str, timeout: float | None, *, no_wait: bool) -> None:
 def relocate(service: str, member: str, timeout: float | None, *, no_wait: bool) -> None:
     """Move SERVICE to another node."""
     _ask("relocate", service, member, _patience(timeout, no_wait=no_wait))
+
+
+@click.command()
+@_options
+def convalesce(service: str, timeout: float | None, *, no_wait: bool) -> None:
+    """Start the parts of SERVICE again without which it runs."""
+    _ask("convalesce", service, "", _patience(timeout, no_wait=no_wait))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import click
 from rgmgr.cli.completion import service_names
 from rgmgr.cli.exits import Exit
 from rgmgr.cli.files import DEFAULT_FILE, read_file
+from rgmgr.config.inherit import taken
 from rgmgr.core.spec import ResourceSpec, ServiceSpec
 from rgmgr.core.tree import sorted_to_start, start_order, stop_order
 
@@ -53,18 +54,26 @@ def _as_json(service: ServiceSpec) -> dict[str, object]:
     return {
         "schema": SCHEMA,
         "service": service.name,
-        "resources": [_resource_as_json(each) for each in sorted_to_start(service.resources)],
+        "resources": [_resource_as_json(each, ()) for each in sorted_to_start(service.resources)],
         "start_order": [each.name for each in start_order(service)],
         "stop_order": [each.name for each in stop_order(service)],
     }
 
 
-def _resource_as_json(resource: ResourceSpec) -> dict[str, object]:
+def _resource_as_json(resource: ResourceSpec, above: tuple[ResourceSpec, ...]) -> dict[str, object]:
+    below = (*above, resource)
     return {
         "name": resource.name,
         "type": resource.type,
         "parameters": resource.parameters,
         "start_level": resource.start_level,
         "stop_level": resource.stop_level,
-        "resources": [_resource_as_json(each) for each in sorted_to_start(resource.children)],
+        "inherited": sorted(taken(resource, above)),
+        "is_shared": resource.is_shared,
+        "independent": resource.independent.value if resource.independent else None,
+        "max_restarts": resource.max_restarts,
+        "restart_expire_ms": resource.restart_expire_ms,
+        "tolerated": resource.tolerated,
+        "tolerance_ms": resource.tolerance_ms,
+        "resources": [_resource_as_json(e, below) for e in sorted_to_start(resource.children)],
     }

@@ -9,7 +9,10 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from rgmgr.core.spec import ResourceSpec, ServiceSpec
+from rgmgr.config.durations import written_duration
+from rgmgr.config.inherit import taken
+from rgmgr.config.rates import written_rate
+from rgmgr.core.spec import Independence, ResourceSpec, ServiceSpec
 from rgmgr.core.tree import sorted_to_start, start_order, stop_order
 
 
@@ -17,24 +20,47 @@ def print_tree(service: ServiceSpec, console: Console | None = None) -> None:
     """Print the tree as it starts, from top to bottom, and both orders in one line each."""
     screen = console or Console(highlight=False)
     picture = Tree(Text(service.name, "bold"))
-    _add(picture, service.resources)
+    _add(picture, service.resources, ())
     screen.print(picture)
     screen.print()
     screen.print(_line("starts:", start_order(service)))
     screen.print(_line("stops: ", stop_order(service)))
 
 
-def _add(picture: Tree, children: Sequence[ResourceSpec]) -> None:
+def _add(picture: Tree, children: Sequence[ResourceSpec], above: tuple[ResourceSpec, ...]) -> None:
     for child in sorted_to_start(children):
-        _add(picture.add(_label(child)), child.children)
+        _add(picture.add(_label(child, above)), child.children, (*above, child))
 
 
-def _label(resource: ResourceSpec) -> Text:
-    levels = f"  (level {_level(resource.start_level)} up, {_level(resource.stop_level)} down)"
-    has_levels = resource.start_level is not None or resource.stop_level is not None
-    return Text.assemble(
-        f"{resource.type} ", (resource.name, "bold"), (levels if has_levels else "", "dim")
-    )
+def _label(resource: ResourceSpec, above: tuple[ResourceSpec, ...]) -> Text:
+    label = Text.assemble(f"{resource.type} ", (resource.name, "bold"))
+    marks = [_levels(resource), _independence(resource), _tolerance(resource)]
+    marks += ["shared"] if resource.is_shared else []
+    marks += [f"{name} {value} from above" for name, value in taken(resource, above).items()]
+    for mark in filter(None, marks):
+        label.append(f"  ({mark})", "dim")
+    return label
+
+
+def _levels(resource: ResourceSpec) -> str:
+    if resource.start_level is None and resource.stop_level is None:
+        return ""
+    return f"level {_level(resource.start_level)} up, {_level(resource.stop_level)} down"
+
+
+def _independence(resource: ResourceSpec) -> str:
+    if resource.independent is None:
+        return ""
+    limit = f"{resource.max_restarts} restarts" if resource.max_restarts else ""
+    if limit and resource.restart_expire_ms:
+        limit += f" in {written_duration(resource.restart_expire_ms)}"
+    word = "independent" if resource.independent is Independence.RESTART else "non-critical"
+    return f"{word}, {limit}" if limit else word
+
+
+def _tolerance(resource: ResourceSpec) -> str:
+    rate = written_rate(resource.tolerated, resource.tolerance_ms)
+    return f"tolerates {rate}" if rate else ""
 
 
 def _level(level: int | None) -> str:

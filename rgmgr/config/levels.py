@@ -37,6 +37,21 @@ LEVELS = {
 }
 """By parent and type; the parent of the first resources is the service."""
 
+FORBIDDEN = {
+    "ip": ("nfsclient", "nfsexport"),
+    "netfs": ("nfsclient", "nfsexport"),
+    "bind-mount": ("nfsexport",),
+    "nfsexport": ("nfsexport",),
+    "nfsserver": ("nfsexport", "nfsserver"),
+}
+"""By type: which types may not be right below it."""
+
+
+def check_child(table: Table, parent: str, kind: str) -> None:
+    """Note a resource that may not be where it is."""
+    if kind in FORBIDDEN.get(parent, ()):
+        table.problems.add(table.path, f"a resource of type {kind} cannot be below one of {parent}")
+
 
 def read_levels(table: Table, parent: str, kind: str) -> Levels:
     """Return the levels of a place: its own where it has them, else those of its type."""

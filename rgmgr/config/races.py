@@ -4,33 +4,18 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 
-from rgmgr.config.durations import parse_duration
 from rgmgr.config.problems import Rejection, described, item, unprintable
+from rgmgr.config.rates import read_rate
 from rgmgr.config.table import Table
 from rgmgr.core.model import CASES_MAX
 
 PING_PREFIX = "ping:"
-_BUDGET = re.compile(r"\s*([0-9]{1,3})\s+in\s+(.+)")
-_BUDGET_HINT = 'such as "3 in 10min"'
 
 
 def read_budget(section: Table) -> tuple[int, int]:
     """Return how many nodes may be fenced in how many milliseconds; (0, 0): no limit."""
-    raw = section.text("max_fences")
-    if raw is None:
-        return 0, 0
-    found = _BUDGET.fullmatch(raw)
-    span_ms = parse_duration(found[2]) if found else None
-    if found is None or not isinstance(span_ms, int) or span_ms == 0:
-        section.wrong("max_fences", "a number of nodes and a time span", _BUDGET_HINT)
-        return 0, 0
-    count = int(found[1])
-    if not 1 <= count < CASES_MAX:
-        section.wrong("max_fences", f"1 to {CASES_MAX - 1} nodes", _BUDGET_HINT)
-        return 0, 0
-    return count, span_ms
+    return read_rate(section, "max_fences", "nodes", CASES_MAX - 1)
 
 
 def read_tie_breaker(section: Table) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rgmgr.config.inherit import sources
 from rgmgr.config.problems import Rejection, did_you_mean, listed, shown, unprintable
 from rgmgr.config.table import Table
 from rgmgr.config.values import (
@@ -396,7 +397,7 @@ def read_parameters(kind: ResourceType, table: Table) -> dict[str, str]:
     """Return the parameters that are there and right, note the others."""
     values = _read_options(table) if kind.takes_options else {}
     for parameter in kind.parameters:
-        value = _read_parameter(parameter, table)
+        value = read_parameter(parameter, table, may_lack=bool(sources(kind.name, parameter.name)))
         if value is not None:
             values[parameter.name] = value
         elif parameter.usual:
@@ -422,11 +423,12 @@ def _read_options(table: Table) -> dict[str, str]:
     return found
 
 
-def _read_parameter(parameter: Parameter, table: Table) -> str | None:
+def read_parameter(parameter: Parameter, table: Table, *, may_lack: bool = False) -> str | None:
+    """Return a parameter that is there and right; `may_lack`: it is not missed here."""
     if parameter.is_flag:
         is_on = table.boolean(parameter.name, default=parameter.is_usually_on)
         return None if is_on is parameter.is_usually_on else flag_word(is_on=is_on)
-    if parameter.required:
+    if parameter.required and not may_lack:
         text = table.required_text(parameter.name, parameter.help)
     else:
         text = table.text(parameter.name)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from domains.model import NodeId
+from rgmgr.config.defaults import SECTION, read_defaults
 from rgmgr.config.fencing import read_fencing
 from rgmgr.config.names import check_node_name
 from rgmgr.config.nodes import domain_names, read_domains, read_nodes
@@ -24,7 +25,7 @@ from rgmgr.config.watchdog import check_watchdog
 from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy
 from rgmgr.errors import ConfigError
 
-SECTIONS = ("cluster", "node", "fencing", "domain", "resource", "service")
+SECTIONS = ("cluster", "node", "fencing", "domain", "resource", SECTION, "service")
 CLUSTER_KEYS = ("name", "version", "no_quorum_policy", "rejoin_grace", "sync_timeout", "warntime")
 _DEFAULTS = ClusterSpec(name="", version=1, digest="", nodes={}, services=())
 _DIGEST_CHARACTERS = 16
@@ -54,13 +55,14 @@ def parse(
     settings = _read_cluster(root)
     fencing = read_fencing(root.table("fencing"), problems)
     nodes = read_nodes(root, fencing, node_ids)
+    defaults = read_defaults(root)
     spec = replace(
         settings,
         digest=digest,
         nodes=nodes.specs,
         domains=read_domains(root, nodes),
         fencing=fencing,
-        services=read_services(root, read_shared(root), domain_names(root)),
+        services=read_services(root, read_shared(root, defaults), defaults, domain_names(root)),
     )
     check_terms(spec, problems)
     refuse_vain_fences(spec, problems)

@@ -9,13 +9,22 @@ from typing import NamedTuple, TypedDict
 
 from domains.model import ServiceName
 from rgmgr.config.checks import read_checks
+from rgmgr.config.defaults import Defaults, with_defaults
 from rgmgr.config.depend import check_depend, read_depend
+from rgmgr.config.inherit import inherited, sources
 from rgmgr.config.ladder import is_ladder, read_ladder
-from rgmgr.config.levels import SERVICE, read_levels
+from rgmgr.config.levels import SERVICE, check_child, read_levels
 from rgmgr.config.modes import read_mode
 from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, check_word, resource_unit_length
+from rgmgr.config.parts import PART_KEYS, read_part
 from rgmgr.config.problems import Problems, below, did_you_mean, listed, shown
-from rgmgr.config.resources import accept, find_type, known_keys, read_parameters
+from rgmgr.config.resources import (
+    RESOURCE_TYPES,
+    accept,
+    find_type,
+    known_keys,
+    read_parameters,
+)
 from rgmgr.config.table import Table
 from rgmgr.config.terms import TERMS_KEYS, read_terms
 from rgmgr.config.values import parse_plain
@@ -37,7 +46,7 @@ from rgmgr.core.spec import (
 
 TREE_DEPTH_MAX = 16
 COMMON_KEYS = ("type", "name", "start_timeout", "stop_timeout", "check")
-PLACE_KEYS = ("start_level", "stop_level", "resource")
+PLACE_KEYS = ("start_level", "stop_level", *PART_KEYS, "resource")
 REF_KEYS = ("ref", "type", "start_timeout", "stop_timeout", *PLACE_KEYS)
 _RESOURCE = ResourceSpec(name=ResourceName(""), type="", parameters={})  # its defaults
 _SERVICE = ServiceSpec(name=ServiceName(""), resources=())  # its defaults
@@ -113,12 +122,13 @@ def _claims_of(resource: ResourceSpec) -> list[tuple[str, str]]:
             return [(what, value)] if value else []
 
 
-def read_shared(root: Table) -> Shared:
+def read_shared(root: Table, defaults: Defaults) -> Shared:
     """Return the resources of [[resource]] by name."""
     shared: Shared = {}
     path_by_name: dict[str, str] = {}
     for path, raw in root.tables("resource", "resource"):
-        name, resource = _define(raw, path, root.problems, structure=())
+        whole = with_defaults(raw, defaults)
+        name, resource = _define(whole, path, root.problems, structure=())
         if name is None:
             continue
         if name in shared:
@@ -162,49 +172,58 @@ class _Tree:
     """Reads one service's tree; remembers every place, parents first."""
 
     shared: Shared
+    defaults: Defaults
     problems: Problems
     placed: list[_Placed] = field(default_factory=list)
 
     def read(
-        self, entries: Entries, parent: str = SERVICE, depth: int = 1
+        self, entries: Entries, above: tuple[ResourceSpec, ...] = ()
     ) -> tuple[ResourceSpec, ...]:
-        found = [self._read_place(path, raw, parent, depth) for path, raw in entries]
+        found = [self._read_place(path, raw, above) for path, raw in entries]
         return tuple(resource for resource in found if resource is not None)
 
     def _read_place(
-        self, path: str, raw: Mapping[str, object], parent: str, depth: int
+        self, path: str, raw: Mapping[str, object], above: tuple[ResourceSpec, ...]
     ) -> ResourceSpec | None:
-        resource = self._refer(raw, path) if "ref" in raw else self._own(raw, path)
+        place = Table(raw, path, self.problems, known=None)
+        parent = above[-1].type if above else SERVICE
+        found = self._refer(raw, path) if "ref" in raw else self._own(raw, path)
+        resource = _with_inherited(found, above, place) if found else None
         if resource is not None:
             self.placed.append(_Placed(path, resource))
-        kind = resource.type if resource else ""
-        children = self._read_children(raw, path, kind, depth)
-        levels = read_levels(Table(raw, path, self.problems, known=None), parent, kind)
-        return (
-            None
-            if resource is None
-            else replace(
-                resource, children=children, start_level=levels.start, stop_level=levels.stop
-            )
+            check_child(place, parent, resource.type)
+        below_it = (*above, resource or _RESOURCE)
+        children = self._read_children(raw, path, below_it)
+        levels, part = read_levels(place, parent, below_it[-1].type), read_part(place)
+        if resource is None:
+            return None
+        return replace(
+            resource,
+            children=children,
+            start_level=levels.start,
+            stop_level=levels.stop,
+            **part._asdict(),
         )
 
     def _read_children(
-        self, raw: Mapping[str, object], path: str, kind: str, depth: int
+        self, raw: Mapping[str, object], path: str, above: tuple[ResourceSpec, ...]
     ) -> tuple[ResourceSpec, ...]:
+        depth = len(above)
         if depth == TREE_DEPTH_MAX and raw.get("resource"):
             text = f"resources are nested more than {TREE_DEPTH_MAX} levels deep"
             self.problems.add(below(path, "resource"), text)
             return ()
         table = Table(raw, path, self.problems, known=None)
         entries = table.tables("resource", "service" + ".resource" * (depth + 1))
-        return self.read(entries, kind, depth + 1)
+        return self.read(entries, above)
 
     def _own(self, raw: Mapping[str, object], path: str) -> ResourceSpec | None:
         if "type" not in raw:
             text = "neither type nor ref is given"
             self.problems.add(path, text, "a type makes a resource, a ref uses a shared one")
             return None
-        return _define(raw, path, self.problems, structure=PLACE_KEYS)[1]
+        whole = with_defaults(raw, self.defaults)
+        return _define(whole, path, self.problems, structure=PLACE_KEYS)[1]
 
     def _refer(self, raw: Mapping[str, object], path: str) -> ResourceSpec | None:
         table = Table(
@@ -231,13 +250,29 @@ class _Tree:
             table.wrong("type", f"{resource.type!r} as in the shared resource", "leave it out")
         return replace(
             resource,
+            is_shared=True,
             start_timeout_ms=table.timeout("start_timeout", resource.start_timeout_ms),
             stop_timeout_ms=table.timeout("stop_timeout", resource.stop_timeout_ms),
         )
 
 
+def _with_inherited(
+    resource: ResourceSpec, above: tuple[ResourceSpec, ...], place: Table
+) -> ResourceSpec | None:
+    """Return the resource with what it takes from above; None when something is still missing."""
+    kind = RESOURCE_TYPES[resource.type]
+    parameters = {**inherited(kind.name, above), **resource.parameters}
+    missing = [p for p in kind.parameters if p.required and p.name not in parameters]
+    for parameter in missing:
+        types = listed(of_kind for of_kind, _ in sources(kind.name, parameter.name))
+        hint = f"or put it below one of {types}, which has it"
+        place.problems.add(place.at(parameter.name), f"missing: {parameter.help}", hint)
+    name = resource.name or ResourceName(parameters.get(kind.title, ""))
+    return None if missing else replace(resource, name=name, parameters=parameters)
+
+
 def read_services(
-    root: Table, shared: Shared, domain_names: frozenset[str]
+    root: Table, shared: Shared, defaults: Defaults, domain_names: frozenset[str]
 ) -> tuple[ServiceSpec, ...]:
     """Return the services in document order; whatever is wrong with them is noted."""
     claims = _Claims()
@@ -255,7 +290,10 @@ def read_services(
             path = below("service", name)
             path_by_name[name] = number_path
         table = Table(raw, path, root.problems, known=SERVICE_KEYS)
-        services.append(_read_service(name or "", table, shared, domain_names, claims))
+        service = _read_service(name or "", table, domain_names)
+        tree = _Tree(shared, defaults, root.problems)
+        resources = _read_tree(service.name, table, tree, claims)
+        services.append(replace(service, resources=resources))
     check_depend(services, root.problems)
     return tuple(services)
 
@@ -266,9 +304,7 @@ def _read_name(raw: Mapping[str, object], path: str, problems: Problems) -> str 
     return check_word(name, table.at("name"), problems)
 
 
-def _read_service(
-    name: str, table: Table, shared: Shared, domain_names: frozenset[str], claims: _Claims
-) -> ServiceSpec:
+def _read_service(name: str, table: Table, domain_names: frozenset[str]) -> ServiceSpec:
     domain = table.text("domain")
     if domain is not None and domain not in domain_names:
         hint = did_you_mean(domain, domain_names) or f"defined: {listed(sorted(domain_names))}"
@@ -291,7 +327,7 @@ def _read_service(
         shutdown_wait_ms=wait_ms,
         weight=table.integer("weight", minimum=0, default=_SERVICE.weight),
         terms=read_terms(table),
-        resources=_read_tree(name, table, shared, claims),
+        resources=(),
     )
 
 
@@ -314,12 +350,11 @@ def _read_recovery(table: Table) -> _Recovery:
 
 
 def _read_tree(
-    service: str, table: Table, shared: Shared, claims: _Claims
+    service: str, table: Table, tree: _Tree, claims: _Claims
 ) -> tuple[ResourceSpec, ...]:
     if table.raw.get("resource", []) == []:
         text = "a service needs at least one resource"
         table.problems.add(table.at("resource"), text, "add a [[service.resource]]")
-    tree = _Tree(shared, table.problems)
     resources = tree.read(table.tables("resource", "service.resource"))
     path_by_name: dict[str, str] = {}
     for placed in tree.placed:

@@ -22,6 +22,7 @@ from rgmgr.config.fencing import CUTS_PATHS
 from rgmgr.config.ladder import written_ladder
 from rgmgr.config.levels import LEVELS, SERVICE, Levels
 from rgmgr.config.modes import written_mode
+from rgmgr.config.rates import written_rate
 from rgmgr.config.resources import RESOURCE_TYPES, ResourceType, flag_word
 from rgmgr.core.spec import (
     AGENT_OPTION_PREFIX,
@@ -37,8 +38,10 @@ from rgmgr.core.spec import (
     ShutdownMode,
     TakeoverMode,
 )
+from rgmgr.core.tree import start_order
 
 Entries = dict[str, Any]
+Shared = dict[ResourceName, ResourceSpec]
 
 _CLUSTER = ClusterSpec(name="", version=0, digest="", nodes={}, services=())
 _FENCING = FencingSpec()
@@ -49,16 +52,19 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def written(spec: ClusterSpec) -> str:
-    """Return a cluster.toml that says this; comments and `ref` of another one are lost.
+    """Return a cluster.toml that says this; comments and defaults of another one are lost.
 
     Nodes are numbered again by whoever reads it: by corosync, or from 1 in their order.
     """
+    tops = (start_order(service) for service in spec.services)
+    shared: Shared = {r.name: r for order in tops for r in order[::-1] if r.is_shared}
     sections: Entries = {
         "cluster": _cluster(spec),
         "node": [_node(node) for node in spec.nodes.values()],
         "fencing": _fencing(spec.fencing),
         "domain": {name: _domain(domain, spec) for name, domain in spec.domains.items()},
-        "service": [_service(service) for service in spec.services],
+        "resource": [_definition(resource) for resource in shared.values()],
+        "service": [_service(service, shared) for service in spec.services],
     }
     texts = [toml.dumps({key: part}, _encoder()) for key, part in sections.items() if part]
     return "\n".join(text.strip("\n") + "\n" for text in texts)
@@ -98,7 +104,7 @@ def _fencing(fencing: FencingSpec) -> Entries:
         **_plain("unsafe_disabled", fencing.unsafe_disabled, _FENCING.unsafe_disabled),
         **_span("delay_random", fencing.delay_random_ms, _FENCING.delay_random_ms),
         **_span("delay_by_weight", fencing.delay_by_weight_ms, _FENCING.delay_by_weight_ms),
-        **_plain("max_fences", _budget(fencing), None),
+        **_plain("max_fences", written_rate(fencing.max_fences, fencing.max_fences_ms), None),
         **_span("test_interval", fencing.test_interval_ms, _FENCING.test_interval_ms),
         **_plain("tie_breaker", list(fencing.tie_breaker), []),
         **_plain("lease", fencing.lease, ""),
@@ -106,12 +112,6 @@ def _fencing(fencing: FencingSpec) -> Entries:
         **_span("watchdog_timeout", fencing.watchdog_ms, _FENCING.watchdog_ms),
         **_plain("device", {n: _device(d) for n, d in fencing.devices.items()}, {}),
     }
-
-
-def _budget(fencing: FencingSpec) -> str | None:
-    if not fencing.max_fences:
-        return None
-    return f"{fencing.max_fences} in {written_duration(fencing.max_fences_ms)}"
 
 
 def _device(device: FenceDevice) -> Entries:
@@ -134,7 +134,7 @@ def _domain(domain: FailoverDomain, spec: ClusterSpec) -> Entries:
     }
 
 
-def _service(service: ServiceSpec) -> Entries:
+def _service(service: ServiceSpec, shared: Shared) -> Entries:
     default = ServiceSpec(name=service.name, resources=())
     return {
         "name": service.name,
@@ -151,7 +151,7 @@ def _service(service: ServiceSpec) -> Entries:
         **_plain("on_shutdown", _on_shutdown(service), default.on_shutdown.value),
         **_plain("weight", service.weight, default.weight),
         **_terms(service.terms),
-        "resource": [_resource(resource, SERVICE) for resource in service.resources],
+        "resource": [_place(resource, SERVICE, shared) for resource in service.resources],
     }
 
 
@@ -184,19 +184,44 @@ def _ties(ties: tuple[Tie, ...]) -> list[str | _Inline]:
     ]
 
 
-def _resource(resource: ResourceSpec, parent: str) -> Entries:
-    kind = RESOURCE_TYPES[resource.type]
+def _place(resource: ResourceSpec, parent: str, shared: Shared) -> Entries:
     usual = LEVELS.get((parent, resource.type), Levels())
+    below = [_place(child, resource.type, shared) for child in resource.children]
+    return {
+        **(_use(resource, shared[resource.name]) if resource.is_shared else _definition(resource)),
+        **_plain("start_level", resource.start_level or 0, usual.start or 0),
+        **_plain("stop_level", resource.stop_level or 0, usual.stop or 0),
+        **_part(resource),
+        **_plain("resource", below, []),
+    }
+
+
+def _use(resource: ResourceSpec, shared: ResourceSpec) -> Entries:
+    return {
+        "ref": resource.name,
+        **_span("start_timeout", resource.start_timeout_ms, shared.start_timeout_ms),
+        **_span("stop_timeout", resource.stop_timeout_ms, shared.stop_timeout_ms),
+    }
+
+
+def _definition(resource: ResourceSpec) -> Entries:
+    kind = RESOURCE_TYPES[resource.type]
     return {
         "type": resource.type,
         **_plain("name", resource.name, resource.parameters.get(kind.title)),
         **_parameters(resource, kind),
         **_span("start_timeout", resource.start_timeout_ms, _RESOURCE.start_timeout_ms),
         **_span("stop_timeout", resource.stop_timeout_ms, _RESOURCE.stop_timeout_ms),
-        **_plain("start_level", resource.start_level or 0, usual.start or 0),
-        **_plain("stop_level", resource.stop_level or 0, usual.stop or 0),
         **_plain("check", _checks(resource.checks), _checks(usual_checks(kind))),
-        **_plain("resource", [_resource(child, resource.type) for child in resource.children], []),
+    }
+
+
+def _part(resource: ResourceSpec) -> Entries:
+    return {
+        **_word("independent", resource.independent, None),
+        **_plain("max_restarts", resource.max_restarts, _RESOURCE.max_restarts),
+        **_span("restart_expire_time", resource.restart_expire_ms, _RESOURCE.restart_expire_ms),
+        **_plain("tolerance", written_rate(resource.tolerated, resource.tolerance_ms), None),
     }
 
 

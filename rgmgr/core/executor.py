@@ -8,10 +8,11 @@ is open. Results go to all members through the outbox.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from domains.model import ServiceName
-from rgmgr.core import outbox, resting
+from rgmgr.core import jobs, outbox, resting
 from rgmgr.core.actions import StartResource, StopResource
 from rgmgr.core.depend import must_go_first
 from rgmgr.core.events import (
@@ -30,15 +31,13 @@ from rgmgr.core.messages import (
     Health,
     ServiceFailed,
     ServiceStarted,
-    ServiceStartFailed,
-    ServiceStopFailed,
-    ServiceStopped,
 )
 from rgmgr.core.model import After, Service, ServiceState
 from rgmgr.core.no_quorum import is_untouched, must_stop
 from rgmgr.core.recovery import STOPPING_STATES
 from rgmgr.core.spec import ResourceName
-from rgmgr.core.tree import start_order, stop_from_fault, stop_order, stopped_later
+from rgmgr.core.subtrees import names_off
+from rgmgr.core.tree import start_order, stopped_later, way_to
 
 StepEnded = ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed
 
@@ -67,9 +66,10 @@ def foreign(turn: Turn) -> tuple[ServiceName, ...]:
         return ()
     return tuple(
         name
-        for name in local.active
+        for name, active in local.active.items()
         if name not in local.jobs
         and (service := turn.cluster.services.get(name)) is not None
+        and not jobs.names_of(service).isdisjoint(active)  # else nobody knows how to stop it
         and service.owner != local.me
         and local.me not in service.cleanup
         and service.state is not ServiceState.FAILED
@@ -79,20 +79,23 @@ def foreign(turn: Turn) -> tuple[ServiceName, ...]:
 def step_ended(turn: Turn, event: StepEnded) -> None:
     """A resource came up, or went down, or did not."""
     _note_activity(turn, event)
-    job = turn.local.jobs.get(event.service)
+    job, service = turn.local.jobs.get(event.service), turn.cluster.services.get(event.service)
     if job is None or not _is_answer(job, event):
         return
-    step, rest = job.steps[0], job.steps[1:]
+    if service is None:
+        _set_job(turn, event.service, None)
+        return
+    job = replace(job, is_waiting=False)
     match event:
         case ResourceStarted():
-            job = replace(job, steps=rest, done=(*job.done, step), is_waiting=False)
+            step, *rest = job.starts
+            job = replace(job, starts=tuple(rest), done=(*job.done, step))
         case ResourceStopped():
-            job = replace(job, steps=rest, is_waiting=False)
-        case ResourceStopFailed(reason=reason):
-            faults = (*job.faults, f"{step.name}: {reason}")
-            job = replace(job, steps=rest, is_waiting=False, faults=faults)
-        case ResourceStartFailed(reason=reason):
-            job = replace(job, is_waiting=False, faults=(f"{step.name}: {reason}",))
+            job = replace(job, stops=job.stops[1:])
+        case ResourceStopFailed():
+            job = jobs.stop_failed(service, job, event)
+        case ResourceStartFailed():
+            job = jobs.start_failed(service, job, event)
     _set_job(turn, event.service, job)
 
 
@@ -103,8 +106,9 @@ def resource_failed(turn: Turn, event: ResourceFailed) -> None:
     fault = f"{event.resource}: {event.reason}"
     turn.update(faults={**turn.local.faults, event.service: fault})
     job = turn.local.jobs.get(event.service)
-    if job is not None and job.kind is JobKind.START:
-        _set_job(turn, event.service, replace(job, faults=(*job.faults, fault)))
+    service = turn.cluster.services.get(event.service)
+    if job is not None and service is not None and job.kind is JobKind.START:
+        _set_job(turn, event.service, jobs.start_failed(service, job, event))
 
 
 def drive(turn: Turn, *, may_start: bool) -> None:
@@ -180,7 +184,9 @@ def claims(turn: Turn) -> tuple[Claim, ...]:
         op = job.op if job else ended or 0
         health = _health(turn, service)
         if job or health is not Health.NONE or (ended and ended in (service.op, EMERGENCY_OP)):
-            claim = Claim(service=name, health=health, op=op, is_busy=job is not None)
+            missing = _missing(turn, service) if health is Health.PARTIAL else ()
+            is_busy = job is not None
+            claim = Claim(service=name, health=health, op=op, is_busy=is_busy, missing=missing)
             found.append(claim)
     # what is active here and in no record of ours may be in the others'
     unknown = [name for name in turn.local.active if name not in turn.cluster.services]
@@ -210,6 +216,9 @@ def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
             waits = is_untouched(turn, service) or must_go_first(turn.cluster, service)
             is_begun = name in turn.local.jobs
             return _Duty(JobKind.STOP, service.op) if is_begun or not waits else None
+        case ServiceState.STARTED if service.is_being_mended:
+            is_held = is_untouched(turn, service) and name not in turn.local.jobs
+            return None if is_held else _Duty(JobKind.MEND, service.op)
         case _:
             return None
 
@@ -238,49 +247,54 @@ def _new_job(turn: Turn, service: Service, duty: _Duty) -> Job:
     A start always goes the whole way: what is up already is verified, not believed.
     """
     if duty.kind is JobKind.START:
-        return Job(kind=duty.kind, op=duty.op, steps=start_order(service.spec))
-    order = stop_order(service.spec)
-    sure = _surely_active(turn, service)
-    broken = {resource.name for resource in order if resource.name not in sure}
-    if broken and service.after is After.REPAIR and duty.op == service.op:
-        order = stop_from_fault(service.spec, broken)
-    return Job(kind=duty.kind, op=duty.op, steps=order)
+        return Job(kind=duty.kind, op=duty.op, starts=start_order(service.spec))
+    if duty.kind is JobKind.MEND:
+        return jobs.mending(service)
+    is_repair = service.after is After.REPAIR and duty.op == service.op
+    broken = _missing(turn, service, names_off(service)) if is_repair else ()
+    return replace(jobs.stopping(service, broken), op=duty.op)
 
 
 def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool) -> None:
     job = turn.local.jobs.get(name)
     if job is None or job.is_waiting:
         return
-    if not job.steps or (job.kind is JobKind.START and job.faults):
-        _report(turn, name, job)
+    step = job.step
+    if step is None or (not job.stops and (job.faults or _lacks_parent(turn, service, job))):
+        _report(turn, service, job)
         return
-    if job.kind is JobKind.START and not may_start:
+    if not job.stops and not may_start:
         return
-    step = job.steps[0]
     _set_job(turn, name, replace(job, is_waiting=True))
-    if job.kind is JobKind.START:
-        after = stopped_later(service.spec, step, job.done)
+    if not job.stops:
+        up = job.done
+        if job.kind is JobKind.MEND:
+            sure = _surely_active(turn, service)
+            up = tuple(r for r in start_order(service.spec) if r.name in sure)
+        after = stopped_later(service.spec, step, up)
         turn.do(StartResource(service=name, resource=step, op=job.op, after=after))
     else:
         turn.do(StopResource(service=name, resource=step, op=job.op))
 
 
-def _report(turn: Turn, name: ServiceName, job: Job) -> None:
+def _lacks_parent(turn: Turn, service: Service, job: Job) -> bool:
+    """Tell whether what the next part hangs on has failed meanwhile."""
+    if job.kind is not JobKind.MEND or job.step is None:
+        return False
+    sure = _surely_active(turn, service)
+    way = way_to(service.spec.resources, job.step.name)
+    return any(resource.name not in sure for resource in way[:-1])
+
+
+def _report(turn: Turn, service: Service, job: Job) -> None:
     """A job is at its end: tell everybody, unless it was our own emergency."""
-    reason = "; ".join(job.faults)
-    is_running = job.kind is JobKind.START and not job.faults
+    name = service.spec.name
+    result = jobs.result(service, job, _missing(turn, service, names_off(service)))
+    is_running = isinstance(result, ServiceStarted)
     turn.update(reported={**turn.local.reported, name: (job.op, is_running)})
     _set_job(turn, name, None)
-    if job.op == EMERGENCY_OP:
-        return
-    if job.kind is JobKind.START and job.faults:
-        outbox.send(turn, ServiceStartFailed(service=name, op=job.op, reason=reason))
-    elif job.kind is JobKind.START:
-        outbox.send(turn, ServiceStarted(name, job.op))
-    elif job.faults:
-        outbox.send(turn, ServiceStopFailed(service=name, op=job.op, reason=reason))
-    else:
-        outbox.send(turn, ServiceStopped(name, job.op))
+    if job.op != EMERGENCY_OP:
+        outbox.send(turn, result)
 
 
 def _watch(turn: Turn, name: ServiceName, service: Service) -> None:
@@ -291,19 +305,32 @@ def _watch(turn: Turn, name: ServiceName, service: Service) -> None:
     if resting.is_unknown(turn, name):
         return
     has_said = local.reported.get(name) == (service.op, False)
-    if has_said or _health(turn, service) is Health.RUNNING:
+    if has_said or not (broken := _missing(turn, service, names_off(service))):
         return
     turn.update(reported={**local.reported, name: (service.op, False)})
     reason = local.faults.get(name, "found not running")
-    outbox.send(turn, ServiceFailed(service=name, op=service.op, reason=reason))
+    is_any_left = bool(local.active.get(name))
+    outbox.send(
+        turn,
+        ServiceFailed(
+            service=name, op=service.op, reason=reason, resources=broken if is_any_left else ()
+        ),
+    )
 
 
 def _health(turn: Turn, service: Service) -> Health:
     if not turn.local.active.get(service.spec.name):
         return Health.NONE
+    return Health.PARTIAL if _missing(turn, service) else Health.RUNNING
+
+
+def _missing(
+    turn: Turn, service: Service, off: Collection[ResourceName] = ()
+) -> tuple[ResourceName, ...]:
+    """Return what of the tree is not surely up and should be, in the order of its start."""
     sure = _surely_active(turn, service)
-    is_whole = all(r.name in sure for r in start_order(service.spec))
-    return Health.RUNNING if is_whole else Health.PARTIAL
+    order = start_order(service.spec)
+    return tuple(r.name for r in order if r.name not in sure and r.name not in off)
 
 
 def _surely_active(turn: Turn, service: Service) -> set[ResourceName]:
@@ -333,9 +360,9 @@ def _is_answer(job: Job, event: StepEnded) -> bool:
     return (
         job.is_waiting
         and job.op == event.op
-        and bool(job.steps)
-        and job.steps[0].name == event.resource
-        and is_start == (job.kind is JobKind.START)
+        and job.step is not None
+        and job.step.name == event.resource
+        and is_start == (not job.stops)
     )
 
 

@@ -89,11 +89,15 @@ def _check_start(state: State, action: StartResource) -> list[str]:
     service = state.cluster.services.get(action.service)
     is_told = (
         service is not None
-        and service.state is ServiceState.STARTING
+        and (service.state is ServiceState.STARTING or _is_mended(service))
         and (service.owner, service.op) == (state.local.me, action.op)
     )
     problems = _check_quorum(state, what)
     return problems if is_told else [*problems, f"{what} and no record says so"]
+
+
+def _is_mended(service: Service) -> bool:
+    return service.state is ServiceState.STARTED and service.is_being_mended
 
 
 def _check_quorum(state: State, what: str) -> list[str]:

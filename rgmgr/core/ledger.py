@@ -55,6 +55,10 @@ class Ledger:
         self.put(moved)
         return moved
 
+    def renew(self, service: Service) -> None:
+        """Write a record with a fresh number: its owner has something to do, whatever its state."""
+        self.put(replace(service, op=self.take_op()))
+
     def drop(self, name: ServiceName) -> None:
         """Forget a service that is no longer configured."""
         services = {n: s for n, s in self.state.services.items() if n != name}

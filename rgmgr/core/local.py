@@ -30,18 +30,27 @@ class JobKind(Enum):
 
     START = "start"
     STOP = "stop"
+    MEND = "mend"  # parts of a service that is up go down, and up again unless they are off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One service being started or stopped here, a resource at a time."""
+    """One service being worked on here, a resource at a time: all stops, then all starts."""
 
     kind: JobKind
     op: int
-    steps: tuple[ResourceSpec, ...]  # still to do, the present one first
+    stops: tuple[ResourceSpec, ...] = ()  # still to do, the present one first
+    starts: tuple[ResourceSpec, ...] = ()  # likewise
     done: tuple[ResourceSpec, ...] = ()  # started so far, in order
     is_waiting: bool = False  # for the answer to the present step
-    faults: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()  # that fail the whole job
+    lapses: tuple[str, ...] = ()  # that cost a part only
+    failed: tuple[ResourceName, ...] = ()  # what did not come up, or down, in such a part
+
+    @property
+    def step(self) -> ResourceSpec | None:
+        """Return the present step; None: all is done."""
+        return next((each[0] for each in (self.stops, self.starts) if each), None)
 
 
 class Rest(Enum):

@@ -15,6 +15,7 @@ from rgmgr.core.fence_paths import forget_lost_testers
 from rgmgr.core.fencing import call_off, open_case, prove
 from rgmgr.core.incidents import service_back
 from rgmgr.core.ledger import Ledger
+from rgmgr.core.mending import mend
 from rgmgr.core.messages import EMERGENCY_OP, Claim, Enrolment, Health, Install
 from rgmgr.core.model import (
     After,
@@ -29,8 +30,9 @@ from rgmgr.core.model import (
 from rgmgr.core.placement import offer_to_joiners
 from rgmgr.core.recovery import begin_stop, finish_stop
 from rgmgr.core.seating import may_run
-from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.standing import after_outage, is_left_alone
+from rgmgr.core.subtrees import as_found, non_critical_tops, tops_off
 
 LOST = "it left the ring without goodbye"
 TAKING_PART = (NodeStatus.ONLINE, NodeStatus.LEAVING)
@@ -39,7 +41,7 @@ Claims = dict[NodeId, Claim]
 
 
 def with_spec(state: ClusterState, spec: ClusterSpec) -> ClusterState:
-    """Return the state under another configuration; running services keep their trees.
+    """Return the state under another configuration; what runs is refitted later (`refit.py`).
 
     A node that is new in the configuration of a formed cluster has never run anything.
     """
@@ -252,12 +254,13 @@ def _reconcile(ledger: Ledger, enrolled: dict[NodeId, Enrolment], rebooted: set[
         claims = {
             n: claim for n in taking_part for claim in enrolled[n].claims if claim.service == name
         }
-        if service.owner in taking_part and service.frozen:
-            _judge_frozen(ledger, service, claims.get(service.owner), rebooted)
+        if service.owner is None:
+            if service.state is not ServiceState.FAILED:
+                _adopt(ledger, service, claims)
+        elif service.owner in taking_part and service.frozen:
+            _judge_frozen(ledger, service, service.owner, claims.get(service.owner), rebooted)
         elif service.owner in taking_part:
-            _judge_owner(ledger, service, claims.get(service.owner))
-        elif service.owner is None and service.state is not ServiceState.FAILED:
-            _adopt(ledger, service, claims)
+            _judge_owner(ledger, service, service.owner, claims.get(service.owner))
         _order_cleanup(ledger, name, claims, taking_part)
     strangers: dict[ServiceName, tuple[NodeId, ...]] = {}
     for n in taking_part:
@@ -283,37 +286,35 @@ def _takes_part(ledger: Ledger, node_id: NodeId) -> bool:
 
 
 def _judge_frozen(
-    ledger: Ledger, service: Service, claim: Claim | None, rebooted: set[NodeId]
+    ledger: Ledger,
+    service: Service,
+    owner: NodeId,
+    claim: Claim | None,
+    rebooted: set[NodeId],
 ) -> None:
     """An administrator may have half of it down; only what is surely gone is written off."""
     if service.state is not ServiceState.STARTED:
-        _judge_owner(ledger, service, claim)
-    elif claim is None and service.owner in rebooted:
+        _judge_owner(ledger, service, owner, claim)
+    elif claim is None and owner in rebooted:
         finish_stop(ledger, replace(service, after=After.SETTLE, freed_epoch=0))
     elif claim and claim.op == EMERGENCY_OP:
         begin_stop(ledger, service, After.SETTLE)
 
 
-def _judge_owner(ledger: Ledger, service: Service, claim: Claim | None) -> None:
+def _judge_owner(ledger: Ledger, service: Service, owner: NodeId, claim: Claim | None) -> None:
     """Compare the record with what its owner's systemd says."""
     if claim and claim.is_busy and claim.op == service.op:
         return  # still at it: the result will come
     health = claim.health if claim else Health.NONE
-    is_up = claim is not None and health is Health.RUNNING and not claim.is_busy
+    found = _as_claimed(service, claim, tops_off(service))
     match service.state:
-        case ServiceState.STARTING if is_up:
-            running = ledger.move(replace(service, failed_on=(), fault=""), ServiceState.STARTED)
-            if running.owner is not None:
-                service_back(ledger, running.spec.name, running.owner)
+        case ServiceState.STARTING if found:
+            running = ledger.move(replace(found, failed_on=(), fault=""), ServiceState.STARTED)
+            service_back(ledger, running.spec.name, owner)
         case ServiceState.STARTING if claim and (claim.is_busy or claim.op == service.op):
             begin_stop(ledger, _faulty(service, "its start was interrupted"), After.SETTLE)
-        case ServiceState.STARTED if not is_up and claim and claim.op == EMERGENCY_OP:
-            # no failure of the service: no policy, no counting
-            begin_stop(ledger, service, After.SETTLE)
-        case ServiceState.STARTED if not is_up and is_left_alone(ledger.state, service):
-            ledger.put(_faulty(service, "found not running"))
-        case ServiceState.STARTED if not is_up:
-            begin_stop(ledger, _faulty(service, "found not running"), After.RECOVER)
+        case ServiceState.STARTED:
+            _judge_running(ledger, service, owner, claim)
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
             if claim is None or (health is Health.NONE and not claim.is_busy):
                 finish_stop(ledger, replace(service, freed_epoch=0))
@@ -323,25 +324,60 @@ def _judge_owner(ledger: Ledger, service: Service, claim: Claim | None) -> None:
             pass
 
 
+def _judge_running(ledger: Ledger, service: Service, owner: NodeId, claim: Claim | None) -> None:
+    """A service that should be up: it is, or not quite, or somebody took it down."""
+    found = _as_claimed(service, claim, tops_off(service))
+    is_there = claim is not None and claim.health is not Health.NONE
+    if not found and claim and claim.op == EMERGENCY_OP:
+        begin_stop(ledger, service, After.SETTLE)  # no failure: no policy, no counting
+    elif is_left_alone(ledger.state, service):
+        if not found:
+            ledger.put(_faulty(service, "found not running"))
+    elif service.is_being_mended and claim and is_there:
+        if claim.op != service.op:  # else the result is on its way
+            ledger.renew(service)
+    elif not found:
+        faulty = _faulty(service, "found not running")
+        missing = claim.missing if claim and not claim.is_busy else ()
+        if not mend(ledger, faulty, owner, missing):
+            begin_stop(ledger, faulty, After.RECOVER)
+    elif found is not service:
+        ledger.put(found)
+
+
+def _as_claimed(
+    service: Service, claim: Claim | None, tops: tuple[ResourceName, ...]
+) -> Service | None:
+    """Return the record of a service that is up, without these parts perhaps; None: it is not."""
+    if claim is None or claim.is_busy:
+        return None
+    if claim.health is Health.RUNNING:
+        return as_found(service, (), tops)
+    is_known = claim.health is Health.PARTIAL and bool(claim.missing)
+    return as_found(service, claim.missing, tops) if is_known else None
+
+
 def _faulty(service: Service, fault: str) -> Service:
     return replace(service, fault=fault)
 
 
 def _adopt(ledger: Ledger, service: Service, claims: Claims) -> None:
     """A service nobody owns runs somewhere: that node owns it, if it should run at all."""
-    runners = [
-        n
-        for n, claim in claims.items()
-        if claim.health is Health.RUNNING
-        and not claim.is_busy
-        and may_run(ledger.state, service, n)
-    ]
+    tops = non_critical_tops(service.spec)
+    found = {n: _as_claimed(service, claim, tops) for n, claim in claims.items()}
+    runners = [n for n, it in found.items() if it and may_run(ledger.state, service, n)]
     if not runners or service.state is ServiceState.DISABLED or service.is_held:
         return
     owner = service.last_owner if service.last_owner in runners else runners[0]
     op = ledger.take_op()  # what was said of the last number is not said of this owner
     adopted = replace(
-        service, op=op, owner=owner, is_new=False, failed_on=(), fault="", target=None
+        found[owner] or service,
+        op=op,
+        owner=owner,
+        is_new=False,
+        failed_on=(),
+        fault="",
+        target=None,
     )
     ledger.move(adopted, ServiceState.STARTED)
     ledger.note("service.adopted", service=service.spec.name, owner=ledger.name(owner))

@@ -12,7 +12,7 @@ from enum import Enum
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.model import ClusterState, FencePath, Proof, RingId
-from rgmgr.core.spec import ClusterSpec, FenceStep
+from rgmgr.core.spec import ClusterSpec, FenceStep, ResourceName
 
 PROTOCOL_MIN = 1
 PROTOCOL_MAX = 1
@@ -38,6 +38,7 @@ class Claim:
     health: Health
     op: int  # the transition its executor works on or has just ended; 0: none
     is_busy: bool  # a start or stop is going on, so `health` may change
+    missing: tuple[ResourceName, ...] = ()  # when partial: what of the tree is not surely up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,7 @@ class Verb(Enum):
     STOP = "stop"
     RESTART = "restart"
     RELOCATE = "relocate"
+    CONVALESCE = "convalesce"
     FREEZE = "freeze"  # the cluster leaves the service as it is, whatever becomes of it
     UNFREEZE = "unfreeze"
     RETRY = "retry"  # try again now what has started nowhere
@@ -119,10 +121,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStarted:
-    """The owner brought the whole tree up."""
+    """The owner brought the tree up, but for these non-critical parts."""
 
     service: ServiceName
     op: int
+    off: tuple[ResourceName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,11 +156,13 @@ class ServiceStopFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceFailed:
-    """A running resource failed by itself."""
+    """Resources of a running service failed by themselves; none named: all of it failed."""
 
     service: ServiceName
     op: int
     reason: str
+    resources: tuple[ResourceName, ...] = ()
+    unstartable: tuple[ResourceName, ...] = ()  # those that were to come up again and did not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

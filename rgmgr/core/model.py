@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.spec import ClusterSpec, Deed, FenceStep, ServiceSpec
+from rgmgr.core.spec import (
+    ClusterSpec,
+    Deed,
+    FenceStep,
+    ResourceName,
+    ResourceSpec,
+    ServiceSpec,
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -235,6 +242,15 @@ class Await:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What is known of one part of a tree that fails apart from the rest (`subtrees.py`)."""
+
+    is_off: bool = False  # given up until somebody convalesces the service or it starts anew
+    restart_stamps: tuple[int, ...] = ()  # cluster times of counted restarts
+    tolerance_stamps: tuple[int, ...] = ()  # cluster times of failures that were borne
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """The record of one service. `op` numbers its transitions; results with another are stale."""
 
@@ -259,6 +275,14 @@ class Service:
     cleanup: tuple[NodeId, ...] = ()  # nodes that must first stop left-overs
     cleanup_op: int = 0  # number of that work
     fault: str = ""  # the latest failure in words
+    parts: dict[ResourceName, Part] = field(default_factory=dict)  # by the top of the part
+    mending: tuple[ResourceName, ...] = ()  # parts that the owner takes down, and up unless off
+    former: tuple[ResourceSpec, ...] = ()  # the tree that `spec.resources` takes the place of
+
+    @property
+    def is_being_mended(self) -> bool:
+        """Whether its owner has something to do to it while it runs."""
+        return bool(self.mending or self.former)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from rgmgr.core.actions import Severity
 from rgmgr.core.evolve import replace
 from rgmgr.core.incidents import service_back
 from rgmgr.core.ledger import Ledger
+from rgmgr.core.mending import clear_off, mend, mended
 from rgmgr.core.messages import (
     ServiceFailed,
     ServiceStarted,
@@ -26,6 +27,7 @@ from rgmgr.core.messages import (
 from rgmgr.core.model import After, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import Deed
 from rgmgr.core.standing import is_left_alone
+from rgmgr.core.subtrees import with_all_parts, without_parts
 
 Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
 STOPPING_STATES = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
@@ -37,18 +39,27 @@ def begin_stop(
     """Have the owner stop the service; `after` says what for."""
     recovers = after in (After.RECOVER, After.SETTLE, After.REPAIR)
     state = ServiceState.RECOVERABLE if recovers else ServiceState.STOPPING
-    return ledger.move(replace(service, after=after, target=target), state)
+    kept = service if after is After.REPAIR else with_all_parts(service)
+    return ledger.move(replace(kept, after=after, target=target, mending=()), state)
 
 
 def started(ledger: Ledger, sender: NodeId, body: ServiceStarted) -> None:
-    """The owner brought the whole tree up."""
+    """The owner brought the tree up, or mended what was to be mended."""
     service = current(ledger, sender, body)
-    if service is None or service.state is not ServiceState.STARTING:
+    if service is None:
         return
-    up = replace(service, failed_on=(), rounds=0, fault="", target=None)
+    if service.state is ServiceState.STARTED and service.is_being_mended:
+        mended(ledger, service, sender)
+        return
+    if service.state is not ServiceState.STARTING:
+        return
+    up = without_parts(service, body.off)
+    up = replace(up, failed_on=(), rounds=0, fault="", target=None)
     ledger.move(up, ServiceState.STARTED)
     service_back(ledger, service.spec.name, sender)
     ledger.note("service.started", service=service.spec.name, owner=ledger.name(sender))
+    if body.off:
+        clear_off(ledger, body.service, sender, body.off)
 
 
 def start_failed(ledger: Ledger, sender: NodeId, body: ServiceStartFailed) -> None:
@@ -62,7 +73,7 @@ def start_failed(ledger: Ledger, sender: NodeId, body: ServiceStartFailed) -> No
 
 
 def failed(ledger: Ledger, sender: NodeId, body: ServiceFailed) -> None:
-    """A running service failed on its owner: stop what is left, then apply the policy."""
+    """Something failed on the owner: mend the part, or stop all of it and apply the policy."""
     service = current(ledger, sender, body)
     if service is None or service.state is not ServiceState.STARTED:
         return
@@ -71,6 +82,8 @@ def failed(ledger: Ledger, sender: NodeId, body: ServiceFailed) -> None:
     if is_left_alone(ledger.state, service):
         note_failure(ledger, "service.failed", service, sender, body.reason)
         ledger.put(faulty)
+        return
+    if mend(ledger, faulty, sender, body.resources, body.unstartable):
         return
     if rung.deed is Deed.TOLERATE:
         ledger.note(
@@ -102,6 +115,7 @@ def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: i
 
 def finish_stop(ledger: Ledger, service: Service) -> None:
     """The owner holds nothing any more: go where the stop was meant to lead."""
+    service = replace(service, former=())
     if service.after is After.REPAIR:
         _finish_repair(ledger, service)
         return

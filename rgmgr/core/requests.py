@@ -20,6 +20,7 @@ from rgmgr.core.placement import because, because_no_seat
 from rgmgr.core.recovery import begin_stop
 from rgmgr.core.seating import has_prospects, may_run, obstacle_at, online, other_seats
 from rgmgr.core.standing import why_nothing_starts
+from rgmgr.core.subtrees import convalescing, is_partial, tops_off
 from rgmgr.core.verdict import ACCEPTED, Verdict
 
 PROVEN_DOWN = (NodeStatus.LEFT, NodeStatus.FENCED)
@@ -64,8 +65,8 @@ def outcome(cluster: ClusterState, request: Request, accepted_op: int) -> Verdic
         return freezing.outcome(service, request)
     if service.state is ServiceState.FAILED:
         return Verdict(Answer.ABORTED, because(cluster, request.service) or "")
-    if request.verb is Verb.REFUSE:
-        return awaiting.outcome_of_refusal(service)
+    if request.verb in _OUTCOMES:
+        return _OUTCOMES[request.verb](service)
     if request.verb in (Verb.DISABLE, Verb.STOP):
         return _outcome_of_stop(service, request.verb)
     return _outcome_of_start(cluster, service, request, accepted_op)
@@ -190,12 +191,27 @@ def _stop_and_start(
             return Verdict(Answer.TRY_AGAIN, f"{name} is {service.state.value}; try again")
 
 
+def _convalesce(ledger: Ledger, service: Service, _target: NodeId | None) -> Verdict:
+    name = service.spec.name
+    if service.state is not ServiceState.STARTED:
+        return Verdict(
+            Answer.INVALID, f"{name} is {service.state.value}; only a started one can be partial"
+        )
+    if service.is_being_mended:
+        return Verdict(Answer.TRY_AGAIN, f"parts of {name} are being restarted; try again")
+    if not is_partial(service):
+        return Verdict(Answer.ALREADY_RUNNING, f"{name} is whole")
+    ledger.renew(convalescing(service))
+    return ACCEPTED
+
+
 _APPLY: dict[Verb, Callable[[Ledger, Service, NodeId | None], Verdict]] = {
     Verb.ENABLE: _enable,
     Verb.DISABLE: _disable,
     Verb.STOP: _stop,
     Verb.RESTART: _restart,
     Verb.RELOCATE: _relocate,
+    Verb.CONVALESCE: _convalesce,
     Verb.RETRY: lambda ledger, service, _target: retrying.retry(ledger, service),
 }
 
@@ -232,6 +248,24 @@ def _outcome_of_stop(service: Service, verb: Verb) -> Verdict:
     if service.state in MOVING:
         return ACCEPTED
     return Verdict(Answer.FAILED, f"overtaken: {service.spec.name} is {service.state.value}")
+
+
+def _outcome_of_convalescence(service: Service) -> Verdict:
+    name = service.spec.name
+    if service.state is not ServiceState.STARTED:
+        return Verdict(Answer.FAILED, f"overtaken: {name} is {service.state.value}")
+    if service.is_being_mended:
+        return ACCEPTED
+    if is_partial(service):
+        off = ", ".join(tops_off(service))
+        return Verdict(Answer.FAILED, f"{name} runs on without {off}: {service.fault}")
+    return Verdict(Answer.DONE, f"{name} is whole again")
+
+
+_OUTCOMES: dict[Verb, Callable[[Service], Verdict]] = {
+    Verb.REFUSE: awaiting.outcome_of_refusal,
+    Verb.CONVALESCE: _outcome_of_convalescence,
+}
 
 
 def _outcome_of_start(

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from rgmgr.core import depend, fencing, placement
+from rgmgr.core import depend, fencing, placement, refit
 from rgmgr.core.ledger import Ledger
 
 
 def settle(ledger: Ledger) -> None:
-    """Fence what must be fenced, start and move what can be, stop what lost what it needs."""
+    """Fence what must be fenced, start, stop and move what must be, refit what has changed."""
     fencing.settle(ledger)
     placement.settle(ledger)
     depend.stop_dependents(ledger)
+    refit.settle(ledger)

@@ -116,6 +116,13 @@ class CheckKind(Enum):
     MONITOR = "monitor"  # the agent's or script's own action
 
 
+class Independence(Enum):
+    """How a subtree fails apart from the rest. Source: rgmanager `__independent_subtree`."""
+
+    RESTART = "restart"  # it alone is restarted; past its limit the service is recovered
+    NON_CRITICAL = "non-critical"  # likewise; past its limit it stays off, the rest goes on
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSpec:
     """One check of a resource: `target` is a URL, HOST:PORT, a command, or a depth.
@@ -148,6 +155,12 @@ class ResourceSpec:
     start_timeout_ms: int = 60_000
     stop_timeout_ms: int = 60_000
     checks: tuple[CheckSpec, ...] = ()
+    independent: Independence | None = None  # None: its failure is its parent's
+    max_restarts: int = 0  # of the independent subtree; 0: no limit, or none for a non-critical one
+    restart_expire_ms: int = 0  # 0: they never expire
+    tolerated: int = 0  # failures within `tolerance_ms` that only restart it and count for nothing
+    tolerance_ms: int = 0
+    is_shared: bool = False  # defined by [[resource]] and used here by `ref`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,21 @@ def stop_from_fault(
     return tuple(resource for resource in stop_order(service) if resource.name in late)
 
 
+def way_to(resources: Sequence[ResourceSpec], name: ResourceName) -> tuple[ResourceSpec, ...]:
+    """Return the resource of this name and all above it, topmost first; none: it is not there."""
+    for resource in resources:
+        if resource.name == name:
+            return (resource,)
+        if below := way_to(resource.children, name):
+            return (resource, *below)
+    return ()
+
+
+def names_in(service: ServiceSpec, tops: Collection[ResourceName]) -> frozenset[ResourceName]:
+    """Return the names of these resources and of all that are below them."""
+    return frozenset(_names_in(service.resources, tops, is_inside=False) if tops else ())
+
+
 def stopped_later(
     service: ServiceSpec, resource: ResourceSpec, others: Sequence[ResourceSpec]
 ) -> tuple[ResourceSpec, ...]:
@@ -68,3 +83,13 @@ def _up(resources: Sequence[ResourceSpec]) -> Iterable[ResourceSpec]:
     for resource in sorted_to_stop(resources):
         yield from _up(resource.children)
         yield resource
+
+
+def _names_in(
+    resources: Sequence[ResourceSpec], tops: Collection[ResourceName], *, is_inside: bool
+) -> Iterable[ResourceName]:
+    for resource in resources:
+        is_one = is_inside or resource.name in tops
+        if is_one:
+            yield resource.name
+        yield from _names_in(resource.children, tops, is_inside=is_one)

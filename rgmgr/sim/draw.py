@@ -29,6 +29,7 @@ from rgmgr.sim.draw_fencing import cut_for_long, with_lease, with_watchdog
 from rgmgr.sim.draw_terms import with_terms
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
+from rgmgr.sim.parts import draw_changes, draw_troubles, has_parts, with_parts
 from rgmgr.sim.policies import with_policies, with_requests
 from rgmgr.sim.troubles import CALM_MAKERS, MAKERS, draw_maintenance
 
@@ -74,6 +75,13 @@ def draw_script(
         weights = [weight for weight, _ in makers]
         (_, maker) = rolls.choices(makers, weights)[0]
         faults.append(maker(rolls, spec, at_ms))
+    is_two_node = len(spec.nodes) == TWO and chance(rolls, 0.5)
+    own = dice(seed, "parts")
+    spec = with_parts(own, spec) if spec is drawn else spec
+    if makers is MAKERS and has_parts(spec):
+        faults += draw_troubles(own, spec, start_ms, at_ms)
+    if makers is MAKERS and steps is None:
+        faults += draw_changes(dice(seed, "changes"), spec, start_ms, at_ms)
     if steps is None and not is_calm(seed):
         faults += draw_maintenance(dice(seed, "maintenance"), spec, start_ms, at_ms)
     is_two_node = len(spec.nodes) == TWO and chance(rolls, 0.5)

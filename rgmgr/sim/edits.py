@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 
@@ -15,6 +16,9 @@ from rgmgr.core.spec import (
     ResourceSpec,
     ServiceSpec,
 )
+from rgmgr.core.tree import start_order
+
+Tree = tuple[ResourceSpec, ...]
 
 
 class Edit(Enum):
@@ -27,6 +31,11 @@ class Edit(Enum):
     CHANGE_RECOVERY = "gives another recovery policy to"
     ADD_RESOURCE = "adds a resource to"
     REMOVE_RESOURCE = "removes a resource of"
+    CHANGE_RESOURCE = "changes a resource of"
+    CHANGE_TIMEOUT = "changes a time limit in"
+    NEST_RESOURCE = "puts the last resource below the first of"
+    ADD_CHILD = "adds a resource below the first of"
+    REMOVE_FIRST = "removes the first resource of"
     REORDER = "turns the order of the services round"
     ADD_NODE = "adds the node"
     REMOVE_NODE = "removes the node"
@@ -93,10 +102,58 @@ def _changed(spec: ClusterSpec, service: ServiceSpec, edit: Edit) -> ServiceSpec
     if edit is Edit.ADD_RESOURCE:
         known = [resource.name for resource in service.resources]
         added = _resource(service.name, f"x{len(known)}")
-        return service if added.name in known else _with(service, (*service.resources, added))
+        everywhere = [resource.name for resource in start_order(service)]
+        return service if added.name in everywhere else _with(service, (*service.resources, added))
+    if edit in _TREE_EDITS:
+        return _with(service, _TREE_EDITS[edit](service))
     if edit is Edit.REMOVE_RESOURCE and len(service.resources) > 1:
         return _with(service, service.resources[:-1])
     return service
+
+
+def _change_resource(service: ServiceSpec) -> Tree:
+    first, *rest = service.resources
+    unit = f"{service.name}-{first.name}-other.service"
+    parameters = {"unit": unit} if first.parameters["unit"] != unit else {"unit": unit[:-1]}
+    return (replace(first, parameters=parameters), *rest)
+
+
+def _change_timeout(service: ServiceSpec) -> Tree:
+    first, *rest = service.resources
+    return (replace(first, stop_timeout_ms=first.stop_timeout_ms + 500), *rest)
+
+
+def _nest(service: ServiceSpec) -> Tree:
+    first, *rest = service.resources
+    if not rest:
+        return service.resources
+    return (replace(first, children=(*first.children, rest[-1])), *rest[:-1])
+
+
+def _add_child(service: ServiceSpec) -> Tree:
+    first, *rest = service.resources
+    added = _resource(service.name, "below")
+    known = any(resource.name == added.name for resource in start_order(service))
+    return (
+        service.resources if known else (replace(first, children=(*first.children, added)), *rest)
+    )
+
+
+def _remove_first(service: ServiceSpec) -> Tree:
+    first, *rest = service.resources
+    return tuple(rest) or first.children or service.resources
+
+
+_TREE_EDITS: dict[Edit, Callable[[ServiceSpec], Tree]] = {
+    Edit.CHANGE_RESOURCE: _change_resource,
+    Edit.CHANGE_TIMEOUT: _change_timeout,
+    Edit.NEST_RESOURCE: _nest,
+    Edit.ADD_CHILD: _add_child,
+    Edit.REMOVE_FIRST: _remove_first,
+}
+DRAWN_APART = tuple(_TREE_EDITS)
+TREE_EDITS = (*_TREE_EDITS, Edit.ADD_RESOURCE, Edit.REMOVE_RESOURCE)
+"""Edits that change the tree of a service."""
 
 
 def _with(service: ServiceSpec, resources: tuple[ResourceSpec, ...]) -> ServiceSpec:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from domains.model import NodeId
+from domains.model import NodeId, ServiceName
 from rgmgr.core.events import Shutdown
+from rgmgr.core.spec import ClusterSpec, ResourceName
+from rgmgr.core.tree import start_order
 from rgmgr.sim.engine import Call
 from rgmgr.sim.faults import (
     Ask,
@@ -206,7 +208,8 @@ def _to_unit(world: World, fault: UnitFault) -> None:
         case UnitStoppedByHand(node=node, service=service, resource=resource):
             world.hosts[node].systemd.stop_by_hand(service, resource)
         case UnitStartedByHand(node=node, service=service, resource=resource):
-            world.hosts[node].start_by_hand(service, resource)
+            if _is_made_of(world.hosts[node].spec, service, resource):
+                world.hosts[node].start_by_hand(service, resource)
         case SlowSystemd(node=node, delay_ms=delay_ms, for_ms=for_ms):
             line = world.hosts[node].line
             line.make_slow(delay_ms)
@@ -250,3 +253,9 @@ def _restart_corosync(world: World, host: Host) -> None:
     world.bus.crash(host.node, None)
     host.wants_daemon = True
     host.start_corosync(host.boots)
+
+
+def _is_made_of(spec: ClusterSpec, service: ServiceName, resource: ResourceName) -> bool:
+    """Tell whether a service has this resource; a unit that is none is nobody's business."""
+    trees = (start_order(each) for each in spec.services if each.name == service)
+    return any(resource == each.name for tree in trees for each in tree)

@@ -22,6 +22,7 @@ from rgmgr.sim.excuses import Excuses
 from rgmgr.sim.host import Host
 from rgmgr.sim.leftovers import Active, Leftovers
 from rgmgr.sim.moves import Moves
+from rgmgr.sim.part_windows import PartWindows
 from rgmgr.sim.windows import Windows, installed
 
 CALLS_PER_SECOND_MAX = 400
@@ -40,6 +41,7 @@ class Jury:
     ) -> None:
         self.moves = Moves(violate)
         self._windows = Windows(violate)
+        self._part_windows = PartWindows(violate)
         self._leftovers = Leftovers(engine, active, excuses, violate)
         self._engine = engine
         self._measured: dict[NodeId, State] = {}
@@ -91,6 +93,7 @@ class Jury:
         message = getattr(event, "message", None)
         cause = message if isinstance(message, Install | Operation) else None
         self.moves.changed(cause, before, after)
+        self._part_windows.changed(cause, before, after)
         if isinstance(cause, Install):
             for sentence in welcomed_too_early(cause, before, after):
                 self._violate("I5", sentence)

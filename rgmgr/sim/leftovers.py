@@ -15,6 +15,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.messages import Goodbye, Operation, ServiceFailed, ServiceStopped
 from rgmgr.core.model import After, ClusterState, Service, ServiceState
 from rgmgr.core.standing import is_left_alone
+from rgmgr.core.subtrees import names_off
 from rgmgr.core.tree import start_order
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
@@ -154,7 +155,9 @@ def _can_know(host: Host, daemon: Daemon) -> bool:
 
 def _is_up(host: Host, service: Service) -> bool:
     units = host.systemd.units
-    keys = [(service.spec.name, resource.name) for resource in start_order(service.spec)]
+    off = names_off(service)
+    wanted = [r.name for r in start_order(service.spec) if r.name not in off]
+    keys = [(service.spec.name, name) for name in wanted]
     return all(key in units and units[key].phase is Phase.ACTIVE for key in keys)
 
 

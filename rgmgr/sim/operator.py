@@ -10,6 +10,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.messages import FenceOrder, MaintenanceOrder, Verb
 from rgmgr.core.model import AwaitKind, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because
+from rgmgr.core.subtrees import is_partial
 from rgmgr.sim.faults import Ask, AskFence, AskMaintenance
 from rgmgr.sim.host import Host
 from rgmgr.sim.world import World
@@ -80,6 +81,8 @@ def _way_out(service: Service) -> Verb | None:
         return Verb.DISABLE
     if service.awaits is not None and service.awaits.kind is AwaitKind.CONFIRM:
         return Verb.CONFIRM
+    if is_partial(service):
+        return Verb.CONVALESCE
     return Verb.ENABLE if service.state is ServiceState.STOPPED else None
 
 

@@ -11,6 +11,7 @@ from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.core.seating import may_run
 from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.subtrees import is_partial, tops_off
 from rgmgr.core.tree import start_order
 from rgmgr.sim import rules
 from rgmgr.sim.bonds import rests
@@ -220,7 +221,12 @@ def _started_unrest(
         return [f"{name} belongs to {owner_name}, but is active on {names}"]
     if not may_run(cluster, service, owner):
         return [f"{name} runs on {cluster.spec.node_name(owner)}, outside its domain"]
+    if is_partial(service):
+        return [f"{name} runs without {', '.join(tops_off(service))}"]
     units = world.hosts[owner].systemd.units
+    known = [resource.name for resource in start_order(service.spec)]
+    if gone := [n for n in world.hosts[owner].systemd.active(name) if n not in known]:
+        return [f"{name} has still {', '.join(gone)}, which it is not made of any more"]
     return [
         f"{name}/{resource.name} is not up on {cluster.spec.node_name(owner)}"
         for resource in start_order(service.spec)

@@ -20,7 +20,7 @@ from rgmgr.core.messages import (
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.tree import start_order
 from rgmgr.sim.disk import DiskMood
-from rgmgr.sim.edits import Edit
+from rgmgr.sim.edits import DRAWN_APART, Edit
 from rgmgr.sim.engine import Dice, chance
 from rgmgr.sim.faults import (
     Ambush,
@@ -368,7 +368,8 @@ def _disk_trouble(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
 
 def draw_config_change(rolls: Dice, spec: ClusterSpec, at_ms: int) -> ConfigChange:
     """A new text on one, some or all nodes; sometimes one of the same version as another's."""
-    edits = [edit for edit in Edit if edit not in (Edit.ADD_NODE, Edit.REMOVE_NODE)]
+    others = (Edit.ADD_NODE, Edit.REMOVE_NODE, *DRAWN_APART)
+    edits = [edit for edit in Edit if edit not in others]
     nodes = sorted(spec.nodes)
     where = nodes if chance(rolls, 0.6) else rolls.sample(nodes, rolls.randint(1, len(nodes)))
     edit = rolls.choice(edits)

@@ -86,7 +86,7 @@ def test_a_refusal_of_the_core_is_an_answer_and_not_an_error(tmp_path: Path) -> 
             ("explode", "web"),
             (
                 "InvalidVerb",
-                "'explode' is not one of enable, disable, stop, restart, relocate",
+                f"'explode' is not one of {', '.join(verb.value for verb in Verb)}",
             ),
         ),
     ],
@@ -209,6 +209,7 @@ def test_the_manager_and_the_objects_have_properties(tmp_path: Path) -> None:
         ("Stop", [], (Verb.STOP, "web", None)),
         ("Restart", [], (Verb.RESTART, "web", None)),
         ("Relocate", ["node1"], (Verb.RELOCATE, "web", NODE1)),
+        ("Convalesce", [], (Verb.CONVALESCE, "web", None)),
     ],
 )
 def test_a_service_object_carries_requests(

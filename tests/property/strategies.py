@@ -165,6 +165,9 @@ def _of_its_spec(state: ClusterState, nodes: list[Node], services: list[Service]
 
 _path_tests = build(PathTest, paths=st.lists(build(FencePath), max_size=1).map(tuple))
 _leaf_service = ServiceSpec(name=ServiceName("any"), resources=())
+_services = build(
+    Service, spec=st.just(_leaf_service), former=st.lists(resources, max_size=1).map(tuple)
+)
 cluster_states: st.SearchStrategy[ClusterState] = st.builds(
     _of_its_spec,
     build(
@@ -176,7 +179,7 @@ cluster_states: st.SearchStrategy[ClusterState] = st.builds(
         tests=st.dictionaries(node_ids, _path_tests, max_size=1),
     ),
     st.lists(build(Node), min_size=1, max_size=3),
-    st.lists(build(Service, spec=st.just(_leaf_service)), min_size=1, max_size=3),
+    st.lists(_services, min_size=1, max_size=3),
 )
 
 _LEAVES |= {

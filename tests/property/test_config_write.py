@@ -32,6 +32,7 @@ from rgmgr.core.spec import (
     FenceDevice,
     FenceStep,
     FencingSpec,
+    Independence,
     NodeSpec,
     ResourceName,
     ResourceSpec,
@@ -260,6 +261,8 @@ def resource(draw: st.DrawFn, mark: str) -> ResourceSpec:
     own = f"{mark}{draw(plain_texts)}"
     title = RESOURCE_TYPES[kind].title
     named = draw(st.sampled_from((parameters.get(title, own), own)))
+    independent = draw(st.sampled_from((None, *Independence)))
+    tolerated = draw(st.integers(0, 100))
     return ResourceSpec(
         name=ResourceName(named),
         type=kind,
@@ -269,6 +272,11 @@ def resource(draw: st.DrawFn, mark: str) -> ResourceSpec:
         start_level=draw(levels),
         stop_level=draw(levels),
         checks=draw(checks),
+        independent=independent,
+        max_restarts=draw(st.integers(0, 2**62)) if independent else 0,
+        restart_expire_ms=draw(spans) if independent else 0,
+        tolerated=tolerated,
+        tolerance_ms=draw(timeouts) if tolerated else 0,
     )
 
 

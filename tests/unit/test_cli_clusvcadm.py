@@ -62,6 +62,11 @@ def asked(daemon: FakeDaemon) -> list[tuple[str, str, str]]:
         ("-d web", ("disable", "web", ""), "Local machine disabling service:web...Success\n"),
         ("-s web", ("stop", "web", ""), "Local machine stopping service:web...Success\n"),
         (
+            "-c web",
+            ("convalesce", "web", ""),
+            "Local machine convalescing service:web...Success\n",
+        ),
+        (
             "-R web",
             ("restart", "web", ""),
             "Local machine trying to restart service:web...Success\n",
@@ -189,7 +194,6 @@ def test_wrong_usage_shows_the_usage_and_exits_1(
         ("-M web -m node2", "migration"),
         ("-Z web", "freezing"),
         ("-U web", "unfreezing"),
-        ("-c web", "convalescing"),
         ("-l", "locking"),
         ("-u", "unlocking"),
         ("-S", "showing locks"),

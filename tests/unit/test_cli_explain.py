@@ -13,7 +13,7 @@ from domains.model import NodeId
 from rgmgr.cli.explanation import Remedy, explain_node, explain_service
 from rgmgr.cli.main import cli
 from rgmgr.core.messages import Verb
-from rgmgr.core.model import ClusterState, NodeStatus, Proof, ProofKind, ServiceState
+from rgmgr.core.model import ClusterState, NodeStatus, Part, Proof, ProofKind, ServiceState
 from rgmgr.present import Present
 from rgmgr.sim.faults import Ask
 from rgmgr.sim.rest import come_to_rest
@@ -203,3 +203,12 @@ def test_a_node_that_is_down_says_by_what_proof_and_what_would_come_back() -> No
     assert found.remedies == (
         Remedy("systemctl start rgmgrd", "brings node1 back, once it is booted", "node1"),
     )
+
+
+def test_a_partial_service_is_said_to_be_made_whole_by_convalescing_it() -> None:
+    first = present().cluster.services[WEB].spec.resources[0].name
+    cluster = _cluster({"parts": {first: Part(is_off=True)}})
+
+    remedies = explain_service(cluster, WEB).remedies
+
+    assert remedies[0] == Remedy("rgmgr convalesce web", f"starts {first}, without which it runs")

@@ -21,6 +21,10 @@ name = "node1"
 fence = [[{ device = "d" }]]
 [fencing.device.d]
 agent = "fence_x"
+[[resource]]
+name = "vip"
+type = "ip"
+address = "10.0.0.9/24"
 [[service]]
 name = "web"
 [[service.resource]]
@@ -28,8 +32,10 @@ type = "systemd"
 unit = "cron.service"
 stop_level = 3
 [[service.resource]]
-type = "ip"
-address = "10.0.0.9/24"
+ref = "vip"
+independent = "restart"
+max_restarts = 2
+restart_expire_time = "5min"
 [[service.resource]]
 type = "fs"
 name = "data"
@@ -44,6 +50,12 @@ type = "fs"
 device = "/dev/y"
 mountpoint = "/srv/web/log"
 fstype = "xfs"
+independent = "non-critical"
+tolerance = "2 in 10min"
+[[service.resource.resource.resource]]
+type = "bind-mount"
+name = "shown"
+mountpoint = "/var/log/web"
 """
 
 
@@ -73,22 +85,40 @@ def test_json_holds_the_tree_and_both_orders(file: Path) -> None:
     assert found["start_order"] == [
         "data",
         "/srv/web/log",
+        "shown",
         "nginx.service",
-        "10.0.0.9/24",
+        "vip",
         "cron.service",
     ]
     assert found["stop_order"] == [
-        "10.0.0.9/24",
+        "vip",
         "cron.service",
         "nginx.service",
+        "shown",
         "/srv/web/log",
         "data",
     ]
     assert [(each["name"], each["start_level"]) for each in found["resources"]] == [
         ("data", 2),
-        ("10.0.0.9/24", 7),
+        ("vip", 7),
         ("cron.service", None),
     ]
+
+
+def test_json_tells_how_each_part_fails_and_what_it_has_from_above(file: Path) -> None:
+    found = json.loads(_tree("web", "--config", file, "--json").output)
+
+    data, vip, _ = found["resources"]
+    log = data["resources"][0]
+    assert (vip["is_shared"], vip["independent"], vip["max_restarts"]) == (True, "restart", 2)
+    assert vip["restart_expire_ms"] == 300_000
+    assert (log["independent"], log["tolerated"], log["tolerance_ms"]) == (
+        "non-critical",
+        2,
+        600_000,
+    )
+    assert log["resources"][0]["inherited"] == ["source"]
+    assert data["inherited"] == []
 
 
 def test_an_unknown_service_is_refused_with_those_that_exist(file: Path) -> None:

@@ -42,7 +42,7 @@ def test_the_example_is_a_configuration_without_problems_or_warnings() -> None:
         ("## [[service]]", services.SERVICE_KEYS),
         (
             "### [[service.resource]] and [[service.resource.resource]]",
-            {*services.COMMON_KEYS, *services.REF_KEYS},
+            {*services.COMMON_KEYS, *services.REF_KEYS, *services.PLACE_KEYS},
         ),
     ],
 )

@@ -203,6 +203,7 @@ def test_a_shared_resource_is_used_by_its_name_with_timeouts_of_the_place() -> N
             stop_level=2,
             start_timeout_ms=7_000,
             stop_timeout_ms=8_000,
+            is_shared=True,
         ),
     )
 

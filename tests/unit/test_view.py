@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from domains.model import NodeId
-from rgmgr.core.model import ClusterState, Node, NodeStatus, ProofKind, ServiceState
+from domains.model import NodeId, ServiceName
+from rgmgr.core.model import ClusterState, Node, NodeStatus, Part, ProofKind, ServiceState
 from rgmgr.core.placement import because
+from rgmgr.core.spec import ResourceName
 from rgmgr.view import (
     ConfigFile,
     FencingView,
@@ -241,3 +242,19 @@ def test_a_node_shows_which_file_it_has_and_how_its_clock_differs() -> None:
     assert [node.file for node in nodes] == [files[NODE1], None, None]
     assert [node.skew_ms for node in nodes] == [0, None, None]
     assert decode_status(encode_status(snapshot(CLUSTER, standing, SPEC))).nodes == nodes
+
+
+def test_a_partial_service_says_what_it_runs_without() -> None:
+    web = CLUSTER.services[ServiceName("web")]
+    top = web.spec.resources[0].name if web.spec.resources else ResourceName("cache")
+    partial = replace(web, parts={top: Part(is_off=True)})
+    cluster = replace(CLUSTER, services={**CLUSTER.services, ServiceName("web"): partial})
+
+    status = snapshot(cluster, STANDING, SPEC)
+
+    found = status.service_named("web")
+    assert found is not None
+    assert found.flags == ("frozen", "partial")
+    assert found.off == (top,)
+    assert "partial" in _codes(status)
+    assert decode_status(encode_status(status)) == status

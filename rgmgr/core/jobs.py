@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of a job when a step of it fails, and what is told at its end.
+
+A fault in a non-critical part costs that part; any other fault costs the whole job: a start ends
+there, stops go on. Source: rgmanager 5.6, 5.7, 3.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from rgmgr.core.delta import Delta, both, delta
+from rgmgr.core.events import ResourceFailed, ResourceStartFailed, ResourceStopFailed
+from rgmgr.core.evolve import replace
+from rgmgr.core.local import Job, JobKind
+from rgmgr.core.messages import (
+    ServiceFailed,
+    ServiceStarted,
+    ServiceStartFailed,
+    ServiceStopFailed,
+    ServiceStopped,
+)
+from rgmgr.core.model import Service
+from rgmgr.core.spec import ResourceName, ResourceSpec, ServiceSpec
+from rgmgr.core.subtrees import names_off, non_critical_top
+from rgmgr.core.tree import names_in, start_order, stop_from_fault, stop_order
+
+Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
+
+
+def mending(service: Service) -> Job:
+    """Return the way to mend a service: what has to go down, then what has to come up.
+
+    That are its broken parts, up again but for what is off, and what a new tree changes.
+    """
+    change = change_of(service)
+    parts = names_in(service.spec, service.mending)
+    up = parts | {r.name for r in (*change.starts, *change.reconfigures)}
+    down = tuple(r for r in _all_down(service) if r.name in parts or r in change.stops)
+    return Job(
+        kind=JobKind.MEND,
+        op=service.op,
+        stops=down if parts else change.stops,
+        starts=tuple(r for r in start_order(service.spec) if r.name in up - names_off(service)),
+    )
+
+
+def stopping(service: Service, broken: Collection[ResourceName] = ()) -> Job:
+    """Return the way down; all of it, or from the first of these on, in the order of the start."""
+    order = _all_down(service)
+    if broken:
+        late = {resource.name for resource in stop_from_fault(service.spec, broken)}
+        gone = change_of(service).stops
+        order = tuple(r for r in order if r.name in late or r in gone)
+    return Job(kind=JobKind.STOP, op=service.op, stops=order)
+
+
+def change_of(service: Service) -> Delta:
+    """Return what is to be done about a tree that has changed under a running service."""
+    return delta(as_it_was(service), service.spec) if service.former else Delta()
+
+
+def _all_down(service: Service) -> tuple[ResourceSpec, ...]:
+    """Return all that may be up, in the order of a stop."""
+    return stop_order(both(as_it_was(service), service.spec) if service.former else service.spec)
+
+
+def names_of(service: Service) -> frozenset[ResourceName]:
+    """Return the names of all that may be up of a service."""
+    return frozenset(resource.name for resource in _all_down(service))
+
+
+def as_it_was(service: Service) -> ServiceSpec:
+    """Return the service with the tree that its present one takes the place of."""
+    return replace(service.spec, resources=service.former)
+
+
+def stop_failed(service: Service, job: Job, event: ResourceStopFailed) -> Job:
+    """A resource did not go down; the stops go on."""
+    rest = replace(job, stops=job.stops[1:])
+    if job.kind is JobKind.STOP or non_critical_top(service.spec, event.resource) is None:
+        return replace(rest, faults=(*job.faults, _words(event)))
+    if event.resource in names_off(service):
+        return replace(rest, lapses=(*job.lapses, _words(event)))
+    return _without_part(service, rest, event)
+
+
+def start_failed(service: Service, job: Job, event: ResourceStartFailed | ResourceFailed) -> Job:
+    """A resource did not come up, or did not stay up until all was."""
+    if job.kind is JobKind.MEND or non_critical_top(service.spec, event.resource) is not None:
+        return _without_part(service, job, event)
+    return replace(job, faults=(*job.faults, _words(event)))
+
+
+def result(service: Service, job: Job, missing: tuple[ResourceName, ...]) -> Result:
+    """Return what is to be told of a job at its end; `missing`: what should be up and is not."""
+    name, op, reason = service.spec.name, job.op, "; ".join((*job.faults, *job.lapses))
+    match job.kind:
+        case JobKind.STOP:
+            failed = ServiceStopFailed(service=name, op=op, reason=reason)
+            return failed if job.faults else ServiceStopped(name, op)
+        case JobKind.START:
+            if job.faults:
+                return ServiceStartFailed(service=name, op=op, reason=reason)
+            return ServiceStarted(name, op, _tops(service.spec, job.failed))
+        case JobKind.MEND:
+            if not job.faults and not job.failed and not missing:
+                return ServiceStarted(name, op)
+            return ServiceFailed(
+                service=name,
+                op=op,
+                reason=reason or f"{', '.join(missing)}: not up",
+                resources=() if job.faults else missing,
+                unstartable=() if job.faults else job.failed,
+            )
+
+
+def _without_part(
+    service: Service, job: Job, event: ResourceStopFailed | ResourceStartFailed | ResourceFailed
+) -> Job:
+    """Go on with what does not belong together with the failed resource."""
+    tree, name = service.spec, event.resource
+    tops = (
+        [top for top in service.mending if name in names_in(tree, (top,))]
+        if job.kind is JobKind.MEND
+        else [top for top in (non_critical_top(tree, name),) if top is not None]
+    )
+    lost = names_in(tree, tops or (name,))
+    return replace(
+        job,
+        starts=tuple(resource for resource in job.starts if resource.name not in lost),
+        failed=(*job.failed, name),
+        lapses=(*job.lapses, _words(event)),
+    )
+
+
+def _words(event: ResourceStopFailed | ResourceStartFailed | ResourceFailed) -> str:
+    return f"{event.resource}: {event.reason}"
+
+
+def _tops(tree: ServiceSpec, failed: tuple[ResourceName, ...]) -> tuple[ResourceName, ...]:
+    tops = (non_critical_top(tree, name) for name in failed)
+    return tuple(dict.fromkeys(top for top in tops if top is not None))

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A changed configuration reaches the services that run: each gets its new tree at once.
+
+Asked after every agreed event, for a service may be busy, frozen or out of reach when the
+configuration changes. The record then has the new tree and, as `former`, the one that is up; the
+owner goes from one to the other (`delta.py`) and says so.
+"""
+
+from __future__ import annotations
+
+from rgmgr.core.delta import Delta, delta
+from rgmgr.core.evolve import replace
+from rgmgr.core.ledger import Ledger
+from rgmgr.core.model import ClusterState, Service, ServiceState
+from rgmgr.core.spec import ResourceSpec, ServiceSpec
+from rgmgr.core.standing import is_left_alone
+from rgmgr.core.subtrees import refitted
+
+
+def settle(ledger: Ledger) -> None:
+    """Give running services the trees that are configured."""
+    members = ledger.state.members()
+    for spec in ledger.state.spec.services:
+        service = ledger.state.services.get(spec.name)
+        if service is None or service.spec is spec or service.state is not ServiceState.STARTED:
+            continue
+        if service.spec == spec:
+            ledger.put(replace(service, spec=spec))  # the same object is the same at a glance
+        elif service.owner in members and not _is_untouchable(ledger.state, service):
+            _refit(ledger, service, spec)
+
+
+def _is_untouchable(cluster: ClusterState, service: Service) -> bool:
+    return is_left_alone(cluster, service) or service.is_being_mended
+
+
+def _refit(ledger: Ledger, service: Service, spec: ServiceSpec) -> None:
+    change = delta(service.spec, spec)
+    new = refitted(service, spec, [resource.name for resource in change.starts])
+    if change.is_empty and not new.mending:
+        ledger.put(new)
+        return
+    ledger.renew(replace(new, former=service.spec.resources))
+    _note(ledger, service, change)
+
+
+def _note(ledger: Ledger, service: Service, change: Delta) -> None:
+    ledger.note(
+        "service.refitted",
+        service=service.spec.name,
+        owner=ledger.name(service.owner),
+        stops=_names(change.stops),
+        starts=_names(change.starts),
+        reconfigures=_names(change.reconfigures),
+    )
+
+
+def _names(resources: tuple[ResourceSpec, ...]) -> str | None:
+    return ", ".join(resource.name for resource in resources) or None
