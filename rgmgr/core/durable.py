@@ -21,7 +21,16 @@ KEPT_STATES = (ServiceState.DISABLED, ServiceState.FAILED)
 PAIR = 2
 KEPT_NODES = (NodeStatus.LEFT, NodeStatus.FENCED)
 
-_PASSING = ("applied", "now_ms", "next_op", "has_formed", "failbacks", "health", "history")
+_PASSING = (
+    "applied",
+    "now_ms",
+    "next_op",
+    "has_formed",
+    "failbacks",
+    "health",
+    "history",
+    "strangers",
+)
 """Of these a change alone is no reason to save; the history is saved along with what is kept."""
 _KEPT_WHOLE = tuple(
     f.name for f in fields(ClusterState) if f.name not in (*_PASSING, "nodes", "services", "cases")
@@ -41,6 +50,7 @@ def project(cluster: ClusterState) -> ClusterState:
         test=0,
         failbacks={},
         health=0,
+        strangers={},
     )
 
 

@@ -265,6 +265,22 @@ def _reconcile(ledger: Ledger, enrolled: dict[NodeId, Enrolment], rebooted: set[
         elif service.owner in taking_part:
             _judge_owner(ledger, service, service.owner, claims.get(service.owner))
         _order_cleanup(ledger, name, claims, taking_part)
+    strangers: dict[ServiceName, tuple[NodeId, ...]] = {}
+    for n in taking_part:
+        for claim in enrolled[n].claims:
+            if claim.service not in ledger.state.services:
+                strangers[claim.service] = (*strangers.get(claim.service, ()), n)
+    ledger.state = replace(ledger.state, strangers=strangers)
+
+
+def heed_strangers(ledger: Ledger) -> None:
+    """A configuration has brought services: what nodes hold of them already must go first."""
+    for name, holders in tuple(ledger.state.strangers.items()):
+        service = ledger.state.services.get(name)
+        if service is not None:
+            rest = {n: h for n, h in ledger.state.strangers.items() if n != name}
+            ledger.state = replace(ledger.state, strangers=rest)
+            _clean_up(ledger, service, holders, holders)
 
 
 def _takes_part(ledger: Ledger, node_id: NodeId) -> bool:
@@ -386,12 +402,18 @@ def _order_cleanup(
     cleanup = tuple(sorted({*holders, *absent}))
     if cleanup == service.cleanup and not holders:
         return
+    _clean_up(ledger, service, tuple(holders), cleanup)
+
+
+def _clean_up(
+    ledger: Ledger, service: Service, holders: tuple[NodeId, ...], nodes: tuple[NodeId, ...]
+) -> None:
     if holders:
         ledger.note(
             "service.cleanup_ordered",
             Severity.ERROR,
-            service=name,
+            service=service.spec.name,
             nodes=", ".join(ledger.state.spec.node_name(n) for n in holders),
             owner=ledger.name(service.owner),
         )
-    ledger.put(replace(service, cleanup=cleanup, cleanup_op=ledger.take_op()))
+    ledger.put(replace(service, cleanup=nodes, cleanup_op=ledger.take_op()))

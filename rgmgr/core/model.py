@@ -335,6 +335,9 @@ class ClusterState:
     now_ms: int = 0  # cluster time: the largest stamp seen
     nodes: dict[NodeId, Node] = field(default_factory=dict)
     services: dict[ServiceName, Service] = field(default_factory=dict)
+    strangers: dict[ServiceName, tuple[NodeId, ...]] = field(
+        default_factory=dict
+    )  # who holds something of a service that has no record, by this epoch's claims
     has_formed: bool = False  # quorum was reached since this state began
     cases: tuple[FenceCase, ...] = ()  # the latest CASES_MAX, oldest first
     tests: dict[NodeId, PathTest] = field(default_factory=dict)  # by who tested

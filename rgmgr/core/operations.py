@@ -24,7 +24,7 @@ from rgmgr.core.durable import save_if_changed
 from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import Turn
-from rgmgr.core.membership import TAKING_PART, new_chance, with_spec
+from rgmgr.core.membership import TAKING_PART, heed_strangers, new_chance, with_spec
 from rgmgr.core.messages import (
     AwaitOver,
     ConfigProposed,
@@ -218,6 +218,7 @@ def _propose(ledger: Ledger, sender: NodeId, spec: ClusterSpec) -> None:
     for name, methods in fence_paths.methods_removed(ledger.state.spec, spec).items():
         ledger.note("fence.methods_removed", Severity.WARNING, node=name, methods=methods)
     ledger.state = with_spec(ledger.state, spec)
+    heed_strangers(ledger)
     ledger.note("config.adopted", version=spec.version, by=ledger.name(sender))
 
 

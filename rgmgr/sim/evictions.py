@@ -24,7 +24,9 @@ def welcomed_too_early(
     base = install.state or before
     for enrolment in install.enrolments:
         was, now = base.nodes.get(enrolment.node), after.nodes.get(enrolment.node)
-        if was is None or now is None or was.status is not NodeStatus.UNCLEAN or not was.attempt:
+        if was is None or now is None or was.status is not NodeStatus.UNCLEAN:
+            continue
+        if not was.attempt or was.may_return:
             continue
         is_same_boot = enrolment.boot_id == was.boot_id
         if now.status in MEMBERS and is_same_boot and is_switched(base, enrolment.node):

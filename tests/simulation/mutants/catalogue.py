@@ -24,6 +24,7 @@ OPERATIONS = "rgmgr.core.operations"
 OUTBOX = "rgmgr.core.outbox"
 DURABLE = "rgmgr.core.durable"
 EXECUTOR = "rgmgr.core.executor"
+JOBS = "rgmgr.core.jobs"
 MACHINE = "rgmgr.core.machine"
 SHARE = "rgmgr.core.fence_share"
 DESK = "rgmgr.core.desk"
@@ -146,9 +147,9 @@ MUTANTS = (
     _(
         "stopped-is-stopped",
         "tells that a service is stopped although its stop failed",
-        EXECUTOR,
-        "    elif job.faults:\n",
-        "    elif job.op < 0:\n",
+        JOBS,
+        "return failed if job.faults else ServiceStopped(name, op)",
+        "return ServiceStopped(name, op)",
     ),
     _(
         "failed-stop-goes-on",
@@ -219,7 +220,7 @@ MUTANTS = (
         "start-through-a-closed-gate",
         "goes on starting units while its gate is closed",
         EXECUTOR,
-        "    if job.kind is JobKind.START and not may_start:\n        return\n",
+        "    if not job.stops and not may_start:\n        return\n",
         "",
     ),
     # What runs where.
@@ -241,22 +242,22 @@ MUTANTS = (
         "see-no-failure",
         "does not tell that a running service has failed",
         EXECUTOR,
-        "    if has_said or _health(turn, service) is Health.RUNNING:\n",
-        "    if has_said or service.op:\n",
+        "    if has_said or not (broken := _missing(turn, service, names_off(service))):\n",
+        "    if service.op or not (broken := _missing(turn, service, names_off(service))):\n",
     ),
     # The tree.
     _(
         "children-first",
         "starts children before their parents",
         EXECUTOR,
-        "steps=start_order(service.spec))",
-        "steps=start_order(service.spec)[::-1])",
+        "starts=start_order(service.spec))",
+        "starts=start_order(service.spec)[::-1])",
     ),
     _(
         "parents-first",
         "stops parents before their children",
-        EXECUTOR,
-        "    order = stop_order(service.spec)\n",
+        JOBS,
+        "    order = _all_down(service)\n",
         "    order = start_order(service.spec)\n",
     ),
     # Domains and restart windows.
@@ -407,8 +408,8 @@ MUTANTS = (
         "fence-the-living",
         "welcomes a node that a device may switch off at any moment",
         MEMBERSHIP,
-        "if node.status is NodeStatus.UNCLEAN and node.attempt > 0:",
-        "if node.status is NodeStatus.UNCLEAN and node.attempt > 99:",
+        "if node.status is NodeStatus.UNCLEAN and node.attempt > 0 and",
+        "if node.status is NodeStatus.UNCLEAN and node.attempt > 99 and",
     ),
     _(
         "trust-a-stale-hello",
@@ -442,7 +443,7 @@ MUTANTS = (
         "believe-the-record",
         "does not compare the record of a service with what its owner says",
         MEMBERSHIP,
-        "            _judge_owner(ledger, service, claims.get(service.owner))\n",
+        "            _judge_owner(ledger, service, service.owner, claims.get(service.owner))\n",
         "            pass\n",
     ),
     _(
