@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rgmgr.lab.applayer import LIBRARY
 from tests.lab.observed import Observed
 
 FLOOD = Path(__file__).parent / "scripts" / "flood.py"
@@ -62,9 +63,8 @@ def test_the_bus_shows_what_there_is(users: Observed) -> None:
 
 def test_a_client_that_floods_and_dies_harms_nobody(cluster: Observed) -> None:
     since = cluster.now_us()
-    python = cluster.do("node1", "sh", "-c", "sed -n '1s/^#!//p' $(command -v rgmgr)").split()
     text = FLOOD.read_text(encoding="utf-8")
-    flood = [*python, "-c", text, str(FLOOD_S)]
+    flood = ["env", f"PYTHONPATH=/{LIBRARY}", "/usr/bin/python3", "-s", "-c", text, str(FLOOD_S)]
 
     said = cluster.do(
         "node1",

@@ -45,5 +45,6 @@ def test_a_disarmed_cluster_stays_as_it_is_while_the_network_is_down(cluster: Ob
         cluster.do("node1", "rgmgr", "arm")
     cluster.await_that(cluster.is_settled, "the cluster to settle")
 
-    assert cluster.main_pid("node1") == pid
+    cluster.await_page("node1")  # its address went with the cable, and is mended only now
+    assert cluster.service().owner == "node1"
     assert cluster.when("node2", "fence.requested", since) is None
