@@ -78,7 +78,8 @@ lab: setup ## boot three real nodes on this machine and leave them up (root)
 bench-sim: setup ## measure the simulator: seeds per second, and long histories of a big cluster
 	@$(BIN)/python benchmarks/simulator.py
 
-bench: setup ## measure fence agents, each part of a failover, and 200 units, on real nodes (root)
+bench: setup ## measure status, fence agents, each part of a failover, 200 units on real nodes (root)
+	@PYTHONPATH=. $(BIN)/python benchmarks/status.py
 	@PYTHONPATH=. $(BIN)/python benchmarks/agents.py
 	@$(BIN)/python benchmarks/failover.py --dir $(LAB_DIR)
 	@$(BIN)/python benchmarks/units.py --dir $(LAB_DIR)

@@ -27,6 +27,7 @@ from rgmgr.fence_view import (
     proof_of,
     unclean_text,
 )
+from rgmgr.order_view import OrderView, order_texts, view_of
 
 if TYPE_CHECKING:
     from rgmgr.core.model import ClusterState, Service
@@ -75,7 +76,8 @@ class Standing:
 class Notice:
     """Something an operator must not overlook. `code` is stable, `text` is for people."""
 
-    # no-corosync, no-quorum, not-joined, fencing-disabled, unclean, fence-path, failed, partial
+    # no-corosync, no-quorum, not-joined, disarmed, locked, standby, fencing-disabled, unclean,
+    # fence-path, failed, partial
     code: str
     text: str
 
@@ -98,6 +100,7 @@ class NodeView:
     skew_ms: int | None = None  # its wall clock is ahead of this node's by so much; None: not told
     paths: tuple[PathView, ...] = ()  # by method, then by who tested
     is_cut_off: bool = False  # its paths are still to be opened: it gets no services
+    standby: OrderView | None = None  # set: it gets no services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +140,8 @@ class Status:
     nodes: tuple[NodeView, ...]
     services: tuple[ServiceView, ...]
     cases: tuple[CaseView, ...] = ()  # the latest, oldest first
+    locked: OrderView | None = None  # set: no service starts
+    disarmed: OrderView | None = None  # set: nothing is done by the cluster itself
 
     def node_named(self, name: str) -> NodeView | None:
         """Return the node of exactly this name."""
@@ -167,10 +172,16 @@ def snapshot(cluster: ClusterState | None, standing: Standing, spec: ClusterSpec
         is_installed=standing.is_installed,
         is_fencing_enabled=not agreed.fencing.unsafe_disabled,
         note=standing.note,
-        notices=_notices(standing, agreed, nodes, services),
+        notices=(
+            *_standing_notices(standing),
+            *_order_notices(cluster, standing),
+            *_notices(agreed, nodes, services),
+        ),
         nodes=nodes,
         services=services,
         cases=cases_of(cluster, _now_ms(cluster, standing)) if cluster else (),
+        locked=view_of(cluster.locked, _now_ms(cluster, standing)) if cluster else None,
+        disarmed=view_of(cluster.disarmed, _now_ms(cluster, standing)) if cluster else None,
     )
 
 
@@ -220,6 +231,7 @@ def _node(
         file=standing.files.get(node) if node in members else None,
         skew_ms=standing.skews_ms.get(node) if node in members else None,
         is_cut_off=record.is_cut_off if record else False,
+        standby=view_of(cluster.standby.get(node), now_ms) if cluster else None,
     )
 
 
@@ -309,13 +321,19 @@ def _obstacle(standing: Standing) -> str | None:
     return None
 
 
+def _order_notices(cluster: ClusterState | None, standing: Standing) -> tuple[Notice, ...]:
+    if cluster is None:
+        return ()
+    texts = order_texts(cluster, _now_ms(cluster, standing))
+    return tuple(Notice(code, text) for code, text in texts)
+
+
 def _notices(
-    standing: Standing,
     spec: ClusterSpec,
     nodes: tuple[NodeView, ...],
     services: tuple[ServiceView, ...],
 ) -> tuple[Notice, ...]:
-    found = [*_standing_notices(standing)]
+    found: list[Notice] = []
     if spec.fencing.unsafe_disabled:
         found.append(
             Notice(

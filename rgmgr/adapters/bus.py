@@ -5,7 +5,7 @@
 
 Owns everything that is wrong with dbus-next 0.2.3, so that its users need not know: a full
 socket kills the connection, calls hang for ever after it, nothing has a time limit, a storm of
-signals stops the loop, and tracebacks are sent to callers. Only this module and `dbus_api`
+signals stops the loop, and tracebacks are sent to callers. Only this module and `dbus_objects`
 import dbus-next. It knows neither systemd nor rgmgr's own interface.
 
 A lost connection stays lost: await `wait_lost`, then `connect` anew and add matches, handlers,
@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import io
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -75,6 +75,14 @@ def sender() -> str:
 def variant(signature: str, value: object) -> object:
     """Make a variant, as a{sv} bodies need them."""
     return Variant(signature, _sendable(value))
+
+
+def plain(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the values of an a{sv} as it comes with a call, out of their variants."""
+    return {
+        name: value.value if isinstance(value, Variant) else value
+        for name, value in options.items()
+    }
 
 
 def match_signal(**fields: str) -> str:

@@ -2,9 +2,9 @@
 """A line to a D-Bus bus for one command: calls, one at a time, with nothing to load for it.
 
 The daemon's connection (`bus`) takes a third of a second of a processor to load with all that it
-needs; a command that shows the status has to be done by then. Blocking; every call ends. Hears no
-signals, exports nothing, keeps no descriptors. Source: D-Bus Specification, "Authentication
-Protocol" and "Message Protocol".
+needs; a command that shows the status has to be done by then. Blocking; every call ends. Hears
+that there was a signal, not what it said; exports nothing, keeps no descriptors. Source: D-Bus
+Specification, "Authentication Protocol" and "Message Protocol".
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
 from rgmgr.adapters import bus_wire
-from rgmgr.adapters.bus_wire import DISCONNECTED, TIMEOUT
+from rgmgr.adapters.bus_wire import DISCONNECTED, TIMEOUT, Argument
 from rgmgr.errors import BusError
 
 SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
 BUS = "org.freedesktop.DBus"
+BUS_PATH = "/org/freedesktop/DBus"
 CONNECT_TIMEOUT_S = 5.0
 _READ_BYTES = 65_536
 
@@ -32,6 +33,7 @@ class Line:
         self._socket = connection
         self._incoming = bytearray()
         self._serial = 0
+        self._has_heard = False  # a signal, since `wait_for_signal` was asked last
 
     @classmethod
     def connect(cls, address: str | None = None) -> Line:
@@ -52,7 +54,7 @@ class Line:
             name = TIMEOUT if isinstance(error, TimeoutError) else DISCONNECTED
             text = f"cannot connect to {address or 'the system bus'}: {_told(error)}"
             raise BusError(BUS, "Hello", name, text) from error
-        made.call(BUS, "/org/freedesktop/DBus", BUS, "Hello", timeout_s=CONNECT_TIMEOUT_S)
+        made.call(BUS, BUS_PATH, BUS, "Hello", timeout_s=CONNECT_TIMEOUT_S)
         return made
 
     def close(self) -> None:
@@ -65,11 +67,11 @@ class Line:
         path: str,
         interface: str,
         member: str,
-        body: Sequence[str] = (),
+        body: Sequence[Argument] = (),
         *,
         timeout_s: float,
     ) -> list[object]:
-        """Call a method that takes texts, and return the body of its reply.
+        """Call a method that takes texts and options, and return the body of its reply.
 
         Raises:
             BusError: an error reply, no reply in time, or the connection is lost.
@@ -93,6 +95,33 @@ class Line:
             raise BusError(destination, method, name, " ".join(map(str, answer)))
         return answer
 
+    def watch(self, sender: str) -> None:
+        """Ask for all signals of a name on the bus.
+
+        Raises:
+            BusError: the bus refuses.
+        """
+        rule = f"type='signal',sender='{sender}'"
+        self.call(BUS, BUS_PATH, BUS, "AddMatch", (rule,), timeout_s=CONNECT_TIMEOUT_S)
+
+    def wait_for_signal(self, timeout_s: float) -> None:
+        """Return when a signal came since this was asked last, at the latest in time.
+
+        Raises:
+            BusError: the connection is lost.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        try:
+            while not self._has_heard:
+                message = bus_wire.read_message(self._next(deadline_s))
+                self._has_heard |= message.kind == bus_wire.SIGNAL
+        except TimeoutError:
+            pass
+        except (OSError, EOFError, ValueError, IndexError) as error:
+            text = f"the connection broke: {_told(error)}"
+            raise BusError(BUS, "wait", DISCONNECTED, text) from error
+        self._has_heard = False
+
     def _authenticate(self) -> None:
         """Say who we are; the kernel confirms it."""
         uid = str(os.geteuid()).encode("ascii").hex()
@@ -111,6 +140,7 @@ class Line:
         """Return the reply to a call; what else comes in is not for us."""
         while True:
             message = bus_wire.read_message(self._next(deadline_s))
+            self._has_heard |= message.kind == bus_wire.SIGNAL
             is_reply = message.kind in (bus_wire.RETURN, bus_wire.ERROR)
             if is_reply and message.number(bus_wire.REPLY_SERIAL) == serial:
                 return message

@@ -9,7 +9,7 @@ as their plain values. Source: D-Bus Specification, "Marshaling (Wire Format)".
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,6 +26,9 @@ CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
 PATH, INTERFACE, MEMBER, ERROR_NAME, REPLY_SERIAL = 1, 2, 3, 4, 5
 DESTINATION, SENDER, SIGNATURE = 6, 7, 8
 """Codes of header fields."""
+
+Option = str | int | bool
+Argument = str | Mapping[str, Option]
 
 Read = Callable[[bytes, int], tuple[object, int]]
 """Takes a message and a place in it; returns the value there and the place behind it."""
@@ -70,12 +73,24 @@ class RawMessage:
 
 
 def call(
-    serial: int, destination: str, path: str, interface: str, member: str, texts: Sequence[str]
+    serial: int,
+    destination: str,
+    path: str,
+    interface: str,
+    member: str,
+    arguments: Sequence[Argument],
 ) -> bytes:
-    """Return a call of a method that takes texts."""
-    body = b""
-    for text in texts:
-        body += _padding(len(body), 4) + _counted(text)
+    """Return a call of a method that takes texts, and options as a{sv}."""
+    body, signature = b"", ""
+    for argument in arguments:
+        body += _padding(len(body), 4)
+        if isinstance(argument, str):
+            signature += "s"
+            body += _counted(argument)
+        else:
+            signature += "a{sv}"
+            options = _options(argument)
+            body += struct.pack("<I", len(options)) + _padding(len(body) + 4, 8) + options
     fields = b""
     for code, kind, text in (
         (PATH, "o", path),
@@ -85,11 +100,29 @@ def call(
     ):
         fields += _padding(len(fields), 8) + bytes([code, 1]) + kind.encode() + b"\0"
         fields += _counted(text)
-    if texts:
+    if signature:
         fields += _padding(len(fields), 8) + bytes([SIGNATURE, 1]) + b"g\0"
-        fields += bytes([len(texts)]) + b"s" * len(texts) + b"\0"
+        fields += bytes([len(signature)]) + signature.encode("ascii") + b"\0"
     head = struct.pack("<4B3I", ord("l"), CALL, 0, PROTOCOL, len(body), serial, len(fields))
     return head + fields + _padding(len(fields), 8) + body
+
+
+def _options(options: Mapping[str, Option]) -> bytes:
+    """Return the entries of an a{sv}, which begin at a multiple of eight."""
+    entries = b""
+    for name, value in options.items():
+        entries += _padding(len(entries), 8) + _counted(name)
+        match value:
+            case bool():
+                entries += b"\1b\0"
+                entries += _padding(len(entries), 4) + struct.pack("<I", value)
+            case int():
+                entries += b"\1x\0"
+                entries += _padding(len(entries), 8) + struct.pack("<q", value)
+            case str():
+                entries += b"\1s\0"
+                entries += _padding(len(entries), 4) + _counted(value)
+    return entries
 
 
 def length(head: bytes | bytearray) -> int:

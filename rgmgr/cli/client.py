@@ -9,6 +9,8 @@ No bus library is loaded: most of a command's time would go there.
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,8 +18,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from rgmgr.adapters.bus_line import Line
+from rgmgr.adapters.bus_wire import Argument, Option
 from rgmgr.cli.exits import Exit
 from rgmgr.errors import BusError, RgmgrError, WireError
+from rgmgr.history_view import History, decode_history
 from rgmgr.links import CorosyncView, from_properties
 from rgmgr.view import Status, decode_status
 
@@ -92,6 +96,15 @@ class Outcome:
     owner: str  # where the service runs now; empty: nowhere
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How a standing order is meant."""
+
+    for_ms: int = 0  # 0: until an operator ends it
+    brings_back: bool = False
+    because: str = ""
+
+
 class Daemon(Protocol):
     """What a command can ask. All methods raise DaemonError."""
 
@@ -107,12 +120,26 @@ class Daemon(Protocol):
         """Return what forecasts start from."""
         ...
 
-    def request(self, verb: str, service: str, node: str, timeout_s: float) -> Outcome:
+    def history(self) -> History:
+        """Return what the members decided."""
+        ...
+
+    def wait_for_change(self, timeout_s: float) -> None:
+        """Return when something that the bus tells of has changed, at the latest in time."""
+        ...
+
+    def request(
+        self, verb: str, service: str, node: str, timeout_s: float, because: str = ""
+    ) -> Outcome:
         """Ask for something and wait until it is done. `node` empty: let the domain choose."""
         ...
 
     def fence(self, order: str, node: str, user: str, timeout_s: float) -> Outcome:
         """Ask about fencing and wait until it is done. `node` empty: all; `user`: who asks."""
+        ...
+
+    def order(self, order: str, node: str, terms: Terms, timeout_s: float) -> Outcome:
+        """Give or end a standing order and wait until it is carried out. `node` empty: all."""
         ...
 
 
@@ -124,6 +151,7 @@ class BusDaemon:
 
     def __init__(self, line: Line) -> None:
         self._line = line
+        self._is_watching = False
 
     def status(self) -> Status:
         """See `Daemon.status`."""
@@ -156,9 +184,30 @@ class BusDaemon:
             case answer:
                 raise DaemonError(Fault.BROKEN, f"rgmgrd's answer is unreadable: {answer!r:.200}")
 
-    def request(self, verb: str, service: str, node: str, timeout_s: float) -> Outcome:
+    def history(self) -> History:
+        """See `Daemon.history`."""
+        (text,) = self._call("History", timeout_s=STATUS_TIMEOUT_S)
+        try:
+            return decode_history(str(text))
+        except ValueError as error:
+            raise _unreadable("history", error) from error
+
+    def wait_for_change(self, timeout_s: float) -> None:
+        """See `Daemon.wait_for_change`."""
+        try:
+            if not self._is_watching:
+                self._line.watch(BUS_NAME)
+                self._is_watching = True
+            self._line.wait_for_signal(timeout_s)
+        except BusError as error:
+            raise explain(error) from error
+
+    def request(
+        self, verb: str, service: str, node: str, timeout_s: float, because: str = ""
+    ) -> Outcome:
         """See `Daemon.request`."""
-        answer = self._call("Request", (verb, service, node), timeout_s=timeout_s)
+        body = (verb, service, node, _options(because=because))
+        answer = self._call("Request", body, timeout_s=timeout_s)
         match answer:
             case [int(code), str(text), str(owner)]:
                 return Outcome(code, text, owner)
@@ -167,18 +216,30 @@ class BusDaemon:
 
     def fence(self, order: str, node: str, user: str, timeout_s: float) -> Outcome:
         """See `Daemon.fence`."""
-        answer = self._call("Fence", (order, node, user), timeout_s=timeout_s)
+        return self._ordered("Fence", (order, node, _options(user=user)), timeout_s)
+
+    def order(self, order: str, node: str, terms: Terms, timeout_s: float) -> Outcome:
+        """See `Daemon.order`."""
+        options = _options(
+            because=terms.because, for_ms=terms.for_ms, brings_back=terms.brings_back
+        )
+        return self._ordered("Order", (order, node, options), timeout_s)
+
+    def _ordered(self, method: str, body: tuple[Argument, ...], timeout_s: float) -> Outcome:
+        answer = self._call(method, body, timeout_s=timeout_s)
         match answer:
             case [int(code), str(text)]:
                 return Outcome(code, text, "")
             case _:
                 raise DaemonError(Fault.BROKEN, f"rgmgrd's answer is unreadable: {answer!r}")
 
-    def _call(self, method: str, body: tuple[str, ...] = (), *, timeout_s: float) -> list[object]:
+    def _call(
+        self, method: str, body: tuple[Argument, ...] = (), *, timeout_s: float
+    ) -> list[object]:
         return self._ask(MANAGER, method, body, timeout_s)
 
     def _ask(
-        self, interface: str, method: str, body: tuple[str, ...], timeout_s: float
+        self, interface: str, method: str, body: tuple[Argument, ...], timeout_s: float
     ) -> list[object]:
         try:
             return self._line.call(
@@ -205,6 +266,19 @@ def connect(address: str | None = None) -> Iterator[BusDaemon]:
         raise DaemonError(Fault.UNREACHABLE, text) from error
     with contextlib.closing(line):
         yield BusDaemon(line)
+
+
+def user_name() -> str:
+    """Return who sits at this terminal, as far as the environment tells."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # no such user
+        return ""
+
+
+def _options(**options: Option) -> dict[str, Option]:
+    """Return options without what says nothing; who asks is always said."""
+    return {name: value for name, value in {"user": user_name(), **options}.items() if value}
 
 
 def connector(given: object) -> Connector:

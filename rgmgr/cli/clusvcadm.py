@@ -22,6 +22,7 @@ from rgmgr.cli.client import (
     DaemonError,
     Fault,
     Outcome,
+    Terms,
     connect,
 )
 from rgmgr.cli.exits import Exit
@@ -35,23 +36,26 @@ _VERBS = {
     "-s": "stop",
     "-R": "restart",
     "-r": "relocate",
+    "-Z": "freeze",
+    "-U": "unfreeze",
     "-c": "convalesce",
 }
-_NOT_OFFERED = {
-    "-M": "migration",
-    "-Z": "freezing",
-    "-U": "unfreezing",
-    "-l": "locking",
-    "-u": "unlocking",
-    "-S": "showing locks",
-}
+_NOT_OFFERED = {"-M": "migration"}
 _PHRASES = {
     "enable": "trying to enable",
     "disable": "disabling",
     "stop": "stopping",
     "restart": "trying to restart",
+    "freeze": "freezing",
+    "unfreeze": "unfreezing",
     "convalesce": "convalescing",
 }
+_LOCKED, _UNLOCKED = "Resource groups locked", "Resource groups unlocked"
+_LOCKS = {
+    "-l": ("lock", _LOCKED, "Lock operation failed"),
+    "-u": ("unlock", _UNLOCKED, "Unlock operation failed"),
+}
+_SHOW_LOCK = "-S"
 _SAYS_WHERE = ("enable", "relocate")
 
 DENIED = -18
@@ -96,6 +100,16 @@ Resource Group Control Commands:
   -R <group>             Restart a group in place.
   -s <group>             Stop <group>.  This temporarily stops a group
                          until the membership of the cluster changes
+  -Z <group>             Freeze <group>: leave it as it is, whatever happens
+  -U <group>             Unfreeze (thaw) <group>
+  -c <group>             Convalesce (repair) a partial <group>
+
+Resource Group Locking (for cluster Shutdown / Debugging):
+  -l                     Lock local resource group managers.
+                         This prevents resource groups from starting
+  -S                     Show lock state
+  -u                     Unlock resource group managers.
+                         This allows resource groups to start
 
 Other:
   -n <member>            The same as -m
@@ -139,14 +153,15 @@ def run(argv: Sequence[str], connector: Connector = connect) -> int:
         if "-v" in options:
             print(f"{name} {rgmgr.__version__} (rgmgr)")
             return 0
-        wish = _wish(options)
+        lock = next((flag for flag in options if flag in (*_LOCKS, _SHOW_LOCK)), "")
+        wish = None if lock else _wish(options)
     except UsageError as error:
         print(error if str(error) else USAGE.format(name=name))
         return _PROBLEM
     say = _say_nothing if "-q" in options else _say
     try:
         with connector() as daemon:
-            return _carry_out(wish, daemon, say)
+            return _carry_out(wish, daemon, say) if wish else _lock(lock, daemon, say)
     except DaemonError as error:
         return _not_reached(error)
     except KeyboardInterrupt:
@@ -188,6 +203,26 @@ def _wish(options: dict[str, str]) -> Wish:
         member=members[-1] if members else "",
         is_by_domain="-F" in options,
     )
+
+
+def _lock(flag: str, daemon: Daemon, say: Say) -> int:
+    """Lock or unlock services, or show whether they are."""
+    if flag == _SHOW_LOCK:
+        say(f"{_LOCKED if daemon.status().locked else _UNLOCKED}\n")
+        return 0
+    order, done, failed = _LOCKS[flag]
+    try:
+        outcome = daemon.order(order, "", Terms(), WAIT_FOREVER_S)
+    except DaemonError as error:
+        if error.name not in _CODE_BY_ERROR:
+            raise
+        outcome = Outcome(_CODE_BY_ERROR[error.name], error.text, "")
+    if outcome.code < 0:
+        say(f"{failed}\n")
+        print(outcome.text, file=sys.stderr)
+        return _PROBLEM
+    say(f"{done}\n")
+    return 0
 
 
 def _carry_out(wish: Wish, daemon: Daemon, say: Say) -> int:

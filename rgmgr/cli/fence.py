@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import getpass
 import importlib
-import os
 import sys
 
 import click
 import msgspec
 
-from rgmgr.cli.client import TIMEOUT, WAIT_FOREVER_S, DaemonError, Outcome, connector
+from rgmgr.cli.client import TIMEOUT, WAIT_FOREVER_S, DaemonError, Outcome, connector, user_name
 from rgmgr.cli.completion import node_names
 from rgmgr.cli.exits import Exit
 from rgmgr.cli.times import ago, seconds
@@ -151,14 +149,6 @@ def history(*, as_json: bool) -> None:
         click.echo("no node was lost since this cluster began")
     else:
         click.echo("\n".join(map(_case_line, status.cases)))
-
-
-def user_name() -> str:
-    """Return who sits at this terminal, as far as the environment tells."""
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # no such user
-        return ""
 
 
 def report(what: str, outcome: Outcome) -> Exit:

@@ -49,10 +49,14 @@ def describe(agent: str, *, as_json: bool) -> None:
         click.echo(f"rgmgr: {agent}: {error}", err=True)
         click.get_current_context().exit(Exit.FAILED)
     if as_json:
-        content = {"schema": 1, "path": str(path), **asdict(found)}
-        click.echo(msgspec.json.encode(content).decode())
+        click.echo(to_json(str(path), found))
     else:
         _print_agent(str(path), found)
+
+
+def to_json(path: str, agent: AgentMetadata) -> str:
+    """Return all that an agent says of itself as JSON."""
+    return msgspec.json.encode({"schema": 1, "path": path, **asdict(agent)}).decode()
 
 
 def _summary(agent: FoundAgent) -> dict[str, object]:

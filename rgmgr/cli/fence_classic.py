@@ -14,8 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import rgmgr
-from rgmgr.cli.client import WAIT_FOREVER_S, Connector, DaemonError, Outcome, connect
-from rgmgr.cli.fence import user_name
+from rgmgr.cli.client import (
+    WAIT_FOREVER_S,
+    Connector,
+    DaemonError,
+    Outcome,
+    connect,
+    user_name,
+)
 from rgmgr.core.actions import Answer
 from rgmgr.core.messages import FenceOrder
 

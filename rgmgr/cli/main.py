@@ -8,6 +8,7 @@ used, so that `rgmgr status` does not pay for the simulator or the lab.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 import click
@@ -16,25 +17,37 @@ import rgmgr
 from rgmgr.cli.client import DaemonError
 
 _VERBS = {
+    "arm": "rgmgr.cli.orders:arm",
     "audit": "rgmgr.cli.audit:audit",
     "completion": "rgmgr.cli.completion:completion",
     "config": "rgmgr.cli.config:config",
     "convalesce": "rgmgr.cli.services:convalesce",
     "corosync-conf": "rgmgr.cli.corosync_conf:corosync_conf",
     "disable": "rgmgr.cli.services:disable",
+    "disarm": "rgmgr.cli.orders:disarm",
     "doctor": "rgmgr.cli.doctor:doctor",
     "enable": "rgmgr.cli.services:enable",
     "explain": "rgmgr.cli.explain:explain",
     "fence": "rgmgr.cli.fence:fence",
+    "freeze": "rgmgr.cli.services:freeze",
+    "history": "rgmgr.cli.history:history",
     "incident": "rgmgr.cli.incident:incident",
+    "is": "rgmgr.cli.conditions:is_so",
     "lab": "rgmgr.lab.cli:lab",
+    "lock": "rgmgr.cli.orders:lock",
+    "node": "rgmgr.cli.orders:node",
     "relocate": "rgmgr.cli.services:relocate",
     "resource": "rgmgr.cli.resource:resource",
     "restart": "rgmgr.cli.services:restart",
+    "retry": "rgmgr.cli.services:retry",
     "sim": "rgmgr.cli.sim:sim",
     "status": "rgmgr.cli.status:status",
     "stop": "rgmgr.cli.services:stop",
+    "takeover": "rgmgr.cli.services:takeover",
     "tree": "rgmgr.cli.tree:tree",
+    "unfreeze": "rgmgr.cli.services:unfreeze",
+    "unlock": "rgmgr.cli.orders:unlock",
+    "wait": "rgmgr.cli.conditions:wait",
     "what-if": "rgmgr.cli.whatif:what_if",
 }
 
@@ -76,6 +89,15 @@ def cli() -> None:
     Commands work on any member and return when the thing is done. Exit codes: 0 done, 1 failed,
     2 wrong usage, 3 refused, 4 no answer in time, 5 daemon not reachable, 78 configuration error.
     """
+
+
+def run_alone(command: click.Command, name: str) -> None:
+    """Run one verb as a command of its own."""
+    try:
+        command(prog_name=name)
+    except DaemonError as error:
+        click.echo(f"{name}: {error}", err=True)
+        sys.exit(error.fault.exit_code)
 
 
 def main() -> None:

@@ -7,12 +7,13 @@ capitals. Nothing is cut off; long text wraps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rgmgr.cli.columns import Cell, listing_text
 from rgmgr.cli.times import duration
 from rgmgr.fence_view import PathView, ProofView
 from rgmgr.view import NODE_UNKNOWN, NodeView, ServiceView, Status
@@ -37,7 +38,7 @@ def print_overview(status: Status, console: Console | None = None) -> None:
     screen.print(_node_table(status))
     if status.services:
         screen.print()
-        screen.print(_service_table(status))
+        screen.print(_service_listing(status, screen.width), soft_wrap=True)
 
 
 def print_details(status: Status, console: Console | None = None) -> None:
@@ -98,21 +99,28 @@ def _node_status(node: NodeView) -> Text:
         words.append(Text("this node"))
     if not node.is_configured:
         words.append(Text("NOT CONFIGURED", "bold red"))
-    if node.status in ("online", "leaving") and not node.is_in_ring:
-        words.append(Text("not in the ring"))
-    if node.status in ("offline", "fenced", "unseen") and node.is_in_ring:
-        words.append(Text("in the ring, its daemon does not take part"))
-    if node.status == NODE_UNKNOWN and node.is_in_ring:
-        words.append(Text("in the ring"))
+    words += [Text(word) for word in _of_ring(node)]
     if node.status == "detached":
         words.append(Text("its daemon is gone, services go on"))
     if node.is_cut_off:
         words.append(Text("its paths are still cut, it gets no service"))
+    if node.standby:
+        words.append(Text("STANDBY", "bold yellow"))
     if node.fencing:
         words.append(Text(_fencing(node)))
     if node.proof and node.status == "fenced":
         words.append(Text(_proof(node.proof)))
     return Text(", ").join(words)
+
+
+def _of_ring(node: NodeView) -> Iterator[str]:
+    """Yield where corosync sees the node otherwise than its status says."""
+    if node.status in ("online", "leaving") and not node.is_in_ring:
+        yield "not in the ring"
+    if node.status in ("offline", "fenced", "unseen") and node.is_in_ring:
+        yield "in the ring, its daemon does not take part"
+    if node.status == NODE_UNKNOWN and node.is_in_ring:
+        yield "in the ring"
 
 
 def _fencing(node: NodeView) -> str:
@@ -130,21 +138,27 @@ def _proof(proof: ProofView) -> str:
     return f"{_PROOFS.get(proof.kind, proof.kind)} {proof.by} {duration(proof.age_ms)} ago{detail}"
 
 
-def _service_table(status: Status) -> Table:
-    table = listing("SERVICE", "STATE", "OWNER", "FOR", "BECAUSE")
-    for column in range(4):
-        table.columns[column].no_wrap = column == 1
-    for service in status.services:
-        state = Text(" ").join([colored(service.state), *(Text(f"[{f}]") for f in service.flags)])
-        because = Text(service.because or "")
-        table.add_row(Text(service.name), state, _owner(service), duration(service.age_ms), because)
-    return table
+def _service_listing(status: Status, width: int) -> Text:
+    rows = [
+        (
+            Cell(service.name),
+            _state(service),
+            Cell(_owner(service)),
+            Cell(duration(service.age_ms)),
+            Cell(service.because or ""),
+        )
+        for service in status.services
+    ]
+    return listing_text(("SERVICE", "STATE", "OWNER", "FOR", "BECAUSE"), rows, width)
 
 
-def _owner(service: ServiceView) -> Text:
-    if service.owner:
-        return Text(service.owner)
-    return Text(f"({service.last_owner})" if service.last_owner else "-")
+def _state(service: ServiceView) -> Cell:
+    word, style = _shown(service.state)
+    return Cell(" ".join([word, *(f"[{flag}]" for flag in service.flags)]), style)
+
+
+def _owner(service: ServiceView) -> str:
+    return service.owner or (f"({service.last_owner})" if service.last_owner else "-")
 
 
 def _service_facts(service: ServiceView) -> list[tuple[str, Text]]:
@@ -202,6 +216,10 @@ def fact_table(facts: Iterable[tuple[str, Text]]) -> Table:
 
 def colored(word: str) -> Text:
     """Return a state or a status as it is shown everywhere."""
+    return Text(*_shown(word))
+
+
+def _shown(word: str) -> tuple[str, str]:
     if word in _BAD:
-        return Text(word.upper(), "bold red")
-    return Text(word, "green" if word in _GOOD else "yellow")
+        return word.upper(), "bold red"
+    return word, "green" if word in _GOOD else "yellow"

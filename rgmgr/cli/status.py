@@ -15,10 +15,14 @@ from rgmgr.view import Status, encode_status
 
 @click.command()
 @click.argument("name", required=False, shell_complete=any_names)
+@click.option("--watch", is_flag=True, help="Go on showing it, at once when something changes.")
 @click.option("--links", is_flag=True, help="Show corosync's links, votes and timers here.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (schema version 1).")
-def status(name: str | None, *, links: bool, as_json: bool) -> None:
+def status(name: str | None, *, watch: bool, links: bool, as_json: bool) -> None:
     """Show the cluster, or one SERVICE or NODE.
+
+    With --watch, until Ctrl-C: on a terminal the screen is kept up to date; elsewhere, and with
+    --json, every change is another output.
 
     With --links: the links of this node, to all others or to NODE, and what is unwise in the
     configuration of corosync.
@@ -28,6 +32,11 @@ def status(name: str | None, *, links: bool, as_json: bool) -> None:
         from rgmgr.cli.links import show  # noqa: PLC0415 - seldom used
 
         show(context, name, as_json=as_json)
+        return
+    if watch:
+        from rgmgr.cli.watch import go_on_showing  # noqa: PLC0415 - likewise
+
+        go_on_showing(connector(context.find_root().obj), name, as_json=as_json)
         return
     with connector(context.obj)() as daemon:
         found = daemon.status()

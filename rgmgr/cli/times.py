@@ -29,7 +29,12 @@ def seconds(milliseconds: int) -> str:
 
 def ago(case: CaseView) -> str:
     """Return when a case was: the wall clock of its end where it is known, else how long ago."""
-    if not case.wall_s:
-        return f"{duration(case.age_ms)} ago"
-    opened_s = case.wall_s - (case.ended_after_ms or 0) // _SECOND_MS
-    return datetime.fromtimestamp(opened_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    opened_s = case.wall_s - (case.ended_after_ms or 0) // _SECOND_MS if case.wall_s else 0
+    return moment(opened_s, case.age_ms)
+
+
+def moment(wall_s: int, age_ms: int) -> str:
+    """Return a wall clock time, or how long ago it was when that is not known (0)."""
+    if not wall_s:
+        return f"{duration(age_ms)} ago"
+    return datetime.fromtimestamp(wall_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -21,7 +21,8 @@ KEPT_STATES = (ServiceState.DISABLED, ServiceState.FAILED)
 PAIR = 2
 KEPT_NODES = (NodeStatus.LEFT, NodeStatus.FENCED)
 
-_PASSING = ("applied", "now_ms", "next_op", "has_formed", "failbacks", "strangers")
+_PASSING = ("applied", "now_ms", "next_op", "has_formed", "failbacks", "strangers", "history")
+"""Of these a change alone is no reason to save; the history is saved along with what is kept."""
 _KEPT_WHOLE = tuple(
     f.name for f in fields(ClusterState) if f.name not in (*_PASSING, "nodes", "services", "cases")
 )
@@ -48,7 +49,7 @@ def save_if_changed(turn: Turn) -> None:
     if _is_as_saved(turn):
         return
     projection = project(turn.cluster)
-    essence = replace(projection, applied=0, now_ms=0)
+    essence = replace(projection, applied=0, now_ms=0, history=())
     if essence != turn.local.saved:
         turn.update(saved=essence, saved_at=turn.cluster.applied)
         turn.do(SaveState(projection))

@@ -2,7 +2,8 @@
 """The agreed state while one agreed event changes it.
 
 Every function that changes agreed state takes a `Ledger`; none may look at local state, so all
-members write the same. Collects the journal lines that the change deserves.
+members write the same. Collects the journal lines that the change
+deserves, and keeps them as history.
 """
 
 from __future__ import annotations
@@ -10,7 +11,15 @@ from __future__ import annotations
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Record, Severity
 from rgmgr.core.evolve import replace
-from rgmgr.core.model import ClusterState, Node, Service, ServiceState
+from rgmgr.core.model import (
+    FACT_CHARS_MAX,
+    HISTORY_MAX,
+    ClusterState,
+    Decision,
+    Node,
+    Service,
+    ServiceState,
+)
 
 WORKING = (ServiceState.STARTING, ServiceState.STOPPING, ServiceState.RECOVERABLE)
 """States in which the owner has something to do."""
@@ -26,8 +35,17 @@ class Ledger:
     def note(
         self, event: str, severity: Severity = Severity.INFO, **fields: str | int | None
     ) -> None:
-        """Add a journal line."""
+        """Add a journal line, which is kept in the history as well."""
         self.records.append(Record(event=event, severity=severity, fields=fields))
+        ahead_ms = self.state.wall_ahead_ms
+        decision = Decision(
+            at_ms=self.state.now_ms,
+            wall_s=(self.state.now_ms + ahead_ms) // 1000 if ahead_ms else 0,
+            event=event,
+            facts={k: str(v)[:FACT_CHARS_MAX] for k, v in fields.items() if v is not None},
+        )
+        history = (*self.state.history, decision)[-HISTORY_MAX:]
+        self.state = replace(self.state, history=history)
 
     def name(self, node: NodeId | None) -> str | None:
         """Return a node's name for a journal line."""

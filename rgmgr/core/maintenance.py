@@ -28,15 +28,15 @@ UNDER_WAY = (ServiceState.STARTING, ServiceState.STOPPING, ServiceState.RECOVERA
 def apply(ledger: Ledger, sender: NodeId, request: MaintenanceRequest) -> Verdict:
     """Accept the order, changing the agreed state, or refuse it and change nothing."""
     verdict = _APPLY[request.order](ledger, request)
-    is_refused = verdict.answer is not None and verdict.answer is not Answer.DONE
-    ledger.note(
-        "request.refused" if is_refused else "request.accepted",
-        request=request.order.value,
-        node=ledger.name(request.node),
-        by=request.by or ledger.name(sender),
-        because=request.because or None,
-        reason=verdict.text or None,
-    )
+    if verdict.answer is not None and verdict.answer is not Answer.DONE:
+        ledger.note(
+            "request.refused",
+            request=request.order.value,
+            node=ledger.name(request.node),
+            user=request.by,
+            by=ledger.name(sender),
+            reason=verdict.text,
+        )
     return verdict
 
 
@@ -76,7 +76,7 @@ def _standby(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
     moved = dict.fromkeys((*(known.services if known else ()), *ledger.state.owned_by(node)))
     order = replace(_order(ledger, request), services=tuple(moved))
     ledger.state = replace(ledger.state, standby=_by_id({**ledger.state.standby, node: order}))
-    ledger.note("standby.begun", node=ledger.name(node), by=order.by, for_ms=request.for_ms or None)
+    ledger.note("standby.begun", Severity.INFO, node=ledger.name(node), **_said(request))
     return ACCEPTED
 
 
@@ -165,7 +165,7 @@ def _outcome_of_unstandby(cluster: ClusterState, request: MaintenanceRequest) ->
 
 def _lock(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
     ledger.state = replace(ledger.state, locked=_order(ledger, request))
-    ledger.note("services.locked", Severity.WARNING, by=request.by)
+    ledger.note("services.locked", Severity.WARNING, **_said(request))
     return ACCEPTED
 
 
@@ -173,7 +173,7 @@ def _unlock(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
     order = ledger.state.locked
     if order is not None:
         ledger.state = replace(ledger.state, locked=None)
-        ledger.note("services.unlocked", by=request.by)
+        ledger.note("services.unlocked", Severity.INFO, **_said(request))
         _make_up(ledger, order)
     return ACCEPTED
 
@@ -182,7 +182,7 @@ def _disarm(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
     if not 0 < request.for_ms <= DISARM_MAX_MS:
         return Verdict(Answer.INVALID, "say for how long: at most 7 days")
     ledger.state = replace(ledger.state, disarmed=_order(ledger, request))
-    ledger.note("cluster.disarmed", Severity.WARNING, by=request.by, for_ms=request.for_ms)
+    ledger.note("cluster.disarmed", Severity.WARNING, **_said(request))
     return ACCEPTED
 
 
@@ -219,6 +219,16 @@ def _order(ledger: Ledger, request: MaintenanceRequest) -> StandingOrder:
         wall_s=request.wall_s,
         brings_back=request.brings_back,
     )
+
+
+def _said(request: MaintenanceRequest) -> dict[str, str | int]:
+    """Return who ordered it, for how long and why, as far as that was said."""
+    said: dict[str, str | int] = {
+        "by": request.by,
+        "for_ms": request.for_ms,
+        "because": request.because,
+    }
+    return {name: fact for name, fact in said.items() if fact}
 
 
 def _by_id(orders: dict[NodeId, StandingOrder]) -> dict[NodeId, StandingOrder]:

@@ -80,6 +80,7 @@ def install(ledger: Ledger, message: Install) -> None:
         ring_seq=message.ring.seq,
         applied=0,
         now_ms=max(ledger.state.now_ms, message.at_ms),
+        wall_ahead_ms=message.wall_ms - message.at_ms if message.wall_ms else 0,
         has_formed=True,
     )
     before = ledger.state.nodes

@@ -89,6 +89,7 @@ class Install:
     digest: str  # of the state it builds on
     state: ClusterState | None  # carried when some member's digest differs
     protocol: int = PROTOCOL_MAX
+    wall_ms: int = 0  # the sender's wall clock, for display; 0: not told
 
 
 class Verb(Enum):

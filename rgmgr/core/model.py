@@ -308,6 +308,20 @@ class Failback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One line of the history: what all members did together, in the words of the journal."""
+
+    at_ms: int  # cluster time
+    wall_s: int  # wall clock, for display; 0: not told
+    event: str
+    facts: dict[str, str]
+
+
+HISTORY_MAX = 300
+FACT_CHARS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterState:
     """Everything the members agree on."""
 
@@ -330,6 +344,8 @@ class ClusterState:
     standby: dict[NodeId, StandingOrder] = field(default_factory=dict)  # these run no services
     locked: StandingOrder | None = None  # no service starts
     disarmed: StandingOrder | None = None  # nothing is done to services, nobody is fenced
+    history: tuple[Decision, ...] = ()  # the latest HISTORY_MAX, oldest first
+    wall_ahead_ms: int = 0  # wall clock less cluster time when the epoch began; 0: not told
 
     def members(self) -> tuple[NodeId, ...]:
         """Nodes that take part now, lowest id first."""

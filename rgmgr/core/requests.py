@@ -281,6 +281,9 @@ def _outcome_of_start(
     if service.state is ServiceState.DISABLED or service.is_held:
         reason = service.fault or because(cluster, name)
         return Verdict(Answer.FAILED, f"{name} is {service.state.value}: {reason}")
+    waits = service.state in (ServiceState.STOPPED, ServiceState.RECOVERING)
+    if waits and (why := why_nothing_starts(cluster)):
+        return Verdict(Answer.FAILED, f"{name} is {service.state.value}: {why}")
     is_stuck = not has_prospects(cluster, service) or depend.is_hopeless(cluster, service.spec)
     if service.state is ServiceState.STOPPED and is_stuck:
         return Verdict(Answer.FAILED, because(cluster, name) or "")

@@ -16,6 +16,7 @@ from rgmgr.lab.lab import Lab
 from rgmgr.lab.scene import unit_of
 from rgmgr.sim.faults import (
     Ask,
+    AskMaintenance,
     CorosyncCrash,
     CorosyncPause,
     CorosyncRestart,
@@ -133,10 +134,20 @@ class Deeds:
             case Ask(node=node, verb=verb, service=service, target=target):
                 member = ["-m", self._name(target)] if target else []
                 yield 0, self._run(node, "rgmgr", verb.value, service, *member, "--no-wait")
+            case AskMaintenance():
+                yield 0, self._run(fault.node, "rgmgr", *self._order(fault), "--no-wait")
             case UnitTrouble() | UnitDeath() | UnitStoppedByHand() | UnitStartedByHand():
                 yield from self._units(fault)
             case _:
                 yield from self._processes(fault)
+
+    def _order(self, fault: AskMaintenance) -> list[str]:
+        """Return the words of a standing order."""
+        node = ["node"] if fault.victim is not None else []
+        name = [self._name(fault.victim)] if fault.victim is not None else []
+        term = ["--for", f"{fault.for_ms}ms"] if fault.for_ms else []
+        back = ["--return"] if fault.brings_back else []
+        return [*node, fault.order.value, *name, *term, *back]
 
     def _processes(self, fault: Fault) -> Iterator[tuple[int, Act]]:
         match fault:

@@ -15,7 +15,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +30,10 @@ from rgmgr.adapters.fencing.devices import AGENT_PATHS
 from rgmgr.adapters.fencing.discovery import check_devices
 from rgmgr.adapters.journal import Journal
 from rgmgr.adapters.notify import Notifier
-from rgmgr.adapters.store import Store, StoreError, hold_lock
+from rgmgr.adapters.store import Store, hold_lock
 from rgmgr.adapters.systemd import Systemd
 from rgmgr.adapters.timers import Timers
-from rgmgr.adapters.watchdog import Watchdog, WatchdogError
+from rgmgr.adapters.watchdog import Watchdog
 from rgmgr.config.load import load
 from rgmgr.core.actions import Exit
 from rgmgr.core.events import (
@@ -49,10 +49,12 @@ from rgmgr.core.messages import Message
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.errors import ConfigError, CorosyncError, InvariantViolation, WireError, WireFault
 from rgmgr.runtime.dispatch import Desk, Dispatcher
+from rgmgr.runtime.endings import explain, leaves
 from rgmgr.runtime.links import LinkWatch
 from rgmgr.runtime.office import Office
 from rgmgr.runtime.pump import Pump, monotonic_ms
 from rgmgr.runtime.reporting import (
+    history_text,
     is_shown_alike,
     log_device_check,
     log_methods_removed,
@@ -132,7 +134,12 @@ class Daemon:
         self._group = group(GROUP, self._heard, on_garbage=self._on_garbage)
         self._links = LinkWatch(corosync.Reporter())
         self._office = Office(
-            self._desk, self._current, self._present, self._links.view, self._emit
+            self._desk,
+            self._current,
+            self._present,
+            self._history,
+            self._links.view,
+            self._emit,
         )
         self._line = ""
         self._timings = Timings(options.state_dir / "timings.json", self._is_up)
@@ -311,6 +318,10 @@ class Daemon:
             is_two_node=is_two_node,
         )
 
+    def _history(self) -> str:
+        state = self._pump.state if self._pump else None
+        return history_text(state)
+
     def _is_up(self, service: ServiceName, resource: ResourceName) -> bool:
         return self._pump is not None and resource in self._pump.state.local.active.get(service, ())
 
@@ -430,7 +441,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EX_CONFIG
     except Exception as error:  # noqa: BLE001  # say it, end, and let systemd start anew
         explain(error, journal)
-        is_violation = any(isinstance(e, InvariantViolation) for e in _leaves(error))
+        is_violation = any(isinstance(e, InvariantViolation) for e in leaves(error))
         return EX_SOFTWARE if is_violation else 1
 
 
@@ -442,31 +453,6 @@ def _run(options: Options, journal: Journal) -> int:
         return asyncio.run(_live(options, spec, journal))
     finally:
         os.close(lock)
-
-
-def explain(error: Exception, journal: Journal) -> None:
-    """Say in a line what can be put right on this node; all else is a bug, with its traceback."""
-    reasons = tuple(_leaves(error))
-    if not all(
-        isinstance(reason, StoreError | CorosyncError | WatchdogError) for reason in reasons
-    ):
-        journal.failed("daemon.crashed", error)
-        return
-    user = os.geteuid()
-    hint = {"hint": f"rgmgrd must run as root, this is uid {user}"} if user else {}
-    for reason in reasons:
-        log.error("daemon.failed", reason=str(reason), **hint)
-    with Notifier() as notifier:
-        notifier.status(f"ending: {reasons[0]}")
-
-
-def _leaves(error: Exception) -> Iterator[Exception]:
-    """Yield what a group of tasks failed with, one by one."""
-    if isinstance(error, ExceptionGroup):
-        for part in error.exceptions:
-            yield from _leaves(part)
-    else:
-        yield error
 
 
 async def _live(options: Options, spec: ClusterSpec, journal: Journal) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
-from domains.model import NodeId, ServiceName
 from rgmgr.adapters.fencing import FenceRunner
 from rgmgr.adapters.journal import Journal
 from rgmgr.adapters.reboot import reboot
@@ -36,7 +36,7 @@ from rgmgr.core.actions import (
     SwitchOn,
     TestPaths,
 )
-from rgmgr.core.messages import FenceOrder, FenceRequest, Message, Request, Verb
+from rgmgr.core.messages import AnyRequest, Message
 
 
 class Desk:
@@ -46,29 +46,12 @@ class Desk:
         self._count = 0
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
 
-    def open(
-        self, verb: Verb, service: ServiceName, target: NodeId | None
-    ) -> tuple[Request, asyncio.Future[Reply]]:
-        """Return a request and the future of its answer."""
-        request = Request(number=self._next(), verb=verb, service=service, target=target)
-        return request, self._future(request.number)
-
-    def open_fence(
-        self, order: FenceOrder, node: NodeId | None, by: str, wall_s: int
-    ) -> tuple[FenceRequest, asyncio.Future[Reply]]:
-        """Return a request about fencing and the future of its answer."""
-        number = self._next()
-        request = FenceRequest(number=number, order=order, node=node, by=by, wall_s=wall_s)
-        return request, self._future(number)
-
-    def _next(self) -> int:
+    def open(self, request: AnyRequest) -> tuple[AnyRequest, asyncio.Future[Reply]]:
+        """Return the request with its number and the future of its answer."""
         self._count += 1
-        return self._count
-
-    def _future(self, number: int) -> asyncio.Future[Reply]:
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
-        return answer
+        self._waiting[self._count] = answer
+        return replace(request, number=self._count), answer
 
     def answer(self, reply: Reply) -> None:
         """Hand an answer to whoever still waits for it."""

@@ -6,16 +6,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
-from domains.model import NodeId, ServiceName
+from domains.model import NodeId
 from rgmgr.adapters import ping
 from rgmgr.adapters.bus import Bus
 from rgmgr.adapters.dbus_api import Api
 from rgmgr.core.actions import Answer, Reply
 from rgmgr.core.events import Event, Requested
-from rgmgr.core.messages import FenceOrder, Verb
+from rgmgr.core.messages import AnyRequest, FenceOrder, FenceRequest, Request
 from rgmgr.errors import BusError
 from rgmgr.links import CorosyncView
 from rgmgr.runtime.dispatch import Desk
@@ -39,12 +40,14 @@ class Office:
         desk: Desk,
         current: Callable[[], Status],
         present: Callable[[], tuple[bytes, str] | None],
+        history: Callable[[], str],
         corosync: Callable[[], CorosyncView],
         emit: Callable[[Event], None],
     ) -> None:
         self._desk = desk
         self._current = current
         self._present = present
+        self._history = history
         self._corosync = corosync
         self._emit = emit
         self._api: Api | None = None
@@ -70,9 +73,9 @@ class Office:
             api = Api(
                 bus,
                 self._ask,
-                self._ask_fence,
                 self._current,
                 self._present,
+                self._history,
                 corosync=self._corosync,
             )
             await api.start()
@@ -97,15 +100,17 @@ class Office:
             self._api.publish(self._current())
             self._took_s = time.monotonic() - began_s
 
-    async def _ask(self, verb: Verb, service: ServiceName, target: NodeId | None) -> Reply:
-        request, answer = self._desk.open(verb, service, target)
-        self._emit(Requested(request))
+    async def _ask(self, request: AnyRequest) -> Reply:
+        if isinstance(request, FenceRequest) and request.order is FenceOrder.ACK:
+            name = self._name_of(request.node)
+            if name and await ping.reaches(name):
+                text = f"{name} answers ping: it is not off"
+                return Reply(number=0, answer=Answer.NOT_ALLOWED, text=text, owner=None)
+        if not isinstance(request, Request):
+            request = replace(request, wall_s=int(time.time()))
+        numbered, answer = self._desk.open(request)
+        self._emit(Requested(numbered))
         return await answer
 
-    async def _ask_fence(self, order: FenceOrder, node: NodeId | None, name: str, by: str) -> Reply:
-        if order is FenceOrder.ACK and await ping.reaches(name):
-            text = f"{name} answers ping: it is not off"
-            return Reply(number=0, answer=Answer.NOT_ALLOWED, text=text, owner=None)
-        request, answer = self._desk.open_fence(order, node, by, int(time.time()))
-        self._emit(Requested(request))
-        return await answer
+    def _name_of(self, node: NodeId | None) -> str:
+        return next((view.name for view in self._current().nodes if view.id == node), "")

@@ -16,6 +16,7 @@ from rgmgr.core.model import NodeStatus
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.sync import has_quorum_of
 from rgmgr.errors import ConfigError
+from rgmgr.history_view import History, encode_history, history_of
 from rgmgr.present import Span, Surroundings, encode_surroundings, told_to_readers
 from rgmgr.runtime.pump import monotonic_ms
 from rgmgr.runtime.ticks import Ticks
@@ -91,6 +92,14 @@ def status_of(state: State | None, spec: ClusterSpec, note: str, ticks: Ticks) -
     return snapshot(state.cluster, standing, state.cluster.spec)
 
 
+def history_text(state: State | None) -> str:
+    """Return what the members decided, as JSON."""
+    if state is None:
+        return encode_history(History(decisions=()))
+    now_ms = max(state.cluster.now_ms, monotonic_ms() + state.local.clock_offset_ms)
+    return encode_history(history_of(state.cluster, now_ms))
+
+
 def is_shown_alike(before: State, now: State) -> bool:
     """Tell at little cost that nobody can see a difference, but for ages and clocks."""
     old, new = before.local, now.local
@@ -142,6 +151,10 @@ def status_line(state: State) -> str:
         parts.append(f"fencing {', '.join(unclean)}")
     if cluster.spec.fencing.unsafe_disabled:
         parts.append("FENCING IS DISABLED")
+    orders = {"DISARMED": cluster.disarmed, "LOCKED": cluster.locked}
+    parts += [word for word, order in orders.items() if order]
+    if local.me in cluster.standby:
+        parts.append("this node is in STANDBY")
     return "; ".join(parts)
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from domains.model import NodeId
 from rgmgr.core.events import Delivered, Event
-from rgmgr.core.messages import Message, Tick
+from rgmgr.core.messages import Install, Message, Tick
 from rgmgr.view import ConfigFile
 
 TICKS_MAX = 8  # four seconds of them
@@ -41,10 +41,14 @@ class Ticks:
 
     def stamped(self, message: Message) -> Message:
         """Return the message as it is to be sent."""
-        if not isinstance(message, Tick):
-            return message
         now_ms = self._now_ms()
-        return replace(message, wall_ms=now_ms, minute=minute_of_day(now_ms))
+        match message:
+            case Tick():
+                return replace(message, wall_ms=now_ms, minute=minute_of_day(now_ms))
+            case Install():
+                return replace(message, wall_ms=now_ms)
+            case _:
+                return message
 
     def heard(self, event: Event) -> None:
         """Take an event in, which may be a tick; one of an older version tells nothing."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from rgmgr.core.evolve import comparer
 from rgmgr.core.ladder import rungs_of
 from rgmgr.core.local import LocalState, State
-from rgmgr.core.model import ClusterState
+from rgmgr.core.model import HISTORY_MAX, ClusterState
 
 RESULTS_PER_SERVICE = 4
 """Unacknowledged results of one service: the next transition waits for the last result."""
@@ -56,6 +56,8 @@ def check_local(local: LocalState, cluster: ClusterState) -> Iterator[str]:
 def check_agreed(cluster: ClusterState) -> Iterator[str]:
     """Yield what the agreed state holds too much of."""
     nodes = len(cluster.nodes)
+    if len(cluster.history) > HISTORY_MAX:
+        yield f"the history has {len(cluster.history)} entries"
     for name, service in cluster.services.items():
         for rung in rungs_of(service.spec):  # of others nothing is added any more
             found = sum(1 for r in service.recoveries if r.deed is rung.deed)

@@ -51,7 +51,7 @@ class Moves:
         for sentence in rules.broken(base, after) if rules.in_play(after.spec) else ():
             self._violate("I10", sentence)
         said = (
-            *disobeyed(base, after),
+            *disobeyed(base, after, is_install=isinstance(cause, Install)),
             *_touched_though_frozen(cause, base, after),
             *untimely(cause, base, after),
         )

@@ -13,8 +13,13 @@ from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
 ENDED = (ServiceState.STARTED, ServiceState.DISABLED, ServiceState.FAILED, ServiceState.STOPPED)
 
 
-def disobeyed(before: ClusterState, after: ClusterState) -> Iterator[str]:
-    """Yield what one agreed message did against a standing order that was there and still is."""
+def disobeyed(
+    before: ClusterState, after: ClusterState, *, is_install: bool = False
+) -> Iterator[str]:
+    """Yield what one agreed message did against a standing order that was there and still is.
+
+    An INSTALL may find that a service was stopped for want of quorum: then it is there no more.
+    """
     for name, service in after.services.items():
         was = before.services.get(name)
         if was is None or was is service:
@@ -23,7 +28,9 @@ def disobeyed(before: ClusterState, after: ClusterState) -> Iterator[str]:
         is_start = service.state is ServiceState.STARTING and was.owner != service.owner
         if is_start and before.locked and after.locked:
             yield f"{words} while services are locked"
-        if before.disarmed and after.disarmed and _is_touched(before, after, was, service):
+        is_gone = is_install and service.state is ServiceState.RECOVERABLE
+        is_touched = before.disarmed and after.disarmed and not is_gone
+        if is_touched and _is_touched(before, after, was, service):
             yield f"{words} while the cluster is disarmed"
     for name, service in after.services.items():
         is_start = service.state is ServiceState.STARTING and service.owner in after.standby
@@ -41,12 +48,7 @@ def _is_touched(before: ClusterState, after: ClusterState, was: Service, service
     is_adopted = service.state is ServiceState.STARTED
     owners = [state.nodes.get(was.owner) for state in (before, after) if was.owner is not None]
     is_going = any(owner and owner.status is not NodeStatus.ONLINE for owner in owners)
-    return not (is_adopted or is_going or _is_emptied(service))
-
-
-def _is_emptied(service: Service) -> bool:
-    """Tell whether its owner stopped it before, for want of quorum; the stop then ends at once."""
-    return service.state is ServiceState.RECOVERABLE and not service.fault
+    return not (is_adopted or is_going)
 
 
 def _fences(before: ClusterState, after: ClusterState) -> Iterator[str]:

@@ -10,51 +10,9 @@ from dataclasses import dataclass
 from domains.model import NodeId
 from rgmgr.core.actions import Record
 from rgmgr.core.spec import ClusterSpec
+from rgmgr.phrases import in_words
 
 REPEAT_MS = 1_500
-
-PHRASES = {
-    "config.adopted": "cluster.toml of version {version} counts now; {by} had it",
-    "config.refused": "cluster.toml of version {version} on {by} is refused: {reason}",
-    "epoch.installed": "the members agree: epoch {epoch} with {members}",
-    "fence.called_off": "{node} is back in time: it is not fenced",
-    "fence.failed": "fencing {node} brought no proof: {reason}",
-    "fence.requested": "{by} is to fence {node}, attempt {attempt}",
-    "fence.succeeded": "proof that {node} is down: {proof}",
-    "member.detached": "rgmgrd on {node} is gone, its services go on",
-    "member.joined": "{node} joins (it was {was})",
-    "member.leaving": "{node} is leaving: its services go elsewhere",
-    "member.left": "{node} is lost",
-    "member.left_cleanly": "{node} says goodbye: it runs nothing",
-    "node.unclean": "{node} may still run its services: nothing starts elsewhere without proof",
-    "request.accepted": "the members accept: {request} {service}",
-    "service.adopted": "{service} is found running on {owner} and stays there",
-    "service.dependency_lost": "{service} has to stop: {reason}",
-    "service.failed": "{service} failed on {node}: {reason}",
-    "service.failure_tolerated": "{service} failed on {node}, and that is tolerated: {reason}",
-    "service.mended": "{service} has {resources} back on {owner}",
-    "service.part_failed": "{service} lost {resources} on {node}, and keeps the rest: {reason}",
-    "service.partial": "{service} runs on without {resources}",
-    "service.refitted": "{service} is given its new tree on {owner}",
-    "service.starting": "{service} is given to {owner}",
-    "service.started": "{service} runs on {owner}",
-    "service.start_failed": "{service} does not start on {node}: {reason}",
-    "service.stop_failed": "{service} does not stop on {node}: {reason}",
-    "service.stopped": "{service} has stopped on {last_owner}",
-    "service.waiting": "{service} waits: {reason}",
-    "service.displaced": "{service} leaves {node}, to make room for {by}",
-    "service.failback_postponed": "{service} goes back to {target} later: {until}",
-    "service.follows": "{service} follows {leader} to {target}",
-    "services.forbidden": "services are forbidden there: {reason}",
-    "takeover.alerted": "{service} ran on {node}, which is down: an administrator decides",
-    "takeover.asked": "{service} ran on {node}, which is down: may it be taken over?",
-    "takeover.confirmed": "the takeover of {service} from {node} is {decision}",
-    "takeover.delayed": "{service} ran on {node}, which is down: it has {delay_ms} ms to be back",
-    "takeover.due": "{service} has waited for {node} for long enough",
-    "takeover.refused": "the takeover of {service} from {node} is {decision}",
-    "shutdown.begun": "rgmgrd is told to end ({kind})",
-}
-"""Journal events in the words of the story; others are told as they stand in the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +88,8 @@ def place_and_text(line: Line, spec: ClusterSpec) -> str:
 
 def _journal_line(record: Record) -> str:
     fields = {key: "nobody" if value is None else value for key, value in record.fields.items()}
-    try:
-        return PHRASES[record.event].format_map(fields)
-    except KeyError:
-        facts = ", ".join(f"{key}={value}" for key, value in fields.items() if value != "")
-        return f"{record.event} {facts}"
+    text = in_words(record.event, fields)
+    if text is not None:
+        return text
+    facts = ", ".join(f"{key}={value}" for key, value in fields.items() if value != "")
+    return f"{record.event} {facts}"

@@ -15,8 +15,16 @@ from domains.model import NodeId, ServiceName
 from rgmgr.adapters.bus import Bus, Signal, match_signal
 from rgmgr.adapters.dbus_api import Api
 from rgmgr.core.actions import Answer, Reply
-from rgmgr.core.messages import FenceOrder, Verb
+from rgmgr.core.messages import (
+    AnyRequest,
+    FenceOrder,
+    FenceRequest,
+    MaintenanceRequest,
+    Request,
+    Verb,
+)
 from rgmgr.errors import BusError
+from rgmgr.history_view import History, encode_history
 from rgmgr.links import CorosyncView
 from rgmgr.view import Status
 from tests.adapters.private_bus import private_bus
@@ -39,24 +47,30 @@ class Core:
     corosync: CorosyncView = field(default_factory=sound)
     reply: Reply | Exception = DONE
     told: tuple[bytes, str] | None = None
+    decided: History = field(default_factory=lambda: History(decisions=()))
     asked: list[tuple[Verb, ServiceName, NodeId | None]] = field(default_factory=list)
-    asked_fence: list[tuple[FenceOrder, NodeId | None, str, str]] = field(default_factory=list)
+    asked_fence: list[tuple[FenceOrder, NodeId | None, str]] = field(default_factory=list)
+    ordered: list[MaintenanceRequest] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)  # set by each request
     finished: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def ask(self, verb: Verb, service: ServiceName, target: NodeId | None) -> Reply:
-        self.asked.append((verb, service, target))
+    async def ask(self, request: AnyRequest) -> Reply:
+        match request:
+            case Request(verb=verb, service=service, target=target):
+                self.requests.append(request)
+                self.asked.append((verb, service, target))
+            case FenceRequest(order=order, node=node, by=by):
+                self.asked_fence.append((order, node, by))
+            case MaintenanceRequest():
+                self.ordered.append(request)
+        self.begun.set()
         await self.gate.wait()
         self.finished.set()
-        if isinstance(self.reply, Exception):
-            raise self.reply
-        return self.reply
-
-    async def ask_fence(self, order: FenceOrder, node: NodeId | None, name: str, by: str) -> Reply:
-        self.asked_fence.append((order, node, name, by))
         if isinstance(self.reply, Exception):
             raise self.reply
         return self.reply
@@ -66,6 +80,9 @@ class Core:
 
     def present(self) -> tuple[bytes, str] | None:
         return self.told
+
+    def history(self) -> str:
+        return encode_history(self.decided)
 
     def current_corosync(self) -> CorosyncView:
         return self.corosync
@@ -82,7 +99,7 @@ class World:
     signals: asyncio.Queue[Signal]
 
     async def request(self, verb: str, service: str, node: str = "") -> list[object]:
-        return await self.client.call(*MANAGER, "Request", "sss", [verb, service, node])
+        return await self.client.call(*MANAGER, "Request", "sssa{sv}", [verb, service, node, {}])
 
 
 @contextlib.asynccontextmanager
@@ -94,9 +111,9 @@ async def world(folder: Path) -> AsyncIterator[World]:
         api = Api(
             server,
             core.ask,
-            core.ask_fence,
             core.current,
             core.present,
+            core.history,
             corosync=core.current_corosync,
         )
         await api.start()

@@ -22,7 +22,8 @@ from rgmgr.adapters.corosync import CorosyncConnected, CorosyncEvent, GroupMembe
 from rgmgr.adapters.journal import Journal
 from rgmgr.config.load import load
 from rgmgr.core.messages import Tick
-from rgmgr.runtime.daemon import Daemon, Options, explain
+from rgmgr.runtime.daemon import Daemon, Options
+from rgmgr.runtime.endings import explain
 from rgmgr.wire.codec import encode
 from tests.adapters.daemon_child import (
     ROOT,

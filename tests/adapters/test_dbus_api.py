@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from rgmgr.adapters.bus import Bus
-from rgmgr.adapters.dbus_api import REQUESTS_MAX, Api, escape, node_path, service_path
+from rgmgr.adapters.bus import Bus, variant
+from rgmgr.adapters.dbus_api import REQUESTS_MAX, Api
+from rgmgr.adapters.dbus_objects import escape, node_path, service_path
 from rgmgr.core.actions import Answer, Reply
 from rgmgr.core.messages import FenceOrder, Verb
 from rgmgr.errors import BusError
@@ -133,9 +134,10 @@ def test_a_caller_that_goes_away_harms_nothing(tmp_path: Path) -> None:
     async def scenario(there: World) -> None:
         there.core.gate.clear()
         hasty = await Bus.connect(there.address)
-        call = asyncio.create_task(hasty.call(*MANAGER, "Request", "sss", ["stop", "web", ""]))
-        while not there.core.asked:
-            await there.client.call(*MANAGER, "Status")
+        call = asyncio.create_task(
+            hasty.call(*MANAGER, "Request", "sssa{sv}", ["stop", "web", "", {}])
+        )
+        await there.core.begun.wait()
 
         await hasty.close()
         with pytest.raises(BusError):
@@ -154,12 +156,13 @@ def test_requests_that_wait_are_bounded(tmp_path: Path) -> None:
         clients = [await Bus.connect(there.address) for _ in range(1 + REQUESTS_MAX // 32)]
         calls = [
             asyncio.create_task(
-                clients[number // 32].call(*MANAGER, "Request", "sss", ["stop", "web", ""])
+                clients[number // 32].call(*MANAGER, "Request", "sssa{sv}", ["stop", "web", "", {}])
             )
             for number in range(REQUESTS_MAX)
         ]
         while len(there.core.asked) < REQUESTS_MAX:
-            await there.client.call(*MANAGER, "Status")
+            there.core.begun.clear()
+            await there.core.begun.wait()
 
         name, _ = await refused(there.request("stop", "web"))
         there.core.gate.set()
@@ -193,9 +196,30 @@ def test_the_manager_and_the_objects_have_properties(tmp_path: Path) -> None:
             "ClusterName": "alpha",
             "Quorate": True,
             "Members": ["node1", "node2"],
+            "ConfigVersion": 3,
+            "Locked": False,
+            "Disarmed": False,
+            "Notices": [],
         }
-        assert service == {"Name": "web", "State": "started", "Owner": "node1", "Because": ""}
-        assert node == {"Name": "node3", "Id": 3, "Status": "offline", "Member": False}
+        assert service == {
+            "Name": "web",
+            "State": "started",
+            "Owner": "node1",
+            "LastOwner": "",
+            "Domain": "prefer-node1",
+            "Flags": [],
+            "Restarts": 0,
+            "Because": "",
+            "Fault": "",
+        }
+        assert node == {
+            "Name": "node3",
+            "Id": 3,
+            "Status": "offline",
+            "Member": False,
+            "InStandby": False,
+            "Services": 0,
+        }
 
     run(tmp_path, scenario)
 
@@ -216,13 +240,13 @@ def test_a_service_object_carries_requests(
     tmp_path: Path, method: str, arguments: list[str], asked: object
 ) -> None:
     async def scenario(there: World) -> None:
-        signature = "s" * len(arguments)
+        signature = "s" * len(arguments) + "a{sv}"
         answer = await there.client.call(
-            "org.rgmgr", service_path("web"), SERVICE, method, signature, arguments
+            "org.rgmgr", service_path("web"), SERVICE, method, signature, [*arguments, {}]
         )
 
         assert there.core.asked == [asked]
-        assert answer == (["node2"] if arguments else [])
+        assert answer == (["node2"] if arguments or method == "Restart" else [])
 
     run(tmp_path, scenario)
 
@@ -242,7 +266,9 @@ def test_a_service_object_answers_a_refusal_as_an_error(
     async def scenario(there: World) -> None:
         there.core.reply = Reply(number=1, answer=answer, text="because", owner=None)
 
-        call = there.client.call("org.rgmgr", service_path("web"), SERVICE, "Enable", "s", [""])
+        call = there.client.call(
+            "org.rgmgr", service_path("web"), SERVICE, "Enable", "sa{sv}", ["", {}]
+        )
 
         assert await refused(call) == (name, "because")
 
@@ -353,7 +379,7 @@ def test_publishing_on_a_lost_bus_does_nothing(tmp_path: Path) -> None:
         async with asyncio.timeout(20), private_bus(tmp_path) as bus:
             server = await Bus.connect(bus.address)
             core = Core()
-            api = Api(server, core.ask, core.ask_fence, core.current, core.present)
+            api = Api(server, core.ask, core.current, core.present, core.history)
             await api.start()
 
             await bus.kill()
@@ -369,7 +395,7 @@ def test_a_second_daemon_does_not_get_the_name(tmp_path: Path) -> None:
         second = await Bus.connect(there.address)
         core = there.core
         with pytest.raises(BusError, match="taken"):
-            await Api(second, core.ask, core.ask_fence, core.current, core.present).start()
+            await Api(second, core.ask, core.current, core.present, core.history).start()
         await second.close()
 
     run(tmp_path, scenario)
@@ -394,16 +420,16 @@ def test_paths_are_escaped_as_systemd_does() -> None:
 def test_a_request_about_fencing_says_who_asked(tmp_path: Path) -> None:
     async def scenario(there: World) -> None:
         there.core.reply = Reply(number=1, answer=Answer.DONE, text="fenced", owner=None)
-        asked = ["off", "node2", "ali\x1bce"]
-        answer = await there.client.call(*MANAGER, "Fence", "sss", asked)
-        everywhere = await there.client.call(*MANAGER, "Fence", "sss", ["test", "", ""])
+        asked = ["off", "node2", {"user": variant("s", "ali\x1bce")}]
+        answer = await there.client.call(*MANAGER, "Fence", "ssa{sv}", asked)
+        everywhere = await there.client.call(*MANAGER, "Fence", "ssa{sv}", ["test", "", {}])
 
         by = f"alice (uid {os.geteuid()}) on node1"
         nobody = f"somebody (uid {os.geteuid()}) on node1"
         assert answer == everywhere == [0, "fenced"]
         assert there.core.asked_fence == [
-            (FenceOrder.OFF, NODE2, "node2", by),
-            (FenceOrder.TEST, None, "", nobody),
+            (FenceOrder.OFF, NODE2, by),
+            (FenceOrder.TEST, None, nobody),
         ]
 
     run(tmp_path, scenario)
@@ -417,7 +443,7 @@ def test_a_wrong_request_about_fencing_is_refused(
     tmp_path: Path, order: str, node: str, name: str
 ) -> None:
     async def scenario(there: World) -> None:
-        call = there.client.call(*MANAGER, "Fence", "sss", [order, node, "alice"])
+        call = there.client.call(*MANAGER, "Fence", "ssa{sv}", [order, node, {}])
         found, _ = await refused(call)
 
         assert found == name

@@ -15,7 +15,7 @@ from rgmgr.core.messages import Verb
 from rgmgr.links import encode_corosync
 from rgmgr.view import decode_status
 from tests.adapters.private_bus import private_bus
-from tests.adapters.served_core import MANAGER, POLICY, World, run
+from tests.adapters.served_core import POLICY, World, run
 from tests.unit.cli_links import sound
 from tests.unit.cli_status import NODE2, healthy
 
@@ -78,8 +78,7 @@ def test_an_interrupted_command_says_that_the_request_goes_on(tmp_path: Path) ->
     async def scenario(there: World) -> None:
         there.core.gate.clear()
         process = await _spawn(there.address, "main", "stop", "web")
-        while not there.core.asked:
-            await there.client.call(*MANAGER, "Status")
+        await there.core.begun.wait()
 
         process.send_signal(signal.SIGINT)
         _, err = await process.communicate()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rgmgr.adapters.bus import Bus
+from rgmgr.adapters.callers import Callers
 from rgmgr.adapters.dbus_api import Api
 from tests.adapters.private_bus import PrivateBus
 from tests.adapters.served_core import MANAGER, POLICY, Core
@@ -43,9 +44,8 @@ OPERATORS, READERS = "operator", "games"  # groups that every Debian has, in pla
 
 
 async def _serve(server: Bus, core: Core) -> None:
-    api = Api(
-        server, core.ask, core.ask_fence, core.current, core.present, operator_group=OPERATORS
-    )
+    callers = Callers(server, OPERATORS, READERS)
+    api = Api(server, core.ask, core.current, core.present, core.history, callers=callers)
     await api.start()
 
 
@@ -92,7 +92,7 @@ def test_the_policy_lets_readers_read_and_operators_operate(
             read, _ = await _busctl(bus, NOBODY, gids, "Status")
             read_present, _ = await _busctl(bus, NOBODY, gids, "Present")
             operated, output = await _busctl(
-                bus, NOBODY, gids, "Request", "sss", "enable", "web", ""
+                bus, NOBODY, gids, "Request", "sssa{sv}", "enable", "web", "", "0"
             )
         finally:
             await server.close()
@@ -122,11 +122,14 @@ def test_the_daemon_refuses_by_itself_when_the_bus_lets_everybody_in() -> None:
         core = Core()
         await _serve(server, core)
         try:
-            code, output = await _busctl(bus, NOBODY, [], "Request", "sss", "stop", "web", "")
+            arguments = ("Request", "sssa{sv}", "stop", "web", "", "0")
+            code, output = await _busctl(bus, NOBODY, [], *arguments)
+            looked, _ = await _busctl(bus, NOBODY, [], "Status")
         finally:
             await server.close()
             await bus.kill()
         assert code != 0
+        assert looked != 0
         assert "neither root nor in group 'operator'" in output
         assert core.asked == []
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from domains.model import FailoverDomain, NodeId, ServiceName
-from rgmgr.cli.client import DaemonError, Outcome
+from rgmgr.cli.client import DaemonError, Outcome, Terms
 from rgmgr.core.model import (
     ClusterState,
     Node,
@@ -19,6 +19,7 @@ from rgmgr.core.model import (
     ServiceState,
 )
 from rgmgr.core.spec import ClusterSpec, FencingSpec, NodeSpec, ServiceSpec
+from rgmgr.history_view import History
 from rgmgr.links import CorosyncView
 from rgmgr.present import Present
 from rgmgr.view import Standing, Status, snapshot
@@ -149,6 +150,10 @@ class FakeDaemon:
     asked: list[tuple[str, str, str, float]] = field(default_factory=list)
     seen: CorosyncView = field(default_factory=sound)
     told: Present | None = None
+    decided: History = field(default_factory=lambda: History(decisions=()))
+    later: list[Status] = field(default_factory=list)
+    ordered: list[Terms] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
 
     def present(self) -> Present:
         assert self.told is not None
@@ -160,8 +165,25 @@ class FakeDaemon:
     def corosync(self) -> CorosyncView:
         return self.seen
 
-    def request(self, verb: str, service: str, node: str, timeout_s: float) -> Outcome:
+    def history(self) -> History:
+        return self.decided
+
+    def wait_for_change(self, timeout_s: float) -> None:
+        """Show the next snapshot; the end of patience comes at once."""
+        if timeout_s and self.later:
+            self.shown = self.later.pop(0)
+        elif timeout_s:
+            raise KeyboardInterrupt
+
+    def order(self, order: str, node: str, terms: Terms, timeout_s: float) -> Outcome:
+        self.ordered.append(terms)
+        return self.request(order, "", node, timeout_s)
+
+    def request(
+        self, verb: str, service: str, node: str, timeout_s: float, because: str = ""
+    ) -> Outcome:
         self.asked.append((verb, service, node, timeout_s))
+        self.reasons.append(because)
         if isinstance(self.outcome, DaemonError):
             raise self.outcome
         return self.outcome

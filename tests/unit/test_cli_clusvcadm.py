@@ -9,6 +9,7 @@ import pytest
 
 from rgmgr.cli.client import DaemonError, Fault, Outcome
 from rgmgr.cli.clusvcadm import USAGE, run
+from rgmgr.order_view import OrderView
 from rgmgr.view import Status
 from tests.unit.cli_status import AbsentDaemon, FakeDaemon, healthy
 
@@ -95,6 +96,8 @@ def asked(daemon: FakeDaemon) -> list[tuple[str, str, str]]:
             "Local machine disabling service:web...Success\n",
         ),
         ("-d web -q", ("disable", "web", ""), ""),
+        ("-Z web", ("freeze", "web", ""), "Local machine freezing service:web...Success\n"),
+        ("-U web", ("unfreeze", "web", ""), "Local machine unfreezing service:web...Success\n"),
     ],
 )
 def test_phrases_and_second_lines(
@@ -192,11 +195,6 @@ def test_wrong_usage_shows_the_usage_and_exits_1(
     ("arguments", "word"),
     [
         ("-M web -m node2", "migration"),
-        ("-Z web", "freezing"),
-        ("-U web", "unfreezing"),
-        ("-l", "locking"),
-        ("-u", "unlocking"),
-        ("-S", "showing locks"),
     ],
 )
 def test_what_is_not_offered_is_refused_by_name_and_not_promised(
@@ -247,3 +245,43 @@ def test_a_daemon_that_is_lost_on_the_way_leaves_a_whole_line(
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("-v")[0] == 0
     assert capsys.readouterr().out.startswith("clusvcadm ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "order", "text"),
+    [
+        ("-l", "lock", "Resource groups locked\n"),
+        ("-u", "unlock", "Resource groups unlocked\n"),
+        ("-l -q", "lock", ""),
+        ("-l -e web", "lock", "Resource groups locked\n"),
+    ],
+)
+def test_services_are_locked_and_unlocked(
+    capsys: pytest.CaptureFixture[str], arguments: str, order: str, text: str
+) -> None:
+    code, daemon = call(arguments)
+
+    assert code == 0
+    assert asked(daemon) == [(order, "", "")]
+    assert capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"), [("-l", "Lock operation failed\n"), ("-u", "Unlock operation failed\n")]
+)
+def test_a_lock_that_fails_says_so(
+    capsys: pytest.CaptureFixture[str], arguments: str, text: str
+) -> None:
+    assert call(arguments, DaemonError(Fault.REFUSED, "no quorum", "NotReady"))[0] == 1
+    assert capsys.readouterr() == (text, "no quorum\n")
+
+
+def test_the_lock_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    lock = OrderView(by="bob", because="", age_ms=0, left_ms=None, wall_s=0, brings_back=False)
+
+    for status in (healthy(), replace(healthy(), locked=lock)):
+        daemon = FakeDaemon(status)
+        assert run(["clusvcadm", "-S"], daemon) == 0
+        assert daemon.asked == []
+
+    assert capsys.readouterr().out == "Resource groups unlocked\nResource groups locked\n"

@@ -96,7 +96,20 @@ def test_an_unknown_name_is_refused() -> None:
     assert result.stderr == "rgmgr: no service and no node is named 'nope'\n"
 
 
-@pytest.mark.parametrize("verb", ["enable", "disable", "stop", "restart", "relocate", "convalesce"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "enable",
+        "disable",
+        "stop",
+        "restart",
+        "relocate",
+        "freeze",
+        "unfreeze",
+        "retry",
+        "convalesce",
+    ],
+)
 def test_a_request_waits_for_ever_and_says_what_happened(verb: str) -> None:
     daemon = FakeDaemon(healthy(), Outcome(0, "web is now running on node1", "node1"))
 

@@ -25,6 +25,7 @@ SHARE = "rgmgr.core.fence_share"
 DESK = "rgmgr.core.desk"
 REQUESTS = "rgmgr.core.requests"
 CLOCKWORK = "rgmgr.core.clockwork"
+STANDING = "rgmgr.core.standing"
 DEPARTURE = "rgmgr.core.departure"
 WATCHDOG = "rgmgr.core.watchdog"
 PROMISE = "rgmgr.core.promise"
@@ -36,6 +37,21 @@ def _(name: str, breaks: str, module: str, old: str, new: str) -> Mutant:
 
 
 MUTANTS = (
+    # Standing orders.
+    _(
+        "fence-while-disarmed",
+        "fences a lost node although the cluster is disarmed",
+        FENCING,
+        "if ledger.state.disarmed is not None and not node.is_ordered:",
+        "if ledger.state.disarmed is not None and node.is_due and not node.is_due:",
+    ),
+    _(
+        "start-while-locked",
+        "starts services although they are locked",
+        STANDING,
+        "    if cluster.locked is not None:\n",
+        "    if cluster.locked is not None and not cluster.services:\n",
+    ),
     # Proof.
     _(
         "start-without-proof",
