@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can happen to a cluster: one frozen dataclass each, with its time, and the script of them.
 
-A script says everything that happens to a simulated cluster from outside. It is data: drawn from
-a seed (`draw.py`), written by hand, or cut down to find which of its faults matter. Every fault
-with `for_ms` ends by itself; after the last one the world is made whole again. All fields are
-plain: numbers, names, enumerations and tuples of them. What they are called: `words.py`.
+A script says all that happens to a simulated cluster from outside. It is data: drawn from a seed
+(`draw.py`), written by hand, or cut down to the faults that matter. Every fault with `for_ms` ends
+by itself; after the last one the world is made whole. All fields are plain. Names: `words.py`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.simulation.mutants.catalogue import EQUIVALENT, MUTANTS
+from tests.simulation.mutants.catalogue import MUTANTS
+from tests.simulation.mutants.equivalent import EQUIVALENT
 from tests.simulation.mutants.hunt import (
     DOCUMENT,
     SEEDS,

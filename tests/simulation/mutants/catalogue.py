@@ -6,7 +6,6 @@ from __future__ import annotations
 from tests.simulation.mutants.mutant import Mutant
 
 PLACEMENT = "rgmgr.core.placement"
-SEATING = "rgmgr.core.seating"
 FAILBACK = "rgmgr.core.failback"
 OCCUPANCY = "domains.occupancy"
 FENCING = "rgmgr.core.fencing"
@@ -490,35 +489,3 @@ MUTANTS = (
     ),
 )
 """Each is caught by a seed of `make test`, or by a scenario."""
-
-EQUIVALENT = (
-    _(
-        "apply-twice",
-        "applies an operation again that was sent again",
-        OPERATIONS,
-        " or operation.sequence <= node.sequence:",
-        ":",
-    ),
-    _(
-        "other-epochs",
-        "applies the operations of other epochs",
-        OPERATIONS,
-        "if not turn.local.is_installed or operation.epoch != turn.cluster.epoch:",
-        "if not turn.local.is_installed:",
-    ),
-    _(
-        "forget-early",
-        "forgets an operation as soon as one member has applied it",
-        OUTBOX,
-        "    stable = min(",
-        "    stable = max(",
-    ),
-    _(
-        "said-anew",
-        "takes the epoch in which a word was said again for that in which it was said",
-        OUTBOX,
-        "first = operation.first_epoch or epoch",
-        "first = epoch",
-    ),
-)
-"""The same stories: another rule covers each. Why, and what shows it: docs/simulation.md."""

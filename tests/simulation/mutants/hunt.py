@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from tests.simulation.mutants.catalogue import EQUIVALENT, MUTANTS
+from tests.simulation.mutants.catalogue import MUTANTS
+from tests.simulation.mutants.equivalent import EQUIVALENT
 from tests.simulation.mutants.mutant import Mutant
 
 ROOT = Path(__file__).parents[3]
