@@ -214,8 +214,9 @@ def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
             return _Duty(JobKind.START, service.op)
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
             waits = is_untouched(turn, service) or must_go_first(turn.cluster, service)
-            is_begun = name in turn.local.jobs
-            return _Duty(JobKind.STOP, service.op) if is_begun or not waits else None
+            stop, job = _Duty(JobKind.STOP, service.op), turn.local.jobs.get(name)
+            is_begun = job is not None and _Duty(job.kind, job.op) == stop
+            return stop if is_begun or not waits else None
         case ServiceState.STARTED if service.is_being_mended:
             is_held = is_untouched(turn, service) and name not in turn.local.jobs
             return None if is_held else _Duty(JobKind.MEND, service.op)

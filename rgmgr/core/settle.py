@@ -8,8 +8,8 @@ from rgmgr.core.ledger import Ledger
 
 
 def settle(ledger: Ledger) -> None:
-    """Fence what must be fenced, start, stop and move what must be, refit what has changed."""
+    """Fence what must be fenced, refit what has changed, start, stop and move what must be."""
     fencing.settle(ledger)
+    refit.settle(ledger)
     placement.settle(ledger)
     depend.stop_dependents(ledger)
-    refit.settle(ledger)

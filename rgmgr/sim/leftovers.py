@@ -12,7 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import Goodbye, Operation, ServiceFailed, ServiceStopped
+from rgmgr.core.messages import (
+    Goodbye,
+    Operation,
+    ServiceFailed,
+    ServiceStarted,
+    ServiceStopped,
+)
 from rgmgr.core.model import After, ClusterState, Service, ServiceState
 from rgmgr.core.standing import is_left_alone
 from rgmgr.core.subtrees import names_off
@@ -135,7 +141,7 @@ def _lost(host: Host) -> list[ServiceName]:
     told = {
         sent.operation.body.service
         for sent in daemon.state.local.sent
-        if isinstance(sent.operation.body, ServiceFailed) and not sent.applied_at
+        if isinstance(sent.operation.body, ServiceFailed | ServiceStarted) and not sent.applied_at
     }
     return [name for name in lost if name not in told]
 

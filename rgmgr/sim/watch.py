@@ -45,7 +45,7 @@ from rgmgr.core.messages import (
     ServiceStopped,
     Verb,
 )
-from rgmgr.core.model import ClusterState, Service
+from rgmgr.core.model import After, ClusterState, Service
 from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec
 from rgmgr.core.subtrees import non_critical_top
 from rgmgr.core.tree import names_in, start_order, way_to
@@ -109,6 +109,7 @@ class Watch:
         self._agreed: dict[tuple[int, int], tuple[NodeId, ClusterState]] = {}
         self.excuses = Excuses()
         self._damaged_ms = -1
+        self._dropped_ms: dict[NodeId, int] = {}  # when a node left the configuration
         self._kept_installs: list[Install] = []  # so that no id() is used twice
         self.jury = Jury(engine, self._active, self.excuses, self.violate)
 
@@ -226,6 +227,8 @@ class Watch:
         other, theirs = self._agreed.setdefault(key, (node, mine))
         self.jury.changed(node, event, before, after, is_first=mine is theirs)
         if mine is theirs:
+            gone = before.cluster.nodes.keys() - mine.nodes.keys()
+            self._dropped_ms |= dict.fromkeys(gone, self._engine.now_ms)
             for problem in check_cluster(mine):
                 self.violate("state", f"{self.name(node)}: {problem}")
         elif mine != theirs or list(mine.services) != list(theirs.services):
@@ -393,7 +396,7 @@ class Watch:
             if wish.request.order is MaintenanceOrder.STANDBY
             and not wish.request.for_ms
             and wish.answer is Answer.DONE
-            and wish.ended_ms > self._damaged_ms
+            and wish.ended_ms > max(self._damaged_ms, self._dropped_ms.get(node, -1))
             and all(w.ended_ms <= wish.asked_ms for w in self.orders if w is not wish)
         ]
 
@@ -459,7 +462,10 @@ def _unneeded(host: Host, action: StartResource | StopResource) -> frozenset[Res
     if host.daemon is None or (state := host.daemon.state) is None:
         return frozenset()
     service, job = state.cluster.services.get(action.service), state.local.jobs.get(action.service)
-    if service is None or job is None or job.kind is JobKind.STOP:
+    if service is None or job is None:
+        return frozenset()
+    is_repair = service.after is After.REPAIR and action.resource in change_of(service).stops
+    if job.kind is JobKind.STOP and not is_repair:
         return frozenset()
     if job.kind is JobKind.START:
         tops = {non_critical_top(service.spec, name) for name in job.failed}
