@@ -38,7 +38,9 @@ def _is_busy(world: World, host: Host) -> bool:
         return True
     if host.daemon is None:
         return False
-    idle = {"tick", "test", *_vain_timers(host.daemon.state.cluster)}
+    cluster = host.daemon.state.cluster
+    pings = (f"ping:{ping.name}" for ping in cluster.spec.pings)
+    idle = {"tick", "test", *pings, *_vain_timers(cluster)}
     return not host.daemon.timers.keys() <= idle or _is_fencing(host.daemon.state)
 
 

@@ -16,7 +16,7 @@ from tests.lab.race import ROUNDS, RaceConfig, run_race
 @pytest.fixture(scope="module")
 def pair(booted: Lab) -> Iterator[Lab]:
     """Give two nodes in place of the three; the other tests get new ones."""
-    booted.up(2, RaceConfig(delay_by_weight_s=4).text())
+    booted.up(2, RaceConfig(delay_by_weight_s=9).text())
     try:
         yield booted
     finally:
