@@ -22,6 +22,7 @@ from rgmgr.sim.faults import (
     MOMENTS,
     Ambush,
     Ask,
+    AskMaintenance,
     ClockJump,
     ConfigChange,
     CorosyncRestart,
