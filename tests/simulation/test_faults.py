@@ -428,5 +428,5 @@ def test_every_fault_has_words_and_a_length() -> None:
     own_dice = {
         AskMaintenance,
         NoAnswer,
-    }  # drawn by those who know what a cluster pings, and orders
+    }  # drawn from streams of their own
     assert {type(fault) for fault in (*drawn, *bunches)} == (known | {Ambush}) - own_dice
