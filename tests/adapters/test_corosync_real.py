@@ -229,7 +229,7 @@ def test_order_is_agreed_across_partitions_and_merges(make: Callable[[int], list
     delivered = [sum(closed["count"] for closed in d["closed"]) for d in digests]
     assert differing == {}
     assert len(rings) >= 9  # three partitions in two halves, and three merges
-    assert min(delivered) > 2_000
+    assert min(delivered) > 500
     assert [digest["twice"] for digest in digests] == [0] * 5
 
 

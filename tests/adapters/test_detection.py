@@ -43,6 +43,7 @@ def test_losing_one_of_two_links_changes_no_membership(tmp_path: Path) -> None:
     """On other ports than usual, since the links must not share one."""
     with formed(3, tmp_path, Profile.FAST, links=2, port=5500) as talking:
         first, *_ = talking.clients
+        first.find("QuorumChanged", nodes=[1, 2, 3])  # the last that forming them tells
         known = len(first.seen)
         ports = talking.nodes[0].output("ss", "-lnuH")
 
