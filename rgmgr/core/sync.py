@@ -133,6 +133,8 @@ def overdue(turn: Turn) -> None:
     silent = [n for n in sorted(present) if n not in turn.local.hellos]
     names = ", ".join(map(turn.cluster.spec.node_name, silent))
     turn.note("sync.overdue", Severity.WARNING, silent=names or None)
+    if turn.local.emergency and names:  # quorum is there again, and would be the wrong reason
+        turn.update(emergency=f"rgmgrd on {names} has not been heard; start it there")
     try_install(turn)
 
 
