@@ -379,6 +379,7 @@ def _adopt(ledger: Ledger, service: Service, claims: Claims) -> None:
         owner=owner,
         is_new=False,
         failed_on=(),
+        awaits=None,
         fault="",
         target=None,
     )
