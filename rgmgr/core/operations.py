@@ -54,10 +54,10 @@ from rgmgr.core.messages import (
 )
 from rgmgr.core.model import ClusterState, NodeStatus
 from rgmgr.core.requests import PROVEN_DOWN
-from rgmgr.core.seating import UNPROVEN
 from rgmgr.core.settle import settle
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.stop_failures import stop_failed
+from rgmgr.core.unproven import UNPROVEN
 from rgmgr.core.verdict import Verdict
 
 
