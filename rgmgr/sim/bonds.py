@@ -27,12 +27,21 @@ def broken_bonds(before: ClusterState, after: ClusterState) -> Iterator[str]:
         service, was = after.services.get(spec.name), before.services.get(spec.name)
         if not spec.depend or service is None or is_left_alone(after, service):
             continue
-        lost = [n for n in spec.depend if not _is_started(after, n)]
+        lost = _lost(after, spec)
         begins = service.state is ServiceState.STARTING and (was is None or was.op != service.op)
-        is_bound = spec.depend_mode is DependMode.HARD and service.state in RUNNING
+        is_bound = is_let_down(after, spec) and service.state in RUNNING
         is_repair = was is not None and was.owner == service.owner and was.owner is not None
-        if lost and (is_bound or (begins and not is_repair)):
+        if is_bound or (lost and begins and not is_repair):
             yield f"{spec.name} is {service.state.value} without {', '.join(lost)}"
+
+
+def is_let_down(cluster: ClusterState, spec: ServiceSpec) -> bool:
+    """Tell whether a service may not run on, because something that it needs is not up."""
+    return spec.depend_mode is DependMode.HARD and bool(_lost(cluster, spec))
+
+
+def _lost(cluster: ClusterState, spec: ServiceSpec) -> list[ServiceName]:
+    return [name for name in spec.depend if not _is_started(cluster, name)]
 
 
 class Stops:
