@@ -56,7 +56,7 @@ def with_spec(state: ClusterState, spec: ClusterSpec) -> ClusterState:
         else:
             services[service_spec.name] = replace(
                 known,
-                spec=service_spec if known.owner is None else known.spec,
+                spec=known.spec if known.keeps_tree else service_spec,
                 failed_on=tuple(n for n in known.failed_on if n in nodes),
                 awaits=known.awaits if known.awaits and known.awaits.node in nodes else None,
             )
@@ -398,6 +398,7 @@ def _adopt(ledger: Ledger, service: Service, claims: Claims) -> None:
         owner=owner,
         is_new=False,
         failed_on=(),
+        awaits=None,
         fault="",
         target=None,
     )

@@ -300,6 +300,12 @@ class Service:
         """Whether its owner has something to do to it while it runs."""
         return bool(self.mending or self.former)
 
+    @property
+    def keeps_tree(self) -> bool:
+        """Whether something of it may be up somewhere: only this tree says how to stop that."""
+        is_held = self.owner is not None or self.state is ServiceState.FAILED
+        return is_held or bool(self.cleanup)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingOrder:

@@ -49,7 +49,7 @@ from rgmgr.core.model import After, ClusterState, Service
 from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec
 from rgmgr.core.subtrees import non_critical_top
 from rgmgr.core.tree import names_in, start_order, way_to
-from rgmgr.sim.bonds import overtaken
+from rgmgr.sim.bonds import Stops
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
@@ -105,6 +105,7 @@ class Watch:
         self._spec = spec
         self._trace = trace
         self._active: dict[ServiceName, dict[NodeId, int]] = {}
+        self._bonds = Stops(self._active)
         self._was_active: dict[int, bool] = {}
         self._agreed: dict[tuple[int, int], tuple[NodeId, ClusterState]] = {}
         self.excuses = Excuses()
@@ -289,7 +290,9 @@ class Watch:
     def _stops(self, host: Host, action: StopResource) -> None:
         what = f"{action.service}/{action.resource.name}"
         self.ambush(host.node, Moment.STOP)
-        self._check_dependents(host, action)
+        state = host.daemon.state if host.daemon else None
+        for sentence in self._bonds.step(host.node, state, action) if state else ():
+            self.violate("I3", f"{self.name(host.node)}: {sentence}")
         _, after = self._around(host, action)
         unneeded = _unneeded(host, action)
         if _is_untouchable(host, action):
@@ -300,14 +303,6 @@ class Watch:
             if unit.is_active and not unit.has_refused and not unit.is_excused:
                 words = f"{what} is stopped while {unit.resource} is {unit.phase.value}"
                 self.violate("I3", f"{self.name(host.node)}: {words}")
-
-    def _check_dependents(self, host: Host, action: StopResource) -> None:
-        state = host.daemon.state if host.daemon else None
-        service = state.cluster.services.get(action.service) if state else None
-        if state is None or service is None or service.op != action.op or state.local.emergency:
-            return
-        for sentence in overtaken(state.cluster, service, self._active):
-            self.violate("I3", f"{self.name(host.node)}: {sentence}")
 
     def _around(
         self, host: Host, action: StartResource | StopResource

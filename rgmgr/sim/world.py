@@ -204,7 +204,7 @@ class World:
                 version=fault.version,
                 service=fault.service,
                 node=fault.node,
-                nodes=self.spec.nodes,
+                first=self.spec,
             )
         for node in fault.nodes:
             self.hosts[node].put_config(self._texts[key], is_loaded=fault.is_loaded)
