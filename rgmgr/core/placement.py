@@ -50,6 +50,9 @@ def settle(ledger: Ledger) -> None:
     idle: list[Service] = []
     for name in tuple(ledger.state.services):
         service = ledger.state.services[name]
+        if name in configured and configured[name] != service.spec and not service.keeps_tree:
+            service = replace(service, spec=configured[name])  # its domain decides where it starts
+            ledger.put(service)
         if name not in configured:
             _retire(ledger, service)
         elif service.state in RUNNING:
@@ -279,9 +282,6 @@ def _is_wanted(
 ) -> bool:
     """Tell whether it is to run; what is never started by itself is disabled."""
     service, spec = ledger.state.services[name], configured[name]
-    if spec != service.spec:
-        service = replace(service, spec=spec)  # its domain decides where it starts
-        ledger.put(service)
     if why_nothing_starts(ledger.state):
         return False
     if service.is_new and not spec.autostart and not (service.frozen or service.is_held):
