@@ -112,10 +112,11 @@ def is_kept(turn: Turn, applied: int) -> bool:
 
     Two nodes are one cluster only after they have met (`wait_for_all`), so there one that is
     alone may answer. Where more daemons are away than that, a majority could begin without us.
-    The disk of a node that is here and waits to be fenced is as good as a member's.
+    The disk of a node that is here and waits to be fenced is as good as a member's. All disks of
+    half of the nodes are enough as well: every majority has one of them.
     """
     nodes = turn.cluster.spec.nodes
-    if len(nodes) <= PAIR:
+    if len(nodes) <= PAIR or _is_half(turn.cluster):
         return is_committed(turn, applied)
     return _disks_with(turn, applied, nodes) >= _majority(turn)
 
@@ -123,12 +124,15 @@ def is_kept(turn: Turn, applied: int) -> bool:
 def is_final(turn: Turn, applied: int) -> bool:
     """Tell whether an administrator's word holds from now on, whoever goes on with the cluster.
 
-    The other one of two may go on as well, and its state win, until it is proven down.
+    The other one of two, or the other half, may go on as well, and its state win, until it is
+    proven down.
     """
     nodes = turn.cluster.nodes
     is_alone = len(nodes) == PAIR and len(turn.cluster.members()) < PAIR
-    is_disputed = is_alone and any(
-        node.status not in KEPT_NODES for n, node in nodes.items() if n != turn.local.me
+    is_disputed = (is_alone or _is_half(turn.cluster)) and any(
+        node.status not in KEPT_NODES
+        for n, node in nodes.items()
+        if n not in turn.cluster.members()
     )
     return not is_disputed and is_kept(turn, applied)
 
@@ -140,6 +144,12 @@ def is_agreed_safely(turn: Turn) -> bool:
     comes together without it could still take it for gone, by an old goodbye or an old proof.
     """
     return is_kept(turn, 0) or (turn.local.is_known and is_committed(turn, 0))
+
+
+def _is_half(cluster: ClusterState) -> bool:
+    """Tell whether just half of more than two nodes take part, by a tie breaker's word."""
+    is_apart = all(node.status is not NodeStatus.DETACHED for node in cluster.nodes.values())
+    return is_apart and PAIR < len(cluster.nodes) == 2 * len(cluster.members())
 
 
 def _majority(turn: Turn) -> int:

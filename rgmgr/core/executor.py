@@ -36,8 +36,8 @@ from rgmgr.core.model import After, Service, ServiceState
 from rgmgr.core.no_quorum import is_untouched, must_stop
 from rgmgr.core.recovery import STOPPING_STATES
 from rgmgr.core.spec import ResourceName
-from rgmgr.core.subtrees import names_off
-from rgmgr.core.tree import start_order, stopped_later, way_to
+from rgmgr.core.subtrees import ground_of, names_off
+from rgmgr.core.tree import start_order, stopped_later
 
 StepEnded = ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed
 
@@ -269,7 +269,7 @@ def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool
     if job is None or job.is_waiting:
         return
     step = job.step
-    if step is None or (not job.stops and (job.faults or _lacks_parent(turn, service, job))):
+    if step is None or (not job.stops and (job.faults or _lacks_ground(turn, service, job))):
         _report(turn, service, job)
         return
     if not job.stops and not may_start:
@@ -286,13 +286,11 @@ def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool
         turn.do(StopResource(service=name, resource=step, op=job.op))
 
 
-def _lacks_parent(turn: Turn, service: Service, job: Job) -> bool:
-    """Tell whether what the next part hangs on has failed meanwhile."""
+def _lacks_ground(turn: Turn, service: Service, job: Job) -> bool:
+    """Tell whether what the next step needs has failed meanwhile."""
     if job.kind is not JobKind.MEND or job.step is None:
         return False
-    sure = _surely_active(turn, service)
-    way = way_to(service.spec.resources, job.step.name)
-    return any(resource.name not in sure for resource in way[:-1])
+    return not _surely_active(turn, service).issuperset(ground_of(service.spec, job.step.name))
 
 
 def _report(turn: Turn, service: Service, job: Job) -> None:

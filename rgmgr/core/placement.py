@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where services start: asked after every agreed event, answered alike by every member.
 
-A service may start only when nobody else can have it (`seating.blockers`). Which node it gets is
+A service may start only when nobody else can have it (`unproven.py`). Which node it gets is
 the theory of `domains`; here the decisions are taken, in turn, and the moves that follow from them.
 """
 
@@ -20,7 +20,6 @@ from rgmgr.core.recovery import begin_stop
 from rgmgr.core.seating import (
     IDLE,
     RUNNING,
-    blockers,
     eligible,
     illness,
     in_turn,
@@ -37,6 +36,7 @@ from rgmgr.core.seating import (
 )
 from rgmgr.core.spec import ServiceSpec
 from rgmgr.core.standing import is_left_alone, why_nothing_starts
+from rgmgr.core.unproven import blockers
 
 
 def targets(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
@@ -50,6 +50,9 @@ def settle(ledger: Ledger) -> None:
     idle: list[Service] = []
     for name in _concerned(ledger):
         service = ledger.state.services[name]
+        if name in configured and configured[name] != service.spec and not service.keeps_tree:
+            service = replace(service, spec=configured[name])  # its domain decides where it starts
+            ledger.put(service)
         if name not in configured:
             _retire(ledger, service)
         elif service.state in RUNNING:
@@ -308,9 +311,6 @@ def _is_wanted(
 ) -> bool:
     """Tell whether it is to run; what is never started by itself is disabled."""
     service, spec = ledger.state.services[name], configured[name]
-    if spec != service.spec:
-        service = replace(service, spec=spec)  # its domain decides where it starts
-        ledger.put(service)
     if why_nothing_starts(ledger.state):
         return False
     if service.is_new and not spec.autostart and not (service.frozen or service.is_held):
