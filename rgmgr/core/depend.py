@@ -17,6 +17,7 @@ from rgmgr.core.recovery import begin_stop
 from rgmgr.core.sharing import have_in_common
 from rgmgr.core.spec import DependMode, ServiceSpec
 from rgmgr.core.standing import is_left_alone
+from rgmgr.core.unproven import may_have_outlived
 
 STOPPING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
 RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
@@ -55,8 +56,7 @@ def _stop_if_lost(ledger: Ledger, spec: ServiceSpec) -> bool:
     service = ledger.state.services.get(spec.name)
     if service is None or service.state not in RUNNING or is_left_alone(ledger.state, service):
         return False
-    lost = [n for n in spec.depend if not _runs(ledger.state, n)]
-    if not lost:
+    if all(_may_run(ledger.state, name) for name in spec.depend):
         return False
     reason = because(ledger.state, spec)
     ledger.note("service.dependency_lost", service=spec.name, reason=reason)
@@ -90,6 +90,12 @@ def _dependents(cluster: ClusterState, name: ServiceName) -> Iterable[ServiceSpe
 def _runs(cluster: ClusterState, name: ServiceName) -> bool:
     record = cluster.services.get(name)
     return record is not None and record.state is ServiceState.STARTED
+
+
+def _may_run(cluster: ClusterState, name: ServiceName) -> bool:
+    """Tell whether it runs, or did when all daemons went and may do so still."""
+    record = cluster.services.get(name)
+    return _runs(cluster, name) or (record is not None and may_have_outlived(cluster, record))
 
 
 def _is_up(cluster: ClusterState, name: ServiceName) -> bool:

@@ -2,10 +2,8 @@
 """The agreed state as the rules of `domains` see it: who holds which node, and who may come.
 
 A service holds its owner's node, the one it is about to be moved to, and, after a stop that
-failed, the one where something of it may be left. It may start only when nobody else can have it: a
-node that is not proven down ("unproven": unseen, detached or unclean) may have been given it by
-messages that died with it; it cannot have been when the owner, or the proof of the owner's end,
-freed the service after that node was gone.
+failed, the one where something of it may be left. It may start only when nobody else can have it
+(`unproven.py`).
 """
 
 from __future__ import annotations
@@ -17,8 +15,8 @@ from domains.rank import may_own, obstacle, rank_nodes
 from rgmgr.core import awaiting, depend
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.sharing import parted, places
+from rgmgr.core.unproven import blockers
 
-UNPROVEN = (NodeStatus.UNSEEN, NodeStatus.DETACHED, NodeStatus.UNCLEAN)
 IDLE = (ServiceState.STOPPED, ServiceState.RECOVERING)
 RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
 STOPPING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
@@ -123,19 +121,6 @@ def _fit(cluster: ClusterState, service: Service) -> list[NodeId]:
     ]
 
 
-def blockers(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
-    """Return the unproven nodes that might run the service, as far as anybody knows."""
-    return tuple(
-        sorted(
-            n
-            for n, node in cluster.nodes.items()
-            if node.status in UNPROVEN
-            and may_run(cluster, service, n)
-            and not _was_freed_after(service, node.lost_epoch)
-        )
-    )
-
-
 def in_turn(idle: list[Service]) -> list[ServiceName]:
     """Return who is placed first: what returns to its own node, then by priority, then as written.
 
@@ -232,7 +217,3 @@ def room_for(cluster: ClusterState, service: Service, seated: Occupancy) -> Disp
         },
     )
     return displacement(tenant, rank_nodes(tenant, fit, free), seated, movable)
-
-
-def _was_freed_after(service: Service, lost_epoch: int) -> bool:
-    return 0 < lost_epoch <= service.freed_epoch

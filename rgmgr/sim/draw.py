@@ -25,7 +25,7 @@ from rgmgr.core.spec import (
 )
 from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.draw_failback import with_failback
-from rgmgr.sim.draw_fencing import cut_for_long, with_lease, with_watchdog
+from rgmgr.sim.draw_fencing import TWO, cut_for_long, with_lease, with_tie_breaker, with_watchdog
 from rgmgr.sim.draw_pings import draw_silences, with_pings
 from rgmgr.sim.draw_sharing import with_sharing
 from rgmgr.sim.draw_terms import with_terms
@@ -39,7 +39,6 @@ QUIET_START_MS = 12_000
 CALM_SEED_EVERY = 10
 NAMES = ("web", "db", "mail", "files", "dns", "proxy")
 PDU = "pdu"
-TWO = 2
 
 
 def draw_script(
@@ -99,7 +98,12 @@ def draw_script(
         faults=tuple(sorted(faults, key=lambda f: f.at_ms)),
         is_two_node=is_two_node,
     )
-    return script if is_calm(seed) else with_requests(seed, script)
+    return script if is_calm(seed) else _with_company(seed, script, is_given=is_given)
+
+
+def _with_company(seed: int, script: Script, *, is_given: bool) -> Script:
+    """Return the script with what stands around a cluster: an arbiter, and operators."""
+    return with_requests(seed, script if is_given else with_tie_breaker(seed, script))
 
 
 def _with_more(seed: int, spec: ClusterSpec) -> ClusterSpec:

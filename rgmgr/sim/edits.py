@@ -10,7 +10,6 @@ from enum import Enum
 from domains.model import NodeId, ServiceName
 from rgmgr.core.spec import (
     ClusterSpec,
-    NodeSpec,
     RecoveryPolicy,
     ResourceName,
     ResourceSpec,
@@ -48,28 +47,34 @@ def edited(
     version: int,
     service: ServiceName | None = None,
     node: NodeId | None = None,
-    nodes: dict[NodeId, NodeSpec] | None = None,
+    first: ClusterSpec | None = None,
 ) -> ClusterSpec:
     """Return the next text; an edit that does not fit changes nothing but version and digest.
 
-    `nodes` are those that can be added.
+    `first` is the text that has every node; None: this one.
     """
     digest = f"{version} {edit.name} {service or node or ''}"
     next_spec = replace(spec, version=version, digest=digest)
     if edit is Edit.REORDER:
         return replace(next_spec, services=spec.services[::-1])
     if edit in (Edit.ADD_NODE, Edit.REMOVE_NODE):
-        return _edit_nodes(next_spec, edit, node, nodes or {})
+        return _edit_nodes(next_spec, edit, node, first or spec)
     return replace(next_spec, services=_edit_services(spec, edit, service))
 
 
 def _edit_nodes(
-    spec: ClusterSpec, edit: Edit, node: NodeId | None, known: dict[NodeId, NodeSpec]
+    spec: ClusterSpec, edit: Edit, node: NodeId | None, first: ClusterSpec
 ) -> ClusterSpec:
+    """Add or remove a node, in the domains as well; no domain may be left without any."""
     nodes = {n: facts for n, facts in spec.nodes.items() if n != node}
-    if edit is Edit.ADD_NODE and node in known:
-        nodes[node] = known[node]
-    return replace(spec, nodes=dict(sorted(nodes.items()))) if nodes else spec
+    if edit is Edit.ADD_NODE and node in first.nodes:
+        nodes[node] = first.nodes[node]
+    domains = {
+        name: replace(domain, priorities={n: p for n, p in domain.priorities.items() if n in nodes})
+        for name, domain in first.domains.items()
+    }
+    fits = nodes and all(domain.priorities for domain in domains.values())
+    return replace(spec, nodes=dict(sorted(nodes.items())), domains=domains) if fits else spec
 
 
 def _edit_services(
