@@ -222,6 +222,7 @@ class FenceRequest:
     node: NodeId | None
     by: str  # who asked, as far as the daemon can tell
     wall_s: int = 0  # the asking member's wall clock, for display
+    because: str = ""  # in the operator's words
 
 
 class MaintenanceOrder(Enum):
@@ -341,6 +342,13 @@ class ConfigProposed:
 
 AnyRequest = Request | FenceRequest | MaintenanceRequest
 """What an operator can ask."""
+
+
+def words_of(request: AnyRequest) -> dict[str, str]:
+    """Return who asked, and why, as far as that was said."""
+    said = {"user": request.by, "because": request.because}
+    return {name: words for name, words in said.items() if words}
+
 
 Body = (
     Request
