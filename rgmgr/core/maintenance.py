@@ -13,7 +13,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
-from rgmgr.core.messages import MaintenanceOrder, MaintenanceRequest, TermOver
+from rgmgr.core.messages import MaintenanceOrder, MaintenanceRequest, TermOver, words_of
 from rgmgr.core.model import After, ClusterState, NodeStatus, ServiceState, StandingOrder
 from rgmgr.core.placement import because, offer_to_joiners
 from rgmgr.core.recovery import begin_stop
@@ -33,9 +33,9 @@ def apply(ledger: Ledger, sender: NodeId, request: MaintenanceRequest) -> Verdic
             "request.refused",
             request=request.order.value,
             node=ledger.name(request.node),
-            user=request.by,
             by=ledger.name(sender),
             reason=verdict.text,
+            **words_of(request),
         )
     return verdict
 
@@ -94,8 +94,15 @@ def _unstandby(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
         due = replace(order, until_ms=ledger.state.now_ms or 1)  # as soon as it is there
         ledger.state = replace(ledger.state, standby=_by_id({**ledger.state.standby, node: due}))
         text = f"{ledger.name(node)} is not online: its standby ends when it is"
+        ledger.note(
+            "request.accepted",
+            request=request.order.value,
+            node=ledger.name(node),
+            reason=text,
+            **words_of(request),
+        )
         return Verdict(Answer.DONE, text)
-    _end_standby(ledger, node, order, f"ended by {request.by}")
+    _end_standby(ledger, node, order, _ended(request))
     return ACCEPTED
 
 
@@ -188,7 +195,7 @@ def _disarm(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
 
 def _arm_again(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
     if ledger.state.disarmed is not None:
-        _arm(ledger, ledger.state.disarmed, f"ended by {request.by}")
+        _arm(ledger, ledger.state.disarmed, _ended(request))
     return ACCEPTED
 
 
@@ -219,6 +226,10 @@ def _order(ledger: Ledger, request: MaintenanceRequest) -> StandingOrder:
         wall_s=request.wall_s,
         brings_back=request.brings_back,
     )
+
+
+def _ended(request: MaintenanceRequest) -> str:
+    return f"ended by {request.by}{f': {request.because}' if request.because else ''}"
 
 
 def _said(request: MaintenanceRequest) -> dict[str, str | int]:

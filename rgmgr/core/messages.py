@@ -14,8 +14,9 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.model import ClusterState, FencePath, Proof, RingId
 from rgmgr.core.spec import ClusterSpec, FenceStep, ResourceName
 
-PROTOCOL_MIN = 1
-PROTOCOL_MAX = 1
+PROTOCOL_MIN = 2
+PROTOCOL_MAX = 2
+"""What this version speaks: words and rules alike (ADR 24)."""
 
 
 class Health(Enum):

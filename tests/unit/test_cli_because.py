@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import click
 import pytest
@@ -11,9 +12,17 @@ from click.testing import CliRunner
 
 from rgmgr.cli.main import cli
 from rgmgr.cli.orders import classic_standby, classic_takeover
-from rgmgr.core.messages import FenceOrder, MaintenanceOrder, Verb
+from rgmgr.core.events import Requested
+from rgmgr.core.messages import (
+    FenceOrder,
+    MaintenanceOrder,
+    MaintenanceRequest,
+    Request,
+    Verb,
+)
+from rgmgr.core.model import Decision
 from tests.unit.cli_status import FakeDaemon, healthy
-from tests.unit.core_cluster import N1, N2, N3, Cluster, formed
+from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed
 
 READS_ONLY = {
     *("audit", "completion", "corosync-conf", "doctor", "explain", "history", "incident", "is"),
@@ -81,9 +90,16 @@ def test_the_names_of_heartbeat_ask_why_as_well(command: click.Command) -> None:
     assert any("--because" in parameter.opts for parameter in command.params)
 
 
-def kept(cluster: Cluster, request: str) -> list[dict[str, str]]:
-    history = cluster.states[N2].cluster.history
-    return [entry.facts for entry in history if entry.facts.get("request") == request]
+BEGUN_BY = {
+    MaintenanceOrder.UNSTANDBY: MaintenanceOrder.STANDBY,
+    MaintenanceOrder.ARM: MaintenanceOrder.DISARM,
+    MaintenanceOrder.UNLOCK: MaintenanceOrder.LOCK,
+}
+LONG_MS = 3_600_000
+
+
+def history(cluster: Cluster) -> tuple[Decision, ...]:
+    return cluster.states[N2].cluster.history
 
 
 def test_the_history_keeps_why_a_node_was_fenced() -> None:
@@ -91,7 +107,38 @@ def test_the_history_keeps_why_a_node_was_fenced() -> None:
 
     cluster.ask_fence(N1, FenceOrder.OFF, N3, because="smoke")
 
-    (entry,) = kept(cluster, "fence off")
+    (entry,) = (e.facts for e in history(cluster) if e.facts.get("request") == "fence off")
     assert (entry["user"], entry["because"], entry["node"]) == ("alice", "smoke", "node3")
     case = cluster.states[N1].cluster.cases[-1]
     assert case.cause == "asked for by alice: smoke"
+
+
+def test_the_history_keeps_why_a_service_was_asked_for() -> None:
+    cluster = formed()
+
+    for number, verb in enumerate(Verb, start=1):
+        request = Request(number=number, verb=verb, service=WEB, by="alice", because=f"as {number}")
+        cluster.feed(N1, Requested(request))
+        cluster.settle()
+
+    kept_by_verb = {entry.facts.get("request"): entry.facts for entry in history(cluster)}
+    for number, verb in enumerate(Verb, start=1):
+        assert kept_by_verb[verb.value]["because"] == f"as {number}"
+
+
+@pytest.mark.parametrize("order", MaintenanceOrder)
+def test_the_history_keeps_why_an_order_was_given_or_ended(order: MaintenanceOrder) -> None:
+    cluster = formed()
+    is_of_node = order in (MaintenanceOrder.STANDBY, MaintenanceOrder.UNSTANDBY)
+    asked = MaintenanceRequest(
+        number=1, order=order, by="alice", node=N3 if is_of_node else None, because="CHG-9"
+    )
+    if begun := BEGUN_BY.get(order):
+        before = replace(asked, order=begun, because="", for_ms=LONG_MS)
+        cluster.feed(N1, Requested(before))
+        cluster.settle()
+
+    cluster.feed(N1, Requested(replace(asked, number=2, for_ms=0 if begun else LONG_MS)))
+    cluster.settle()
+
+    assert any("CHG-9" in " ".join(entry.facts.values()) for entry in history(cluster))
