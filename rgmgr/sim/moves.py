@@ -177,7 +177,8 @@ def _waits(cluster: ClusterState, service: Service) -> bool:
             and other.owner in cluster.members()
             for other in cluster.services.values()
         )
-    return service.frozen or service.spec.name in cluster.failbacks
+    goes_back = service.spec.name in cluster.failbacks and service.state is ServiceState.STARTED
+    return service.frozen or goes_back
 
 
 def _touched_though_frozen(
