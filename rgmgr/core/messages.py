@@ -60,8 +60,10 @@ class Hello:
     protocol_min: int = PROTOCOL_MIN
     protocol_max: int = PROTOCOL_MAX
     state_boot_id: str = ""  # of the sender, when its state was agreed
-    ended: dict[NodeId, str] = field(default_factory=dict)  # boots proven over, by node
+    ended: dict[NodeId, str] = field(default_factory=dict)  # boots proven over; empty: one unknown
     watchdog_ms: int = 0  # it is armed whenever the sender holds anything; 0: no promise
+    agreed_version: int = 0  # of the configuration in its state
+    agreed_nodes: tuple[NodeId, ...] = ()  # that this configuration has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
