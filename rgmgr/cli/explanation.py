@@ -15,8 +15,9 @@ from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceSta
 from rgmgr.core.placement import because, targets
 from rgmgr.core.reasons import why_absent, why_not, why_there, would_move
 from rgmgr.core.requests import PROVEN_DOWN
-from rgmgr.core.seating import IDLE, blockers, may_run, other_seats
+from rgmgr.core.seating import IDLE, may_run, other_seats
 from rgmgr.core.subtrees import is_partial, tops_off
+from rgmgr.core.unproven import blockers
 
 
 @dataclass(frozen=True, slots=True)

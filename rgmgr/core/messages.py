@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.model import ClusterState, FencePath, Proof, RingId
+from rgmgr.core.model import ClusterState, FencePath, LinkSight, Proof, RingId
 from rgmgr.core.spec import ClusterSpec, FenceStep, ResourceName
 
 PROTOCOL_MIN = 1
@@ -205,6 +205,14 @@ class PathsTested:
     paths: tuple[FencePath, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinksSeen:
+    """How the sender sees corosync's links to a lost node. For the history; decides nothing."""
+
+    victim: int  # number of the case
+    links: tuple[LinkSight, ...]
+
+
 class FenceOrder(Enum):
     """What an operator can ask about the fencing of a node."""
 
@@ -369,6 +377,7 @@ Body = (
     | TermOver
     | AwaitOver
     | RetryDue
+    | LinksSeen
 )
 
 

@@ -31,6 +31,7 @@ from rgmgr.core.model import ClusterState, NodeStatus, RingId
 from rgmgr.core.settle import settle
 
 NUMBER_BITS = 20
+TOO_FEW = "too few are here of those that agreed last; start rgmgrd on one more node"
 EX_CONFIG = 78
 """systemd does not start it again after this status."""
 
@@ -133,8 +134,9 @@ def overdue(turn: Turn) -> None:
     silent = [n for n in sorted(present) if n not in turn.local.hellos]
     names = ", ".join(map(turn.cluster.spec.node_name, silent))
     turn.note("sync.overdue", Severity.WARNING, silent=names or None)
-    if turn.local.emergency and names:  # quorum is there again, and would be the wrong reason
-        turn.update(emergency=f"rgmgrd on {names} has not been heard; start it there")
+    if turn.local.emergency:  # quorum is there again, and would be the wrong reason
+        missing = f"rgmgrd on {names} has not been heard; start it there"
+        turn.update(emergency=missing if names else TOO_FEW)
     try_install(turn)
 
 
@@ -277,7 +279,8 @@ def _has_mandate(turn: Turn) -> bool:
     the daemons of our last epoch must be here, be it in this life or on disk; one that said goodbye
     and whose node is in our ring counts as well. No more is asked if that epoch began in this very
     ring. Of two nodes each may go on, by corosync's `two_node`; but one that begins from disk
-    waits for the other one's daemon as long as its node is there, for that may know better.
+    waits for the other one's daemon as long as its node is there, for that may know better. Of two
+    halves the one goes on that corosync's tie breaker has chosen.
     """
     nodes, hellos = turn.cluster.nodes, turn.local.hellos
     if 2 * len(hellos) > len(nodes) or _is_ring_of_epoch(turn):
@@ -288,7 +291,24 @@ def _has_mandate(turn: Turn) -> bool:
     idle = [n for n in ring_nodes if n in nodes and nodes[n].status is NodeStatus.LEFT]
     were_here = [n for n, node in nodes.items() if node.status in (*TAKING_PART, NodeStatus.UNSEEN)]
     present = {*idle, *(n for n in were_here if n in hellos)}
-    return 2 * len(present) > len({*idle, *were_here})
+    return 2 * len(present) > len({*idle, *were_here}) or _is_chosen_half(turn)
+
+
+def _is_chosen_half(turn: Turn) -> bool:
+    """Tell whether we are half of the nodes, complete, and took part until now without a break.
+
+    Half of the votes are quorum only by the word of corosync's tie breaker. An arbiter outside may
+    have chosen the other half before; who has been away since might have been part of that.
+    """
+    nodes = turn.cluster.nodes
+    ring_nodes = turn.local.view.ring_nodes if turn.local.view else ()
+    return 2 * len(ring_nodes) == len(nodes) and all(
+        n in nodes
+        and nodes[n].status in TAKING_PART
+        and (hello := turn.local.hellos.get(n)) is not None
+        and nodes[n].incarnation == hello.incarnation
+        for n in ring_nodes
+    )
 
 
 def _is_ring_of_epoch(turn: Turn) -> bool:

@@ -217,7 +217,7 @@ class Host:
             spec=self.spec if self.disk.saved else self._complete,
             saved=self.disk.saved,
             protocols=self.protocols,
-            watchdog_ms=self.watchdog.begin(self.spec, is_two_node=self._bus.is_two_node),
+            watchdog_ms=self.watchdog.begin(self.spec, is_two_node=self._bus.votes.is_two_node),
             is_armed=self.watchdog.is_armed,
         )
         daemon = Daemon(incarnation, state, self._engine.now_ms)
