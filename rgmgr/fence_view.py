@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         FenceCase,
         FencePath,
         FenceTrial,
+        LinkSight,
         Node,
         Outage,
         Proof,
@@ -78,6 +79,21 @@ class OutageView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SightView:
+    """A link of corosync to a lost node as one survivor saw it. Spans as in `TrialView`.
+
+    They are those of two looks and may be negative: the link changed between them.
+    """
+
+    by: str
+    link: int
+    is_up: bool
+    found_after_ms: int | None  # the look that first found it so; None: it was never otherwise
+    before_after_ms: int | None  # the last look that found it the other way
+    losses: int  # since the survivor's corosync started
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseView:
     """One loss of a node and what was done about it. Spans count from `opened`."""
 
@@ -96,6 +112,8 @@ class CaseView:
     members: tuple[str, ...] = ()  # who was there to see it
     trials: tuple[TrialView, ...] = ()  # the latest
     outages: tuple[OutageView, ...] = ()
+    ring_seq: int = 0  # of the ring of that epoch
+    sights: tuple[SightView, ...] = ()
 
 
 def paths_of(node: NodeId, cluster: ClusterState, now_ms: int) -> tuple[PathView, ...]:
@@ -143,6 +161,19 @@ def _case(case: FenceCase, spec: ClusterSpec, now_ms: int) -> CaseView:
         members=tuple(map(spec.node_name, case.members)),
         trials=tuple(_trial(trial, case, spec) for trial in case.trials),
         outages=tuple(_outage(outage, case, spec) for outage in case.outages),
+        ring_seq=case.ring_seq,
+        sights=tuple(_sight(sight, case, spec) for sight in case.sights),
+    )
+
+
+def _sight(sight: LinkSight, case: FenceCase, spec: ClusterSpec) -> SightView:
+    return SightView(
+        by=spec.node_name(sight.by),
+        link=sight.link,
+        is_up=sight.is_up,
+        found_after_ms=sight.first_ms - case.opened_ms if sight.first_ms else None,
+        before_after_ms=sight.before_ms - case.opened_ms if sight.before_ms else None,
+        losses=sight.losses,
     )
 
 

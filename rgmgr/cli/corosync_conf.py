@@ -83,6 +83,12 @@ class _TakenError(Exception):
     help="Arbiter of ties, a machine outside of the cluster that runs corosync-qnetd.",
 )
 @click.option(
+    "--tie-breaker",
+    "breaks_ties",
+    is_flag=True,
+    help="Of two halves of an even cluster the one with the lowest node id goes on.",
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
@@ -102,6 +108,7 @@ def corosync_conf(
     cluster: str | None,
     port: int | None,
     qnetd: str,
+    breaks_ties: bool,
     output: Path | None,
     key: Path | None,
     force: bool,
@@ -123,6 +130,7 @@ def corosync_conf(
             profile=conf.Profile(profile),
             port=conf.PORT_DEFAULT if port is None else port,
             qnetd=qnetd,
+            breaks_ties=breaks_ties,
         )
     except ConfigError as error:
         click.echo(f"rgmgr: {error}", err=True)

@@ -15,7 +15,8 @@ from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceSta
 from rgmgr.core.placement import because
 from rgmgr.core.reasons import why_absent, why_not, why_there, would_move
 from rgmgr.core.requests import PROVEN_DOWN
-from rgmgr.core.seating import IDLE, blockers
+from rgmgr.core.seating import IDLE
+from rgmgr.core.unproven import blockers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

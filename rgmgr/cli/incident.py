@@ -11,7 +11,7 @@ import msgspec
 from rgmgr.cli.client import connector
 from rgmgr.cli.exits import Exit
 from rgmgr.cli.times import ago, seconds
-from rgmgr.fence_view import CaseView, TrialView
+from rgmgr.fence_view import CaseView, SightView, TrialView
 from rgmgr.view import Status
 
 
@@ -46,13 +46,20 @@ def _find(status: Status, which: str) -> CaseView | None:
 
 def _story(case: CaseView) -> Iterator[str]:
     yield f"incident {case.number}: {case.node} was lost {ago(case)}"
-    yield f"  evidence   {case.cause}, in epoch {case.epoch}; seen by {', '.join(case.members)}"
+    yield f"  evidence   {case.cause}"
+    for sight in case.sights:
+        yield f"             {_seen(sight, case.node)}"
+    yield (
+        f"  decided    by {', '.join(case.members)} together, in epoch {case.epoch},"
+        f" ring {case.ring_seq}"
+    )
     missing = case.attempts - len(case.trials)
     if missing:
         yield f"             ({missing} earlier attempts are not kept)"
     for number, trial in enumerate(case.trials, start=missing + 1):
         yield _attempt(number, trial)
     yield f"  outcome    {_outcome(case)}"
+    yield from _parts(case)
     if not case.outages:
         yield "  services   none were on it"
     for outage in case.outages:
@@ -60,6 +67,37 @@ def _story(case: CaseView) -> Iterator[str]:
         if outage.back_after_ms is not None:
             back = f"back on {outage.back_on} after {seconds(outage.back_after_ms)}"
         yield f"  service    {outage.service}: {back}"
+
+
+def _seen(sight: SightView, node: str) -> str:
+    """Say how a survivor saw a link: knet's state changed between two of its looks."""
+    what = f"link {sight.link} from {sight.by} to {node} is {'up' if sight.is_up else 'DOWN'}"
+    if sight.found_after_ms is None:
+        when = " as it was all the time" if sight.is_up else ": it has not been up"
+    else:
+        when = f": found so at {_at(sight.found_after_ms)}"
+        if sight.before_after_ms is not None:
+            other = "down" if sight.is_up else "up"
+            when += f", still {other} at {_at(sight.before_after_ms)}"
+    return f"{what}{when}" + (f"; losses so far: {sight.losses}" if sight.losses else "")
+
+
+def _at(after_ms: int) -> str:
+    return f"{'-' if after_ms < 0 else ''}{seconds(abs(after_ms))}"
+
+
+def _parts(case: CaseView) -> Iterator[str]:
+    """Say how long each part took: until the first attempt, until the proof, until all is back."""
+    if case.begun_after_ms is None or case.ended_after_ms is None:
+        return
+    parts = [
+        f"waited {seconds(case.begun_after_ms)}",
+        f"fenced in {seconds(case.ended_after_ms - case.begun_after_ms)}",
+    ]
+    back = [o.back_after_ms for o in case.outages if o.back_after_ms is not None]
+    if back:
+        parts.append(f"services back {seconds(max(0, max(back) - case.ended_after_ms))} later")
+    yield f"  parts      {', '.join(parts)}"
 
 
 def _attempt(number: int, trial: TrialView) -> str:

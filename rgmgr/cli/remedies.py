@@ -13,8 +13,9 @@ from domains.model import NodeId
 from rgmgr.core import awaiting, depend, retrying
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import targets
-from rgmgr.core.seating import blockers, may_run, other_seats
+from rgmgr.core.seating import may_run, other_seats
 from rgmgr.core.subtrees import is_partial, tops_off
+from rgmgr.core.unproven import blockers
 
 
 @dataclass(frozen=True, slots=True)

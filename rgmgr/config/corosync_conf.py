@@ -90,6 +90,7 @@ class Plan:
     profile: Profile = Profile.FAST
     port: int = PORT_DEFAULT  # of link 0, UDP; link 1 has the second after it
     qnetd: str = ""  # host of the arbiter; empty: none
+    breaks_ties: bool = False  # of two halves the one with the lowest id goes on
 
     @property
     def links(self) -> int:
@@ -104,6 +105,7 @@ def read_plan(
     profile: Profile = Profile.FAST,
     port: int = PORT_DEFAULT,
     qnetd: str = "",
+    breaks_ties: bool = False,
 ) -> Plan:
     """Return the plan for nodes written `NAME[:ID]=ADDRESS[,ADDRESS]`.
 
@@ -114,7 +116,14 @@ def read_plan(
     """
     problems = Problems()
     nodes = tuple(_read_node(word, place, problems) for place, word in enumerate(words, start=1))
-    plan = Plan(nodes=nodes, cluster=cluster, profile=profile, port=port, qnetd=qnetd)
+    plan = Plan(
+        nodes=nodes,
+        cluster=cluster,
+        profile=profile,
+        port=port,
+        qnetd=qnetd,
+        breaks_ties=breaks_ties,
+    )
     check_word(cluster, "cluster", problems)
     if not cluster:
         problems.add("cluster", "the name is empty", f"the default is {CLUSTER_DEFAULT!r}")
@@ -125,6 +134,7 @@ def read_plan(
         problems.add("nodes", text, "" if nodes else _SYNTAX)
     _check_list(nodes, problems)
     _check_qnetd(plan, problems)
+    _check_tie_breaker(plan, problems)
     if problems.found:
         raise ConfigError(problems.found, "nodes of corosync.conf")
     return plan
@@ -152,7 +162,7 @@ nodelist {{
 {"".join(map(_node, plan.nodes))}}}
 quorum {{
   provider: corosync_votequorum
-{_two_node_safety(plan)}{_device(plan)}}}
+{_two_node_safety(plan)}{_tie_breaker(plan)}{_device(plan)}}}
 logging {{
   to_stderr: no
   to_logfile: no
@@ -226,6 +236,11 @@ def _two_node_safety(plan: Plan) -> str:
     return "  two_node: 1\n  wait_for_all: 1\n" if is_alone else ""
 
 
+def _tie_breaker(plan: Plan) -> str:
+    """Let one half go on, always the same: it implies `wait_for_all`. Source: votequorum(5)."""
+    return "  auto_tie_breaker: 1\n  auto_tie_breaker_node: lowest\n" if plan.breaks_ties else ""
+
+
 def _device(plan: Plan) -> str:
     """Let an arbiter give its vote to one of two halves; it decides ties, and nothing else.
 
@@ -259,6 +274,17 @@ def _check_qnetd(plan: Plan, problems: Problems) -> None:
     if len(plan.nodes) % 2:
         text = f"with {len(plan.nodes)} nodes there is no tie to decide"
         problems.add("qnetd", text, "leave --qnetd out: an arbiter is for an even number of nodes")
+
+
+def _check_tie_breaker(plan: Plan, problems: Problems) -> None:
+    if not plan.breaks_ties:
+        return
+    if plan.qnetd:
+        hint = "leave --tie-breaker out: an arbiter decides ties better"
+        problems.add("tie-breaker", "corosync takes it or an arbiter, not both", hint)
+    if len(plan.nodes) % 2 or len(plan.nodes) == _TWO_NODES:
+        text = f"with {len(plan.nodes)} nodes there is no tie for it to decide"
+        problems.add("tie-breaker", text, "it is for four nodes or more, an even number")
 
 
 def _read_node(word: str, place: int, problems: Problems) -> ConfNode:

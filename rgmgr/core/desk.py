@@ -45,7 +45,7 @@ def settle_requests(turn: Turn) -> None:
         if waiting.accepted_op is None:
             continue
         verdict = _outcome(turn, waiting.request, waiting.accepted_op)
-        is_enough = is_final if isinstance(waiting.request, Request) else is_kept
+        is_enough = is_kept if isinstance(waiting.request, FenceRequest) else is_final
         is_safe = turn.local.is_installed and is_enough(turn, turn.local.saved_at)
         if verdict.answer is not None and (is_safe or verdict.answer is not Answer.DONE):
             _answer(turn, waiting.request, verdict)

@@ -38,7 +38,7 @@ _STATE_FIELDS: Final = tuple(
 _SERVICE_FIELDS: Final = attrgetter(*(f.name for f in fields(Service) if f.name != "spec"))
 _specs: Final[deque[tuple[ClusterSpec, str]]] = deque(maxlen=SPECS_KEPT)
 _states: Final[deque[tuple[ClusterState, str]]] = deque(maxlen=STATES_KEPT)
-_texts: Final[dict[int, tuple[Service, ServiceSpec | None, str]]] = {}  # by id() of the record
+_texts: Final[dict[int, tuple[object, ServiceSpec | None, str]]] = {}  # by id() of the record
 _readers: Final[dict[type, attrgetter[tuple[object, ...]]]] = {}
 
 
@@ -54,7 +54,7 @@ def digest(state: ClusterState) -> str:
     configured = {spec.name: spec for spec in state.spec.services}
     plain = (
         _digest_of_spec(state.spec),
-        _plain_each(getattr(state, name) for name in _STATE_FIELDS),
+        [_text_of_field(getattr(state, name)) for name in _STATE_FIELDS],
         tuple([(n, _text_of_service(s, configured.get(n))) for n, s in state.services.items()]),
     )
     fingerprint = _fingerprint(plain, DIGEST_BYTES)
@@ -78,18 +78,37 @@ def _fingerprint(plain: object, size_bytes: int) -> str:
 
 
 def _text_of_service(service: Service, configured: ServiceSpec | None) -> str:
-    """Name the specification only where it differs from the configured one: it is the bulk.
-
-    A record seldom changes between two digests, so its text is remembered.
-    """
+    """Name the specification only where it differs from the configured one: it is the bulk."""
     known = _texts.get(id(service))
     if known and known[0] is service and known[1] is configured:
         return known[2]
     spec = None if service.spec == configured else _plain(service.spec)
-    text = ascii((_plain_each(_SERVICE_FIELDS(service)), spec))
+    return _remember(service, configured, (_plain_each(_SERVICE_FIELDS(service)), spec))
+
+
+def _text_of_field(value: object) -> str:
+    if isinstance(value, tuple):
+        return ascii([_text_of_record(item) for item in value])
+    if isinstance(value, dict):
+        return ascii([(key, _text_of_record(value[key])) for key in sorted(value)])
+    return _text_of_record(value)
+
+
+def _text_of_record(record: object) -> str:
+    if type(record) in _LEAVES:
+        return ascii(record)
+    known = _texts.get(id(record))
+    if known and known[0] is record:
+        return known[2]
+    return _remember(record, None, _plain(record))
+
+
+def _remember(record: object, configured: ServiceSpec | None, plain: object) -> str:
+    """Keep a record's text, since a record seldom changes between two digests."""
+    text = ascii(plain)
     if len(_texts) >= TEXTS_KEPT:
         _texts.clear()
-    _texts[id(service)] = (service, configured, text)
+    _texts[id(record)] = (record, configured, text)
     return text
 
 

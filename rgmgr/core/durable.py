@@ -14,7 +14,7 @@ from rgmgr.core.actions import Multicast, SaveState
 from rgmgr.core.evolve import replace
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Ack
-from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
+from rgmgr.core.model import ClusterState, FenceCase, Node, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import TakeoverMode
 
 KEPT_STATES = (ServiceState.DISABLED, ServiceState.FAILED)
@@ -59,7 +59,14 @@ def save_if_changed(turn: Turn) -> None:
     if _is_as_saved(turn):
         return
     projection = project(turn.cluster)
-    essence = replace(projection, applied=0, now_ms=0, history=())
+    essence = replace(
+        projection,
+        services={name: _essence(service) for name, service in turn.cluster.services.items()},
+        cases=_ended(turn.cluster),
+        applied=0,
+        now_ms=0,
+        history=(),
+    )
     if essence != turn.local.saved:
         turn.update(saved=essence, saved_at=turn.cluster.applied)
         turn.do(SaveState(projection))
@@ -71,7 +78,7 @@ def _is_as_saved(turn: Turn) -> bool:
     if saved is None or any(getattr(saved, name) != getattr(now, name) for name in _KEPT_WHOLE):
         return False
     return (
-        before.cases is now.cases
+        (before.cases is now.cases or saved.cases == _ended(now))
         and saved.nodes.keys() == now.nodes.keys()
         and list(saved.services) == list(now.services)
         and all(
@@ -79,7 +86,7 @@ def _is_as_saved(turn: Turn) -> bool:
             for n, record in now.nodes.items()
         )
         and all(
-            record is before.services.get(name) or _service(record) == saved.services[name]
+            record is before.services.get(name) or _essence(record) == saved.services[name]
             for name, record in now.services.items()
         )
     )
@@ -105,10 +112,11 @@ def is_kept(turn: Turn, applied: int) -> bool:
 
     Two nodes are one cluster only after they have met (`wait_for_all`), so there one that is
     alone may answer. Where more daemons are away than that, a majority could begin without us.
-    The disk of a node that is here and waits to be fenced is as good as a member's.
+    The disk of a node that is here and waits to be fenced is as good as a member's. All disks of
+    half of the nodes are enough as well: every majority has one of them.
     """
     nodes = turn.cluster.spec.nodes
-    if len(nodes) <= PAIR:
+    if len(nodes) <= PAIR or _is_half(turn.cluster):
         return is_committed(turn, applied)
     return _disks_with(turn, applied, nodes) >= _majority(turn)
 
@@ -116,12 +124,15 @@ def is_kept(turn: Turn, applied: int) -> bool:
 def is_final(turn: Turn, applied: int) -> bool:
     """Tell whether an administrator's word holds from now on, whoever goes on with the cluster.
 
-    The other one of two may go on as well, and its state win, until it is proven down.
+    The other one of two, or the other half, may go on as well, and its state win, until it is
+    proven down.
     """
     nodes = turn.cluster.nodes
     is_alone = len(nodes) == PAIR and len(turn.cluster.members()) < PAIR
-    is_disputed = is_alone and any(
-        node.status not in KEPT_NODES for n, node in nodes.items() if n != turn.local.me
+    is_disputed = (is_alone or _is_half(turn.cluster)) and any(
+        node.status not in KEPT_NODES
+        for n, node in nodes.items()
+        if n not in turn.cluster.members()
     )
     return not is_disputed and is_kept(turn, applied)
 
@@ -133,6 +144,12 @@ def is_agreed_safely(turn: Turn) -> bool:
     comes together without it could still take it for gone, by an old goodbye or an old proof.
     """
     return is_kept(turn, 0) or (turn.local.is_known and is_committed(turn, 0))
+
+
+def _is_half(cluster: ClusterState) -> bool:
+    """Tell whether just half of more than two nodes take part, by a tie breaker's word."""
+    is_apart = all(node.status is not NodeStatus.DETACHED for node in cluster.nodes.values())
+    return is_apart and PAIR < len(cluster.nodes) == 2 * len(cluster.members())
 
 
 def _majority(turn: Turn) -> int:
@@ -169,6 +186,30 @@ def _service(service: Service) -> Service:
         is_new=service.is_new,
         frozen=service.frozen,
         fault=service.fault if state is ServiceState.FAILED else "",
+    )
+
+
+def _essence(service: Service) -> Service:
+    """Return that of a record which has to be on disk at once.
+
+    That a service was started, and where, counts only for some: each start of the others would cost
+    a write of the whole state. It is saved along with what is kept, as the history is.
+    """
+    kept = _service(service)
+    is_placed = service.spec.takeover is not TakeoverMode.AUTO or kept.state in KEPT_STATES
+    return replace(
+        kept,
+        is_new=service.is_new and not service.spec.autostart,
+        last_owner=kept.last_owner if is_placed else None,
+    )
+
+
+def _ended(cluster: ClusterState) -> tuple[FenceCase, ...]:
+    """Return the cases that are closed; who is back of the services is told when all are."""
+    return tuple(
+        case if all(outage.back_ms for outage in case.outages) else replace(case, outages=())
+        for case in cluster.cases
+        if case.outcome
     )
 
 

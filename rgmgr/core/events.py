@@ -160,6 +160,25 @@ class TestEnded:
     paths: tuple[FencePath, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkState:
+    """A link of corosync from this node to another. Times of this node's monotonic clock."""
+
+    node: NodeId
+    link: int
+    is_up: bool
+    first_ms: int  # of the look that first found it so; 0: it was never otherwise
+    before_ms: int  # of the last look that found it the other way; 0: there was none
+    losses: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinksLooked:
+    """This node has looked at its links to the others."""
+
+    links: tuple[LinkState, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class WatchdogArmed:
     """This node's watchdog counts from now on."""
@@ -218,6 +237,7 @@ Event = (
     | SwitchOnEnded
     | TestEnded
     | PingEnded
+    | LinksLooked
     | WatchdogArmed
     | StateSaved
     | Requested

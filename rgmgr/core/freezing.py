@@ -42,6 +42,8 @@ def _freeze(ledger: Ledger, service: Service) -> Verdict:
     match service.state:
         case _ if service.frozen:
             return ACCEPTED
+        case ServiceState.STARTED if service.is_being_mended:
+            return Verdict(Answer.TRY_AGAIN, f"{name} is being mended or refitted; try again")
         case ServiceState.STARTED:
             # a fresh number: what its owner has said of it but a moment ago counts no more
             ledger.put(replace(frozen, op=ledger.take_op()))

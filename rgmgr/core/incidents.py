@@ -25,6 +25,7 @@ def opened(ledger: Ledger, number: int, node: NodeId, cause: str) -> None:
         cause=cause,
         opened_ms=ledger.state.now_ms,
         epoch=ledger.state.epoch,
+        ring_seq=ledger.state.ring_seq,
     )
     ledger.state = replace(ledger.state, cases=(*ledger.state.cases, case)[-CASES_MAX:])
 

@@ -15,6 +15,7 @@ from rgmgr.core import (
     departure,
     desk,
     durable,
+    evidence,
     executor,
     failback,
     fence_share,
@@ -33,6 +34,7 @@ from rgmgr.core.events import (
     Delivered,
     Event,
     FenceEnded,
+    LinksLooked,
     PingEnded,
     ProbeFinished,
     QuorumChanged,
@@ -163,6 +165,8 @@ def _handle(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one arm
             fence_share.test_ended(turn, event)
         case PingEnded():
             health.ended(turn, event)
+        case LinksLooked():
+            evidence.looked(turn, event)
         case WatchdogArmed():
             watchdog.armed(turn)
         case StateSaved(epoch=epoch, applied=applied):

@@ -93,15 +93,13 @@ def _unstandby(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
     if order.brings_back and node not in online(ledger.state):
         due = replace(order, until_ms=ledger.state.now_ms or 1)  # as soon as it is there
         ledger.state = replace(ledger.state, standby=_by_id({**ledger.state.standby, node: due}))
-        text = f"{ledger.name(node)} is not online: its standby ends when it is"
         ledger.note(
             "request.accepted",
             request=request.order.value,
             node=ledger.name(node),
-            reason=text,
             **words_of(request),
         )
-        return Verdict(Answer.DONE, text)
+        return ACCEPTED
     _end_standby(ledger, node, order, _ended(request))
     return ACCEPTED
 
@@ -158,7 +156,9 @@ def _outcome_of_standby(cluster: ClusterState, request: MaintenanceRequest) -> V
 def _outcome_of_unstandby(cluster: ClusterState, request: MaintenanceRequest) -> Verdict:
     node = request.node
     name = cluster.spec.node_name(node) if node is not None else ""
-    if node in cluster.standby:
+    if order := cluster.standby.get(node) if node is not None else None:
+        if order.brings_back and 0 < order.until_ms <= cluster.now_ms:
+            return Verdict(Answer.DONE, f"{name} is not online: its standby ends when it is")
         return Verdict(Answer.FAILED, f"overtaken: {name} is in standby again")
     for service in cluster.services.values():
         is_coming = service.state is ServiceState.STOPPING and service.target == node

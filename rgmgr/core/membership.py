@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Severity
+from rgmgr.core.durable import PAIR
 from rgmgr.core.evolve import replace
 from rgmgr.core.fence_paths import forget_lost_testers
 from rgmgr.core.fencing import call_off, open_case, prove
@@ -55,7 +56,7 @@ def with_spec(state: ClusterState, spec: ClusterSpec) -> ClusterState:
         else:
             services[service_spec.name] = replace(
                 known,
-                spec=service_spec if known.owner is None else known.spec,
+                spec=known.spec if known.keeps_tree else service_spec,
                 failed_on=tuple(n for n in known.failed_on if n in nodes),
                 awaits=known.awaits if known.awaits and known.awaits.node in nodes else None,
             )
@@ -69,6 +70,7 @@ def install(ledger: Ledger, message: Install) -> None:
     is_cold = not ledger.state.has_formed and not any(e.is_live for e in message.enrolments)
     if is_cold and message.ring.seq != ledger.state.ring_seq:
         _doubt_the_absent(ledger, message)
+    _doubt_the_other_half(ledger, message)
     if is_cold:
         known = [node.boot_id for node in ledger.state.nodes.values()]
         has_booted = all(e.boot_id not in known for e in message.enrolments)
@@ -116,6 +118,23 @@ def _doubt_the_absent(ledger: Ledger, message: Install) -> None:
         node = nodes[node_id]
         if node.status in (NodeStatus.LEFT, NodeStatus.FENCED):
             ledger.put_node(node_id, Node(boot_id=node.boot_id))
+            ledger.note("member.doubted", node=ledger.name(node_id), was=node.status.value)
+
+
+def _doubt_the_other_half(ledger: Ledger, message: Install) -> None:
+    """Ask for new proof of all that is away, where a tie breaker's word makes half a quorum.
+
+    An arbiter may have given it to the other half meanwhile. Then who was proven down before may
+    have booted and been given services.
+    """
+    nodes = ledger.state.nodes
+    if len(nodes) <= PAIR or 2 * len(message.ring_nodes) > len(nodes):
+        return
+    for node_id in sorted(set(nodes) - set(message.ring_nodes)):
+        node = nodes[node_id]
+        if node.status is NodeStatus.FENCED:
+            doubted = replace(node, status=NodeStatus.UNSEEN, proof=None, lost_epoch=message.epoch)
+            ledger.put_node(node_id, doubted)
             ledger.note("member.doubted", node=ledger.name(node_id), was=node.status.value)
 
 
@@ -379,6 +398,7 @@ def _adopt(ledger: Ledger, service: Service, claims: Claims) -> None:
         owner=owner,
         is_new=False,
         failed_on=(),
+        awaits=None,
         fault="",
         target=None,
     )

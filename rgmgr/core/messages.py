@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.model import ClusterState, FencePath, Proof, RingId
+from rgmgr.core.model import ClusterState, FencePath, LinkSight, Proof, RingId
 from rgmgr.core.spec import ClusterSpec, FenceStep, ResourceName
 
 PROTOCOL_MIN = 2
@@ -61,8 +61,10 @@ class Hello:
     protocol_min: int = PROTOCOL_MIN
     protocol_max: int = PROTOCOL_MAX
     state_boot_id: str = ""  # of the sender, when its state was agreed
-    ended: dict[NodeId, str] = field(default_factory=dict)  # boots proven over, by node
+    ended: dict[NodeId, str] = field(default_factory=dict)  # boots proven over; empty: one unknown
     watchdog_ms: int = 0  # it is armed whenever the sender holds anything; 0: no promise
+    agreed_version: int = 0  # of the configuration in its state
+    agreed_nodes: tuple[NodeId, ...] = ()  # that this configuration has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +204,14 @@ class PathsTested:
 
     number: int  # of the operators' test that it answers
     paths: tuple[FencePath, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinksSeen:
+    """How the sender sees corosync's links to a lost node. For the history; decides nothing."""
+
+    victim: int  # number of the case
+    links: tuple[LinkSight, ...]
 
 
 class FenceOrder(Enum):
@@ -376,6 +386,7 @@ Body = (
     | TermOver
     | AwaitOver
     | RetryDue
+    | LinksSeen
 )
 
 

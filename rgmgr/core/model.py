@@ -159,6 +159,18 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSight:
+    """A link of corosync to a lost node as one survivor saw it, in the history of its case."""
+
+    by: NodeId
+    link: int
+    is_up: bool
+    first_ms: int  # cluster time of the look that first found it so; 0: it was never otherwise
+    before_ms: int = 0  # of the last look that found it the other way; 0: there was none
+    losses: int = 0  # how often it was lost since the survivor's corosync started
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FenceCase:
     """The history of one case: a loss of a node and what was done about it."""
 
@@ -178,6 +190,8 @@ class FenceCase:
     members: tuple[NodeId, ...] = ()  # who was there to see it
     trials: tuple[FenceTrial, ...] = ()  # the latest TRIALS_MAX
     outages: tuple[Outage, ...] = ()  # known once it is proven down
+    ring_seq: int = 0  # of the ring of that epoch
+    sights: tuple[LinkSight, ...] = ()  # by who told, in the order in which they did
 
 
 CALLED_OFF = "called off"
@@ -285,6 +299,12 @@ class Service:
     def is_being_mended(self) -> bool:
         """Whether its owner has something to do to it while it runs."""
         return bool(self.mending or self.former)
+
+    @property
+    def keeps_tree(self) -> bool:
+        """Whether something of it may be up somewhere: only this tree says how to stop that."""
+        is_held = self.owner is not None or self.state is ServiceState.FAILED
+        return is_held or bool(self.cleanup)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

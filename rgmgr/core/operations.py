@@ -7,6 +7,7 @@ from domains.model import NodeId
 from domains.rank import may_own
 from rgmgr.core import (
     awaiting,
+    evidence,
     failback,
     fence_paths,
     fence_requests,
@@ -37,6 +38,7 @@ from rgmgr.core.messages import (
     HealthSettled,
     JoinDelayOver,
     Leaving,
+    LinksSeen,
     MaintenanceRequest,
     NodeFenced,
     Operation,
@@ -55,10 +57,10 @@ from rgmgr.core.messages import (
 )
 from rgmgr.core.model import ClusterState, NodeStatus
 from rgmgr.core.requests import PROVEN_DOWN
-from rgmgr.core.seating import UNPROVEN
 from rgmgr.core.settle import settle
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.stop_failures import stop_failed
+from rgmgr.core.unproven import UNPROVEN
 from rgmgr.core.verdict import Verdict
 
 
@@ -128,6 +130,8 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             fencing.restored(ledger, body)
         case PathsTested() as body:
             fence_paths.tested(ledger, sender, body)
+        case LinksSeen() as body:
+            evidence.seen(ledger, sender, body)
         case GraceExpired() as body:
             fencing.grace_expired(ledger, body)
         case JoinDelayOver():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where services start: asked after every agreed event, answered alike by every member.
 
-A service may start only when nobody else can have it (`seating.blockers`). Which node it gets is
+A service may start only when nobody else can have it (`unproven.py`). Which node it gets is
 the theory of `domains`; here the decisions are taken, in turn, and the moves that follow from them.
 """
 
@@ -20,7 +20,6 @@ from rgmgr.core.recovery import begin_stop
 from rgmgr.core.seating import (
     IDLE,
     RUNNING,
-    blockers,
     eligible,
     illness,
     in_turn,
@@ -37,6 +36,7 @@ from rgmgr.core.seating import (
 )
 from rgmgr.core.spec import ServiceSpec
 from rgmgr.core.standing import is_left_alone, why_nothing_starts
+from rgmgr.core.unproven import blockers
 
 
 def targets(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
@@ -48,8 +48,11 @@ def settle(ledger: Ledger) -> None:
     """Start what should run and can, move what must move. Called after every agreed event."""
     configured = {spec.name: spec for spec in ledger.state.spec.services}
     idle: list[Service] = []
-    for name in tuple(ledger.state.services):
+    for name in _concerned(ledger):
         service = ledger.state.services[name]
+        if name in configured and configured[name] != service.spec and not service.keeps_tree:
+            service = replace(service, spec=configured[name])  # its domain decides where it starts
+            ledger.put(service)
         if name not in configured:
             _retire(ledger, service)
         elif service.state in RUNNING:
@@ -61,6 +64,35 @@ def settle(ledger: Ledger) -> None:
         _consider_all(ledger, idle, configured)
     if ledger.state.failbacks:
         failback.prune(ledger)
+
+
+def _concerned(ledger: Ledger) -> list[ServiceName]:
+    """Return the services about which there may be something to do, in their order.
+
+    Of one that does not look for a node, and goes with no other one, only its own record and its
+    ground decide: as long as both are as they were settled last, nothing is to be done about it.
+    """
+    before, now = ledger.before, ledger.state
+    known = before.services if _is_same_ground(before, now) else {}
+    return [
+        name
+        for name, service in now.services.items()
+        if service is not known.get(name) or service.state in IDLE or service.spec.terms.together
+    ]
+
+
+def _is_same_ground(before: ClusterState, now: ClusterState) -> bool:
+    """Tell whether services may stay that could stay before; what is pinged may change any time."""
+    return (
+        before.spec is now.spec
+        and before.epoch == now.epoch
+        and not now.spec.pings
+        and before.standby is now.standby
+        and before.locked is now.locked
+        and before.disarmed is now.disarmed
+        and before.nodes.keys() == now.nodes.keys()
+        and all(node.status is before.nodes[n].status for n, node in now.nodes.items())
+    )
 
 
 def _consider_all(
@@ -303,9 +335,6 @@ def _is_wanted(
 ) -> bool:
     """Tell whether it is to run; what is never started by itself is disabled."""
     service, spec = ledger.state.services[name], configured[name]
-    if spec != service.spec:
-        service = replace(service, spec=spec)  # its domain decides where it starts
-        ledger.put(service)
     if why_nothing_starts(ledger.state):
         return False
     if service.is_new and not spec.autostart and not (service.frozen or service.is_held):

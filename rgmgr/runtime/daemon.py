@@ -133,7 +133,7 @@ class Daemon:
         )
         self._watchdog = Watchdog(self._emit)
         self._group = group(GROUP, self._heard, on_garbage=self._on_garbage)
-        self._links = LinkWatch(corosync.Reporter())
+        self._links = LinkWatch(corosync.Reporter(), self._emit, monotonic_ms)
         self._office = Office(
             self._desk,
             self._current,
@@ -194,7 +194,7 @@ class Daemon:
             case corosync.DuplicateDaemon(pid=pid):
                 self._end(Exit(1, f"process {pid} of this node is in the group already"))
             case corosync.RingNodesChanged():
-                pass  # the view has the ring's nodes
+                self._links.ring_changed()  # the view has the ring's nodes
             case corosync.NodeListChanged(node_names=names):
                 log.info("corosync.reloaded", nodes=[names[node] for node in sorted(names)])
                 self._node_ids = _ids_of(names)

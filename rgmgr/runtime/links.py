@@ -7,11 +7,15 @@ Corosync does not tell such changes in time, so it is asked. Nothing is decided 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
+from domains.model import NodeId
 from rgmgr.adapters.corosync import Link, LinkReport, Quorum, Reporter, Totem
+from rgmgr.core.events import LinksLooked, LinkState
 from rgmgr.errors import CorosyncError
 from rgmgr.links import (
     LINK_DOWN,
@@ -25,6 +29,10 @@ from rgmgr.links import (
 )
 
 PERIOD_MS = 5_000
+CLOSE_MS = 1_000
+CLOSE_LOOKS = 5
+"""So many looks, so close together, follow a change of the ring; not at once, for then there is
+better work to do, and knet may notice later."""
 
 log = structlog.get_logger("rgmgrd")
 
@@ -34,17 +42,37 @@ class LinkWatch:
 
     Args:
         reporter: asks corosync.
+        emit: hears what each look found.
+        now_ms: this node's monotonic clock.
         period_ms: between two looks.
     """
 
-    def __init__(self, reporter: Reporter, *, period_ms: int = PERIOD_MS) -> None:
+    def __init__(
+        self,
+        reporter: Reporter,
+        emit: Callable[[LinksLooked], None],
+        now_ms: Callable[[], int],
+        *,
+        period_ms: int = PERIOD_MS,
+    ) -> None:
         self._reporter = reporter
+        self._emit = emit
+        self._now_ms = now_ms
         self._period_ms = period_ms
         self._view = unknown("corosync has not been asked yet")
+        self._states: tuple[LinkState, ...] = ()
+        self._looked_ms = 0
+        self._close_looks = 0
+        self._is_called = asyncio.Event()
 
     def view(self) -> CorosyncView:
         """Return what was seen last."""
         return self._view
+
+    def ring_changed(self) -> None:
+        """Look closely for a while."""
+        self._close_looks = CLOSE_LOOKS
+        self._is_called.set()
 
     async def run(self, looked: Callable[[], None]) -> None:
         """Look again and again, until cancelled; `looked` is called after each time."""
@@ -52,15 +80,55 @@ class LinkWatch:
             before, self._view = self._view, await self._look()
             _tell(before, self._view)
             looked()
-            await asyncio.sleep(self._period_ms / 1000)
+            if not self._close_looks:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._period_ms / 1000):
+                        await self._is_called.wait()
+            self._is_called.clear()
+            if self._close_looks:
+                self._close_looks -= 1
+                await asyncio.sleep(CLOSE_MS / 1000)
 
     async def _look(self) -> CorosyncView:
         try:
-            return view_of(await self._reporter.report())
+            report = await self._reporter.report()
+            now_ms = self._now_ms()
+            self._states = states_of(report.links, self._states, self._looked_ms, now_ms)
+            self._looked_ms = now_ms
+            self._emit(LinksLooked(self._states))
+            return view_of(report)
         except CorosyncError as error:
             return unknown(f"{error}; 'systemctl status corosync' says more")
         except TimeoutError:
             return unknown("corosync does not answer; is it stopped, or the node overloaded?")
+
+
+def states_of(
+    links: tuple[Link, ...], before: tuple[LinkState, ...], looked_ms: int, now_ms: int
+) -> tuple[LinkState, ...]:
+    """Return how each link is and since which look, given what the last look found.
+
+    One that was lost and came back between two looks counts as changed by this one.
+    """
+    known = {(state.node, state.link): state for state in before}
+    found = []
+    for link in links:
+        losses = max(0, (link.down_count or 0) - 1)
+        state = LinkState(
+            node=NodeId(link.node),
+            link=link.link,
+            is_up=link.is_connected,
+            first_ms=0,
+            before_ms=0,
+            losses=losses,
+        )
+        was = known.get((state.node, state.link))
+        if was is not None and (was.is_up, was.losses) == (state.is_up, losses):
+            state = was
+        elif was is not None:
+            state = replace(state, first_ms=now_ms, before_ms=looked_ms)
+        found.append(state)
+    return tuple(found)
 
 
 def view_of(report: LinkReport) -> CorosyncView:

@@ -25,9 +25,11 @@ from rgmgr.core.clockwork import QUORUM_WAIT_MS
 from rgmgr.core.events import CorosyncLost, Delivered, QuorumChanged, ViewChanged
 from rgmgr.core.messages import Message
 from rgmgr.core.model import RingId
+from rgmgr.sim import rings
 from rgmgr.sim.engine import Alarm, Dice, Engine, chance
 from rgmgr.sim.network import Component, Network, Way
 from rgmgr.sim.rings import BusEvent, Came, Client, Entry, Ring, Said, Station, Went
+from rgmgr.sim.votes import TieBreaker, Votes
 
 DETECTION_MS = 2_100
 DETECTION_SPREAD_MS = 150
@@ -51,8 +53,7 @@ class Bus:
         self._dice = dice
         self.stations = {node: Station(node) for node in sorted(nodes)}
         self.network = Network(nodes)
-        self.majority = len(self.stations) // 2 + 1
-        self.is_two_node = is_two_node
+        self.votes = Votes(engine, dice, nodes, is_two_node=is_two_node)
         self.delay_max_ms = PATH_MS
         self.detection_ms = DETECTION_MS
         self.quorum_late_ms = 0  # on top of what is usual
@@ -196,6 +197,10 @@ class Bus:
         if station.client is not None:
             self._send(station, Said(station.connection, Delivered(node, message)))
 
+    def break_ties(self, tie_breaker: TieBreaker) -> None:
+        """Let this decide between two halves from now on."""
+        self.votes.break_ties(tie_breaker, self._components, self._revote)
+
     # What is true, for the checks.
 
     def reach(self, node: NodeId) -> Component:
@@ -222,7 +227,7 @@ class Bus:
                 self._reforms.pop(component).cancel()
         self._note_restless(components)
         for component in components:
-            if component not in self._reforms and self._is_stale(component):
+            if component not in self._reforms and rings.is_stale(self.stations, component):
                 self._plan(component)
 
     def _note_restless(self, components: list[Component]) -> None:
@@ -266,25 +271,22 @@ class Bus:
             self.inquorate_since_ms[node] = self._engine.now_ms
 
     def _has_quorum(self, node: NodeId, component: Component) -> bool:
-        """Apply votequorum's rules; `two_node` implies `wait_for_all`."""
-        if self.is_two_node:
-            is_whole = len(component) == len(self.stations)
-            return is_whole or (bool(component) and self.stations[node].has_met_all)
-        return len(component) >= self.majority
+        return self.votes.is_quorate(component, has_met_all=self.stations[node].has_met_all)
 
-    def _is_stale(self, component: Component) -> bool:
-        rings = {id(self.stations[node].ring) for node in component}
-        ring = self.stations[component[0]].ring
-        is_whole = len(rings) == 1 and ring is not None and ring.nodes == component
-        return not is_whole or ring is None or ring.broken_ms is not None
+    def _revote(self) -> None:
+        """Tell everybody anew: the arbiter has changed its mind."""
+        for station in self.stations.values():
+            self._note_quorum(station.node, self.reach(station.node))
+            if station.client is not None and station.ring is not None:
+                self._tell_quorum(station, station.ring)
 
     def _plan(self, component: Component) -> None:
         """Form a ring of this component when its stations will have noticed."""
-        rings = [ring for node in component if (ring := self.stations[node].ring)]
-        broken = [r.broken_ms for r in rings if r.broken_ms is not None]
+        former = [ring for node in component if (ring := self.stations[node].ring)]
+        broken = [r.broken_ms for r in former if r.broken_ms is not None]
         if not broken:
             delay_ms = self._dice.randint(*MERGE_MS)
-        elif all(ring.nodes == component for ring in rings):
+        elif all(ring.nodes == component for ring in former):
             delay_ms = self._dice.randint(*GLITCH_MS)
         else:
             noticed_ms = (
@@ -321,20 +323,12 @@ class Bus:
         self._ring_seq += 4
         ring = Ring(RingId(component[0], self._ring_seq), component)
         members = {n: s.connection for n in component if (s := self.stations[n]).client is not None}
-        for together in self._comrades(component):
+        for together in rings.comrades(self.stations, component):
             self._finish(self.stations[together[0]].ring, together)
             for node in together:
                 self._tell_view(self.stations[node], ring, members, together)
         for node in component:
             self._plan_outbox(self.stations[node])
-
-    def _comrades(self, component: Component) -> list[Component]:
-        """Return the parts of the component that come from the same ring."""
-        parts: dict[RingId | NodeId, list[NodeId]] = {}
-        for node in component:
-            ring = self.stations[node].ring
-            parts.setdefault(ring.id if ring else node, []).append(node)
-        return [tuple(part) for part in parts.values()]
 
     def _finish(self, ring: Ring | None, together: Component) -> None:
         """Deliver the same prefix of the old log to all who leave that ring together.

@@ -25,8 +25,9 @@ from rgmgr.core.spec import (
 )
 from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.draw_failback import with_failback
-from rgmgr.sim.draw_fencing import cut_for_long, with_lease, with_watchdog
+from rgmgr.sim.draw_fencing import TWO, cut_for_long, with_lease, with_tie_breaker, with_watchdog
 from rgmgr.sim.draw_pings import draw_silences, with_pings
+from rgmgr.sim.draw_sharing import with_sharing
 from rgmgr.sim.draw_terms import with_terms
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
@@ -38,7 +39,6 @@ QUIET_START_MS = 12_000
 CALM_SEED_EVERY = 10
 NAMES = ("web", "db", "mail", "files", "dns", "proxy")
 PDU = "pdu"
-TWO = 2
 
 
 def draw_script(
@@ -98,13 +98,19 @@ def draw_script(
         faults=tuple(sorted(faults, key=lambda f: f.at_ms)),
         is_two_node=is_two_node,
     )
-    return script if is_calm(seed) else with_requests(seed, script)
+    return script if is_calm(seed) else _with_company(seed, script, is_given=is_given)
+
+
+def _with_company(seed: int, script: Script, *, is_given: bool) -> Script:
+    """Return the script with what stands around a cluster: an arbiter, and operators."""
+    return with_requests(seed, script if is_given else with_tie_breaker(seed, script))
 
 
 def _with_more(seed: int, spec: ClusterSpec) -> ClusterSpec:
     """Return the cluster with all that is drawn from dice of its own."""
     spec = with_terms(seed, _with_stop_failures(seed, spec))
-    return with_policies(seed, with_pings(seed, with_failback(seed, spec)))
+    spec = with_policies(seed, with_pings(seed, with_failback(seed, spec)))
+    return with_sharing(seed, spec)
 
 
 def _with_stop_failures(seed: int, spec: ClusterSpec) -> ClusterSpec:

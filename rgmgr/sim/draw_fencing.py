@@ -14,10 +14,12 @@ from rgmgr.core.spec import (
     FenceStep,
     NoQuorumPolicy,
 )
-from rgmgr.sim.engine import Dice, chance
-from rgmgr.sim.faults import Fault, Partition
+from rgmgr.sim.engine import Dice, chance, dice
+from rgmgr.sim.faults import Fault, Partition, Script
+from rgmgr.sim.votes import TieBreaker
 
 TIME = "time"
+TWO = 2
 
 
 def with_watchdog(rolls: Dice, spec: ClusterSpec) -> ClusterSpec:
@@ -55,6 +57,27 @@ def cut_for_long(rolls: Dice, spec: ClusterSpec, at_ms: int) -> Fault:
         sides=((lone,), tuple(n for n in nodes if n != lone)),
         for_ms=rolls.randint(25_000, 60_000),
     )
+
+
+def with_tie_breaker(seed: int, script: Script) -> Script:
+    """Let something decide between the halves of some clusters, and part them now and then."""
+    rolls = dice(seed, "tie breaker")
+    nodes = sorted(script.spec.nodes)
+    if len(nodes) % 2 or script.is_two_node or not chance(rolls, 0.7):
+        return script
+    tie_breaker = rolls.choice((TieBreaker.LOWEST, TieBreaker.ARBITER))
+    if len(nodes) == TWO:
+        tie_breaker = TieBreaker.ARBITER  # `two_node` is what two nodes have otherwise
+    halves: list[Fault] = []
+    at_ms = rolls.randint(8_000, 20_000)
+    for _ in range(rolls.choice((0, 1, 2))):
+        one = rolls.sample(nodes, len(nodes) // 2)
+        sides = (tuple(sorted(one)), tuple(n for n in nodes if n not in one))
+        for_ms = rolls.randint(5_000, 60_000)
+        halves.append(Partition(at_ms=at_ms, sides=sides, for_ms=for_ms))
+        at_ms += for_ms + rolls.randint(1_000, 10_000)
+    faults = tuple(sorted((*script.faults, *halves), key=lambda fault: fault.at_ms))
+    return replace(script, faults=faults, tie_breaker=tie_breaker)
 
 
 def with_lease(rolls: Dice, spec: ClusterSpec) -> ClusterSpec:

@@ -10,7 +10,6 @@ from enum import Enum
 from domains.model import NodeId, ServiceName
 from rgmgr.core.spec import (
     ClusterSpec,
-    NodeSpec,
     RecoveryPolicy,
     ResourceName,
     ResourceSpec,
@@ -48,28 +47,34 @@ def edited(
     version: int,
     service: ServiceName | None = None,
     node: NodeId | None = None,
-    nodes: dict[NodeId, NodeSpec] | None = None,
+    first: ClusterSpec | None = None,
 ) -> ClusterSpec:
     """Return the next text; an edit that does not fit changes nothing but version and digest.
 
-    `nodes` are those that can be added.
+    `first` is the text that has every node; None: this one.
     """
     digest = f"{version} {edit.name} {service or node or ''}"
     next_spec = replace(spec, version=version, digest=digest)
     if edit is Edit.REORDER:
         return replace(next_spec, services=spec.services[::-1])
     if edit in (Edit.ADD_NODE, Edit.REMOVE_NODE):
-        return _edit_nodes(next_spec, edit, node, nodes or {})
+        return _edit_nodes(next_spec, edit, node, first or spec)
     return replace(next_spec, services=_edit_services(spec, edit, service))
 
 
 def _edit_nodes(
-    spec: ClusterSpec, edit: Edit, node: NodeId | None, known: dict[NodeId, NodeSpec]
+    spec: ClusterSpec, edit: Edit, node: NodeId | None, first: ClusterSpec
 ) -> ClusterSpec:
+    """Add or remove a node, in the domains as well; no domain may be left without any."""
     nodes = {n: facts for n, facts in spec.nodes.items() if n != node}
-    if edit is Edit.ADD_NODE and node in known:
-        nodes[node] = known[node]
-    return replace(spec, nodes=dict(sorted(nodes.items()))) if nodes else spec
+    if edit is Edit.ADD_NODE and node in first.nodes:
+        nodes[node] = first.nodes[node]
+    domains = {
+        name: replace(domain, priorities={n: p for n, p in domain.priorities.items() if n in nodes})
+        for name, domain in first.domains.items()
+    }
+    fits = nodes and all(domain.priorities for domain in domains.values())
+    return replace(spec, nodes=dict(sorted(nodes.items())), domains=domains) if fits else spec
 
 
 def _edit_services(
@@ -81,7 +86,27 @@ def _edit_services(
     if edit is Edit.ADD_SERVICE and name is not None and len(others) == len(spec.services):
         tree = (_resource(name, "r0"), _resource(name, "r1"))
         return (*others, ServiceSpec(name=name, resources=tree))
-    return tuple(_changed(spec, s, edit) if s.name == name else s for s in spec.services)
+    changed = tuple(_changed(spec, s, edit) if s.name == name else s for s in spec.services)
+    redefined = next((s.resources[0] for s in changed if s.name == name), None)
+    if edit is Edit.CHANGE_RESOURCE and redefined is not None and redefined.is_shared:
+        return tuple(_with(s, _redefined(s.resources, redefined)) for s in changed)
+    return changed
+
+
+def _redefined(tree: Tree, shared: ResourceSpec) -> Tree:
+    """Give a shared resource one definition wherever it is used."""
+    return tuple(
+        replace(
+            each,
+            parameters=shared.parameters if _is_same(each, shared) else each.parameters,
+            children=_redefined(each.children, shared),
+        )
+        for each in tree
+    )
+
+
+def _is_same(each: ResourceSpec, shared: ResourceSpec) -> bool:
+    return each.is_shared and each.name == shared.name
 
 
 def needing_none(service: ServiceSpec, name: ServiceName | None) -> ServiceSpec:

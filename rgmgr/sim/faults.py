@@ -18,6 +18,7 @@ from rgmgr.sim.edits import Edit
 from rgmgr.sim.moments import Moment
 from rgmgr.sim.power import Device
 from rgmgr.sim.systemd import Mood
+from rgmgr.sim.votes import TieBreaker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -454,7 +455,6 @@ class Ambush:
 
 Fault = Strike | Ambush
 
-
 MOMENTS = (
     DaemonRestart,
     Upgrade,
@@ -477,15 +477,15 @@ MOMENTS = (
 class Script:
     """A cluster and all that happens to it; faults in order of time.
 
-    `seed` feeds the dice of the world: delays, orders, losses; None: nothing is left to chance,
-    and everything takes its shortest time. `is_two_node`: corosync.conf says
-    `two_node: 1`, and so `wait_for_all`.
+    `seed` feeds the dice of the world: delays, orders, losses; None: nothing is left to chance, and
+    everything takes its shortest time. `is_two_node`, `tie_breaker`: as in corosync.conf.
     """
 
     seed: int | None
     spec: ClusterSpec
     faults: tuple[Fault, ...]
     is_two_node: bool = False
+    tie_breaker: TieBreaker = TieBreaker.NONE
 
     @property
     def end_ms(self) -> int:

@@ -61,16 +61,19 @@ class Leftovers:
         """A member is about to tell the others something."""
         body = operation.body
         if isinstance(body, ServiceStopped):
-            self._check_stopped(host, body.service)
+            self._check_stopped(host, body)
         elif isinstance(body, Goodbye):
             held = [name for name in self._active if self._holds(host.node, name)]
             if held:
                 where = host.spec.node_name(host.node)
                 self._violate("I12", f"{where} says goodbye and holds {', '.join(held)}")
 
-    def _check_stopped(self, host: Host, name: ServiceName) -> None:
-        service = _record(host, name)
-        is_repair = service is not None and service.after is After.REPAIR
+    def _check_stopped(self, host: Host, body: ServiceStopped) -> None:
+        """A word of another number than the record's, said again, tells of a lost branch: void."""
+        name, service = body.service, _record(host, body.service)
+        if service is None or body.op not in (service.op, service.cleanup_op):
+            return
+        is_repair = service.after is After.REPAIR
         if not is_repair and not host.is_behind and self._holds(host.node, name):
             where = host.spec.node_name(host.node)
             self._violate("I12", f"{where} says that {name} is stopped, and units are active")

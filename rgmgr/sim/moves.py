@@ -25,7 +25,7 @@ from rgmgr.core.messages import (
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.sim import rules
-from rgmgr.sim.bonds import broken_bonds
+from rgmgr.sim.bonds import broken_bonds, is_let_down
 from rgmgr.sim.orders import disobeyed
 from rgmgr.sim.waits import untimely
 
@@ -287,7 +287,8 @@ def _needless_changes(before: ClusterState, after: ClusterState) -> Iterator[str
         domains = (before.spec.domain_of(spec), after.spec.domain_of(spec))
         is_same = old.get(spec.name) == spec == was.spec and domains[0] == domains[1]
         is_displaced = service.after is After.SETTLE and rules.in_play(after.spec)
-        if is_same and not _goes_on(was, service) and not is_displaced:
+        is_called_for = is_displaced or is_let_down(after, spec)
+        if is_same and not _goes_on(was, service) and not is_called_for:
             yield f"{spec.name} is {service.state.value} by a configuration that says no news of it"
 
 

@@ -36,6 +36,7 @@ class _Lack:
     daemon: Daemon
     component: Component
     connection: int
+    lost_ms: int | None  # when quorum was lost: it may have been there between two looks
     since_ms: int
     is_told: bool = False
 
@@ -81,19 +82,21 @@ class Overstay:
         if daemon is not None and station.client is not None:
             self._met[host.node] = daemon
         can_know = daemon is not None and not daemon.is_paused and not station.is_paused
-        has_quorum = self._bus.inquorate_since_ms[host.node] is None or _is_shielded(host)
+        lost_ms = self._bus.inquorate_since_ms[host.node]
+        has_quorum = lost_ms is None or _is_shielded(host)
         if daemon is None or has_quorum or not can_know or self._met.get(host.node) is not daemon:
             self._lacks.pop(host.node, None)
             return None
         component = self._bus.reach(host.node)
         lack = self._lacks.get(host.node)
-        is_same = lack is not None and (lack.daemon, lack.component, lack.connection) == (
-            daemon,
-            component,
-            station.connection,
-        )
+        is_same = lack is not None and (
+            lack.daemon,
+            lack.component,
+            lack.connection,
+            lack.lost_ms,
+        ) == (daemon, component, station.connection, lost_ms)
         if lack is None or not is_same:
-            lack = _Lack(daemon, component, station.connection, self._engine.now_ms)
+            lack = _Lack(daemon, component, station.connection, lost_ms, self._engine.now_ms)
             self._lacks[host.node] = lack
         return lack
 

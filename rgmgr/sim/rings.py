@@ -7,6 +7,7 @@ Holds data only; what happens to it is in `bus.py`.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -86,3 +87,21 @@ class Station:
     def is_live(self) -> bool:
         """Whether it takes part in the ring protocol now."""
         return self.is_up and not self.is_paused
+
+
+def comrades(
+    stations: Mapping[NodeId, Station], component: tuple[NodeId, ...]
+) -> list[tuple[NodeId, ...]]:
+    """Return the parts of a ring to be that come from the same ring."""
+    parts: dict[RingId | NodeId, list[NodeId]] = {}
+    for node in component:
+        ring = stations[node].ring
+        parts.setdefault(ring.id if ring else node, []).append(node)
+    return [tuple(part) for part in parts.values()]
+
+
+def is_stale(stations: Mapping[NodeId, Station], component: tuple[NodeId, ...]) -> bool:
+    """Tell whether these nodes, which hear each other, are not just one ring that turns."""
+    ring = stations[component[0]].ring
+    is_whole = all(stations[node].ring is ring for node in component)
+    return not is_whole or ring is None or ring.nodes != component or ring.broken_ms is not None

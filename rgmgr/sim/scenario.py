@@ -8,8 +8,8 @@
 
 Lines begin with a time, or with a setting: `seed N` throws the dice of the world (without it
 nothing is left to chance), `cluster FILE` names the configuration, `until TIME` keeps the world as
-it is for longer, `two-node` and `calm` are as in `Script` and `play`. Everything here is pure;
-directories of scenarios are read and written by `rgmgr.scenarios`.
+it is for longer, `two-node`, `tie-breaker` and `calm` are as in `Script` and `play`. Everything
+here is pure; directories of scenarios are read and written by `rgmgr.scenarios`.
 """
 
 from __future__ import annotations
@@ -47,11 +47,13 @@ from rgmgr.sim.scenario_lines import (
     write_time,
 )
 from rgmgr.sim.trace import place_and_text, without_repeats
+from rgmgr.sim.votes import TieBreaker
 
 CLUSTER_FILE = "cluster.toml"
 END = "end"
 CONFIG_CHANGE = "config-change"
-SETTINGS = ("seed", "cluster", "until", "two-node", "calm")
+SETTINGS = ("seed", "cluster", "until", "two-node", "tie-breaker", "calm")
+TIE_BREAKERS = {tie.value: tie for tie in TieBreaker if tie is not TieBreaker.NONE}
 NOISE = ("sees ", "rgmgrd starts", "epoch ")
 NOISE_ENDS = (" is up", " is down")
 
@@ -217,6 +219,8 @@ class _Reader:
             raise LineError(f"expected a seed, 0 or more, got {shown(values[0])}")
         if name == "until":
             read_time(values[0])
+        if name == "tie-breaker":
+            check_known(TIE_BREAKERS, values[0], "tie breaker")
         self._settings[name] = values[0] if values else ""
 
     def scenario(self) -> Scenario:
@@ -228,6 +232,7 @@ class _Reader:
             spec=self._spec,
             faults=tuple(sorted(in_order, key=lambda fault: fault.at_ms)),
             is_two_node="two-node" in said,
+            tie_breaker=TIE_BREAKERS.get(said.get("tie-breaker", ""), TieBreaker.NONE),
         )
         return Scenario(
             script=script,
@@ -250,6 +255,7 @@ def write(scenario: Scenario) -> str:
         *([f"cluster {quoted(scenario.cluster)}"] if scenario.cluster != CLUSTER_FILE else []),
         *([f"until {write_time(scenario.until_ms)}"] if scenario.until_ms else []),
         *(["two-node"] if script.is_two_node else []),
+        *(f"tie-breaker {word}" for word, tie in TIE_BREAKERS.items() if tie is script.tie_breaker),
         *(["calm"] if scenario.is_calm else []),
     ]
     faults = [f"{write_time(f.at_ms)}  {write_fault(f, nodes)}" for f in script.faults]

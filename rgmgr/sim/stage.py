@@ -93,7 +93,7 @@ def present_of(world: World) -> Present:
         ring_nodes=world.bus.reach(ring),
         now_ms=cluster.now_ms,
         detection_ms=world.bus.detection_ms,
-        is_two_node=world.bus.is_two_node,
+        is_two_node=world.bus.votes.is_two_node,
     )
     return Present(cluster, around)
 

@@ -58,8 +58,7 @@ class Windows:
             was = before.services.get(name)
             if was is None or was is service:
                 continue
-            owner = after.nodes.get(was.owner) if was.owner is not None else None
-            is_lost = owner is not None and owner.status is NodeStatus.FENCED
+            is_lost = was.owner is not None and _is_proven_down(was.owner, before, after)
             seen = _deeds_seen(was, service, is_owner_lost=is_lost)
             if seen:
                 count[name] = self._judge(name, was, after.now_ms, count.get(name, ()), seen)
@@ -95,6 +94,14 @@ def _used(answered: Answered, rung: Rung, now_ms: int) -> int:
         for deed, at_ms in answered
         if deed is rung.deed and (not rung.window_ms or now_ms - at_ms < rung.window_ms)
     )
+
+
+def _is_proven_down(node: NodeId, before: ClusterState, after: ClusterState) -> bool:
+    """Tell whether it is known to be down, or to have been: then no ladder is asked."""
+    was, now = before.nodes.get(node), after.nodes.get(node)
+    if was is None or now is None:
+        return False
+    return now.status is NodeStatus.FENCED or was.boot_id != now.boot_id
 
 
 def _deeds_seen(was: Service, service: Service, *, is_owner_lost: bool) -> tuple[Deed, ...]:

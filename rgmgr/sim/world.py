@@ -27,12 +27,14 @@ from rgmgr.sim.faults import (
 )
 from rgmgr.sim.happen import happen
 from rgmgr.sim.host import Host
+from rgmgr.sim.looks import Looks
 from rgmgr.sim.moments import Moment
 from rgmgr.sim.overstay import Overstay
 from rgmgr.sim.pace import Calm, Pace
 from rgmgr.sim.power import Power
 from rgmgr.sim.systemd import Systemd, UnitEvent
 from rgmgr.sim.trace import Trace
+from rgmgr.sim.votes import TieBreaker
 from rgmgr.sim.watch import Watch
 from rgmgr.sim.watchdog import Watchdog
 from rgmgr.sim.words import in_words
@@ -59,6 +61,7 @@ class World:
         self._dice: Dice = dice(script.seed or 0, "world") if is_left_to_chance else Calm()
         nodes = sorted(script.spec.nodes)
         self.bus = Bus(self.engine, self._dice, nodes, is_two_node=script.is_two_node)
+        self.bus.break_ties(script.tie_breaker)
         self.watch = Watch(self.engine, self.bus, script.spec, self.trace)
         self.power = Power(self.engine, self._dice, self._cut_power, self.switch_on)
         self.power.is_alive = self._is_alive
@@ -73,6 +76,8 @@ class World:
             violate=self.watch.violate,
         )
         self.watch.jury.begin(self.hosts)
+        if script.tie_breaker is not TieBreaker.NONE:  # all others keep the sequence of their dice
+            Looks(self.engine, self.bus, self.hosts)
         self._texts: dict[TextKey, ClusterSpec] = {}
         self._request_number = 0
         self._is_over = False
@@ -199,7 +204,7 @@ class World:
                 version=fault.version,
                 service=fault.service,
                 node=fault.node,
-                nodes=self.spec.nodes,
+                first=self.spec,
             )
         for node in fault.nodes:
             self.hosts[node].put_config(self._texts[key], is_loaded=fault.is_loaded)

@@ -38,6 +38,7 @@ from rgmgr.core.messages import (
     Install,
     JoinDelayOver,
     Leaving,
+    LinksSeen,
     MaintenanceRequest,
     Message,
     NodeFenced,
@@ -100,6 +101,7 @@ _TAG_BY_BODY: Final[dict[type[Body], int]] = {
     TermOver: 31,
     AwaitOver: 20,
     RetryDue: 21,
+    LinksSeen: 23,
 }
 _MAY_BE_IGNORED: Final = (Ack, Tick)
 

@@ -367,12 +367,28 @@ def test_each_edit_makes_another_text_of_the_version_it_is_told() -> None:
     for edit in Edit:
         name = EXTRA if edit is Edit.ADD_SERVICE else WEB
         base = edited(SPEC, Edit.REMOVE_NODE, version=2, node=N3) if edit is Edit.ADD_NODE else SPEC
-        text = edited(base, edit, version=7, service=name, node=N3, nodes=SPEC.nodes)
+        text = edited(base, edit, version=7, service=name, node=N3, first=SPEC)
 
         assert text.version == 7
         assert text.digest != base.digest
         is_other = replace(text, version=base.version, digest=base.digest) != base
         assert is_other is (edit not in (Edit.NOTHING, Edit.REORDER))
+
+
+def test_a_node_that_is_removed_leaves_its_domains_and_comes_back_to_them() -> None:
+    """No text names an unknown node in a domain, nor leaves a domain empty: none would load it."""
+    (domain,) = SPEC.domains
+    alone = replace(SPEC.domains[domain], priorities={N3: 1})
+    bound = replace(SPEC, domains={**SPEC.domains, "only": alone})
+
+    without = edited(SPEC, Edit.REMOVE_NODE, version=2, node=N3, first=SPEC)
+    again = edited(without, Edit.ADD_NODE, version=3, node=N3, first=SPEC)
+    refused = edited(bound, Edit.REMOVE_NODE, version=2, node=N3, first=bound)
+
+    assert set(without.domains[domain].priorities) == {N1, N2}
+    assert again.domains == SPEC.domains
+    assert refused.nodes == bound.nodes
+    assert refused.domains == bound.domains
 
 
 def test_two_texts_of_one_version_are_told_apart() -> None:

@@ -225,7 +225,7 @@ def _presents(world: World) -> Iterator[Present]:
                 is_quorate=True,
                 ring_nodes=state.local.view.ring_nodes,
                 now_ms=state.cluster.now_ms,
-                is_two_node=world.bus.is_two_node,
+                is_two_node=world.bus.votes.is_two_node,
             )
             yield Present(state.cluster, around)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from domains.model import FailoverDomain, NodeId
+from domains.model import FailoverDomain, NodeId, ServiceName
 from rgmgr.core import executor, ladder, lease, membership, recovery
 from rgmgr.core.actions import Multicast, StartResource
 from rgmgr.core.messages import (
@@ -33,6 +33,7 @@ from rgmgr.sim.story import WEB, demo_script
 from rgmgr.sim.world import World
 
 N1, N2, N3 = NodeId(1), NodeId(2), NodeId(3)
+MAIL = ServiceName("mail")
 QUIET = replace(demo_script(), faults=())
 TREE = start_order(QUIET.spec.services[0])
 DOMAIN = next(iter(QUIET.spec.domains.values()))
@@ -252,6 +253,22 @@ def test_a_configuration_that_says_nothing_new_and_moves_a_service_is_told() -> 
     moves.changed(proposed, cluster, with_web(after, state=ServiceState.STOPPING))
 
     assert told == ["I8 web is stopping by a configuration that says no news of it"]
+
+
+def test_what_needs_a_service_that_a_configuration_stops_may_stop_with_it() -> None:
+    """The text says nothing new of it, and yet it must not run on without what it needs."""
+    told: list[str] = []
+    cluster = cluster_of(running_world())
+    web = replace(cluster.services[WEB].spec, depend=(MAIL,))
+    spec = replace(cluster.spec, version=2, services=(web, *cluster.spec.services[1:]))
+    before = with_web(replace(cluster, spec=spec), spec=web)
+    proposed = say(ConfigProposed(replace(spec, version=3)))
+    after = with_web(before, state=ServiceState.RECOVERABLE, after=After.SETTLE)
+    moves = Moves(lambda invariant, words: told.append(f"{invariant} {words}"))
+
+    moves.changed(proposed, before, after)
+
+    assert told == []
 
 
 def test_a_service_that_waits_for_nothing_is_told() -> None:

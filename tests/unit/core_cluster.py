@@ -326,7 +326,8 @@ class Cluster:
             return ResourceStopFailed(
                 service=action.service, resource=name, op=action.op, reason="busy"
             )
-        self.units.get(node, set()).discard(name)
+        if not action.is_kept:
+            self.units.get(node, set()).discard(name)
         return ResourceStopped(service=action.service, resource=name, op=action.op)
 
 

@@ -12,7 +12,7 @@ from rgmgr.cli.fence_classic import fence_ack_manual, fence_node
 from rgmgr.cli.main import cli
 from rgmgr.core.actions import Answer
 from rgmgr.core.model import FencePath, NodeStatus, PathState, PathTest
-from rgmgr.fence_view import CaseView, OutageView, PathView, TrialView
+from rgmgr.fence_view import CaseView, OutageView, PathView, SightView, TrialView
 from rgmgr.view import Status, snapshot
 from tests.unit.cli_status import (
     CLUSTER,
@@ -137,6 +137,18 @@ CASE = CaseView(
         OutageView(service="web", back_after_ms=1_900, back_on="node2"),
         OutageView(service="db", back_after_ms=None, back_on=None),
     ),
+    ring_seq=144,
+    sights=(
+        SightView(
+            by="node2", link=0, is_up=False, found_after_ms=200, before_after_ms=-4_800, losses=1
+        ),
+        SightView(
+            by="node2", link=1, is_up=False, found_after_ms=None, before_after_ms=None, losses=0
+        ),
+        SightView(
+            by="node3", link=0, is_up=True, found_after_ms=None, before_after_ms=None, losses=0
+        ),
+    ),
 )
 
 
@@ -147,13 +159,19 @@ def tell(which: str, *cases: CaseView) -> Result:
 
 def test_an_incident_is_told_as_a_story() -> None:
     lines = tell("", CASE).output.splitlines()
+    told = "             link 0 from node2 to node1 is DOWN:"
 
     assert lines[0].startswith("incident 7: node1 was lost 2023-11-1")
     assert lines[1:] == [
-        "  evidence   it left the ring without goodbye, in epoch 8; seen by node2, node3",
+        "  evidence   it left the ring without goodbye",
+        f"{told} found so at 0.2 s, still up at -4.8 s; losses so far: 1",
+        "             link 1 from node2 to node1 is DOWN: it has not been up",
+        "             link 0 from node3 to node1 is up as it was all the time",
+        "  decided    by node2, node3 together, in epoch 8, ring 144",
         "  attempt 1  node3 began at 0.0 s, took 0.3 s: ipmi1: no answer",
         "  attempt 2  node2 began at 0.8 s, took 0.4 s: ipmi1: off",
         "  outcome    proven by node2 after 1.2 s",
+        "  parts      waited 0.0 s, fenced in 1.2 s, services back 0.7 s later",
         "  service    web: back on node2 after 1.9 s",
         "  service    db: is NOT BACK",
     ]

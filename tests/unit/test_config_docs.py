@@ -85,6 +85,7 @@ def manual_section(heading: str) -> str:
         ("### [fencing.device.NAME]", ".SS [fencing.device.NAME]"),
         ("## [[ping]]", ".SH [[ping]]"),
         ("## [domain.NAME]", ".SH [domain.NAME]"),
+        ("## [[resource]]", ".SH [[resource]]"),
         ("## [[service]]", ".SH [[service]]"),
         (
             "### [[service.resource]] and [[service.resource.resource]]",

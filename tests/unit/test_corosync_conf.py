@@ -27,6 +27,7 @@ from rgmgr.errors import ConfigError
 from tests.conftest import Golden
 
 THREE = ["node1=10.0.0.1,10.1.0.1", "node2=10.0.0.2,10.1.0.2", "node3=10.0.0.3,10.1.0.3"]
+FOUR = [f"n{number}=10.0.0.{number}" for number in range(1, 5)]
 TWO = ["a=fd00::1", "b=fd00::2"]
 LINKS_DOWN_MS = 200
 """knet's timers tick no faster. Source: measured."""
@@ -52,6 +53,22 @@ def test_two_nodes_given_time_on_another_port(golden: Golden) -> None:
 
 def test_two_nodes_with_an_arbiter_need_no_two_node(golden: Golden) -> None:
     golden("corosync_conf/arbiter.conf", render(read_plan(TWO, qnetd="arbiter.example.org")))
+
+
+def test_four_nodes_whose_ties_are_broken(golden: Golden) -> None:
+    golden("corosync_conf/tie-breaker.conf", render(read_plan(FOUR, breaks_ties=True)))
+    assert run("--tie-breaker", *FOUR).exit_code == 0
+
+
+@pytest.mark.parametrize("words", [["a=10.0.0.1", "b=10.0.0.2"], FOUR[:3]])
+def test_a_tie_breaker_where_there_is_no_tie_is_refused(words: list[str]) -> None:
+    text = f"with {len(words)} nodes there is no tie for it to decide"
+    assert problems(words, breaks_ties=True) == [("tie-breaker", text)]
+
+
+def test_a_tie_has_one_breaker() -> None:
+    text = "corosync takes it or an arbiter, not both"
+    assert problems(FOUR, breaks_ties=True, qnetd="q") == [("tie-breaker", text)]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from rgmgr.adapters.corosync import (
     VoteFlag,
     VoterState,
 )
+from rgmgr.core.events import LinksLooked
 from rgmgr.errors import CorosyncError
 from rgmgr.links import CorosyncView, LinkView
 from rgmgr.runtime.links import LinkWatch, view_of
@@ -86,12 +88,19 @@ class Answers(Reporter):
         raise answer
 
 
-def watch(*answers: Answer) -> tuple[CorosyncView, list[tuple[str, object]]]:
-    """Look once for each answer; return the last view, and what was written."""
+def watch(
+    *answers: Answer, found: list[LinksLooked] | None = None
+) -> tuple[CorosyncView, list[tuple[str, object]]]:
+    """Look once for each answer; return the last view, and what was written.
+
+    The clock goes on by a second with each look; `found` gets what the looks found.
+    """
+    heard = [] if found is None else found
+    clock = itertools.count(1_000, 1_000)
 
     async def look() -> CorosyncView:
         reporter = Answers(answers)
-        watching = LinkWatch(reporter, period_ms=0)
+        watching = LinkWatch(reporter, heard.append, clock.__next__, period_ms=0)
         is_done = asyncio.Event()
 
         def looked() -> None:
@@ -185,3 +194,20 @@ def test_a_link_that_was_lost_between_two_looks_is_written_too() -> None:
     _, written = watch(replace(REPORT, links=(link,)), again, again)
 
     assert written == [("link.lost", 0), ("link.restored", 0)]
+
+
+def test_it_is_known_between_which_looks_a_link_has_changed() -> None:
+    found: list[LinksLooked] = []
+    flapped = replace(REPORT, links=(replace(LINK, down_count=3), REPORT.links[1]))
+
+    watch(REPORT, REPORT, DOWN, DOWN, flapped, found=found)
+
+    states = [look.links[0] for look in found]
+    spans = [(s.is_up, s.first_ms, s.before_ms, s.losses) for s in states]
+    assert spans == [
+        (True, 0, 0, 0),
+        (True, 0, 0, 0),
+        (False, 3_000, 2_000, 1),
+        (False, 3_000, 2_000, 1),
+        (True, 5_000, 4_000, 2),
+    ]
