@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from domains.model import NodeId
-from rgmgr.core.actions import Answer
+from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.evolve import replace
 from rgmgr.core.fence_paths import fencers
 from rgmgr.core.fencing import open_case, order, prove, withhold
@@ -52,6 +52,7 @@ def apply(ledger: Ledger, sender: NodeId, request: FenceRequest) -> Verdict:
     is_refused = verdict.answer is not None and verdict.answer is not Answer.DONE
     ledger.note(
         "request.refused" if is_refused else "request.accepted",
+        Severity.INFO,
         request=f"fence {request.order.value}",
         node=ledger.name(request.node),
         by=ledger.name(sender),

@@ -31,6 +31,7 @@ def apply(ledger: Ledger, sender: NodeId, request: MaintenanceRequest) -> Verdic
     if verdict.answer is not None and verdict.answer is not Answer.DONE:
         ledger.note(
             "request.refused",
+            Severity.INFO,
             request=request.order.value,
             node=ledger.name(request.node),
             by=ledger.name(sender),
@@ -95,6 +96,7 @@ def _unstandby(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
         ledger.state = replace(ledger.state, standby=_by_id({**ledger.state.standby, node: due}))
         ledger.note(
             "request.accepted",
+            Severity.INFO,
             request=request.order.value,
             node=ledger.name(node),
             **words_of(request),
