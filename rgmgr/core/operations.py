@@ -53,6 +53,7 @@ from rgmgr.core.messages import (
     ServiceStopFailed,
     ServiceStopped,
     TermOver,
+    words_of,
 )
 from rgmgr.core.model import ClusterState, NodeStatus
 from rgmgr.core.requests import PROVEN_DOWN
@@ -163,14 +164,8 @@ def _note_request(ledger: Ledger, sender: NodeId, request: Request, verdict: Ver
         target=ledger.name(request.target),
         by=ledger.name(sender),
         reason=verdict.text or None,
-        **_words_of(request),
+        **words_of(request),
     )
-
-
-def _words_of(request: Request) -> dict[str, str]:
-    """Return who asked, and why, as far as that was said."""
-    said = {"user": request.by, "because": request.because}
-    return {name: words for name, words in said.items() if words}
 
 
 def objection(cluster: ClusterState, spec: ClusterSpec) -> str:
