@@ -29,15 +29,10 @@ _PROOFS = {
 }
 
 
-def print_overview(status: Status, console: Console | None = None, *, ties: str = "") -> None:
-    """Print the whole cluster: what is wrong first, then nodes, then services.
-
-    `ties`: what decides between two halves; empty: nothing does.
-    """
+def print_overview(status: Status, console: Console | None = None) -> None:
+    """Print the whole cluster: what is wrong first, then nodes, then services."""
     screen = console or Console(highlight=False)
     screen.print(_heading(status))
-    if ties:
-        screen.print(ties)
     _print_notices(status, screen)
     screen.print()
     screen.print(_node_table(status))

@@ -53,7 +53,9 @@ def status(name: str | None, *, watch: bool, links: bool, as_json: bool) -> None
     from rgmgr.cli.screens import print_details, print_overview  # noqa: PLC0415 - JSON needs no rich
 
     if name is None:
-        print_overview(found, ties=ties)
+        print_overview(found)
+        if ties:
+            click.echo(f"\n{ties}")
     else:
         print_details(found)
 

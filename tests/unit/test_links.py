@@ -185,7 +185,7 @@ def test_a_daemon_that_cannot_be_reached_is_said_as_by_every_command() -> None:
 def test_the_status_says_what_decides_a_tie(quorum: QuorumView | None, said: str) -> None:
     daemon = FakeDaemon(healthy(), seen=of(quorum=quorum))
 
-    lines = CliRunner().invoke(cli, ["status"], obj=daemon).output.splitlines()
+    last = CliRunner().invoke(cli, ["status"], obj=daemon).output.splitlines()[-1]
 
-    assert lines[1].startswith(said)
-    assert lines[1].startswith("ties") == bool(said)
+    assert last.startswith(said)
+    assert last.startswith("ties") == bool(said)
