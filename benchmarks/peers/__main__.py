@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run works and keep what they gave: `make bench-peers`, or one work at a time.
 
-Each call makes a lab, lets the contestants do each work in turn, round by round, adds their samples
-to those that a file of JSON has, and writes the document from all of them.
+Each call makes a lab, lets the contestants do each work in turn, round by round until its time is
+up, adds their samples to those that a file of JSON has, and writes the document from all of them.
+What fails is told in the tables and ends nothing else.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import platform
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,18 +32,22 @@ from rgmgr.lab.lab import Lab
 from rgmgr.lab.layout import plan
 
 NODES = 3
-ROUNDS, SERVICES, DRAINED = 5, 100, 50
+ROUNDS, SERVICES, DRAINED, MANY = 5, 100, 50, 1000
 QUICK = 12
-IDLE_SERVICES = (0, 100, 1000)
+MINUTES = 25.0
+USUAL = ("idle", "status", "kill-unit", "move", "power-cut")
+"""Done one after the other by a cluster that runs the usual number of services."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
     """Works that are done one after the other by a cluster that is started once."""
 
-    works: tuple[str, ...]  # the first of all is the cold start
+    first: str = "cold-start"
+    works: tuple[str, ...]
     homes: Homes
     contestants: tuple[Contestant, ...]
+    rounds: int
 
     @property
     def services(self) -> int:
@@ -65,9 +71,11 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.peers", description=__doc__)
     parser.add_argument("--dir", type=Path, default=Path(".lab"))
-    parser.add_argument("--work", nargs="*", default=list(WORKS), choices=list(WORKS))
+    works = [work for work in WORKS if work != "adoption"]  # a part of "idle"
+    parser.add_argument("--work", nargs="*", default=works, choices=works)
     parser.add_argument("--quick", action="store_true", help="few services, one round")
-    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--rounds", type=int, help="at most so many")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="no round after that")
     parser.add_argument("--services", type=int, nargs="+")
     parser.add_argument("--only", nargs="+", metavar="WHO", help="some of the contestants")
     parser.add_argument("--json", type=Path, default=Path(".lab/peers.json"), help="the samples")
@@ -77,23 +85,39 @@ def _options() -> argparse.Namespace:
 
 def _measure(options: argparse.Namespace, results: Results) -> None:
     """Make a lab, and let everybody live every life; what is known is kept at once."""
+    ends_s = time.monotonic() + 60 * options.minutes
     lab = Lab(options.dir)
-    rounds = options.rounds or (1 if options.quick else ROUNDS)
     try:
         over = layer.ensure(lab.layout.directory, lab.layout.root, lab.progress)
         lab.up(NODES, Rgmgr().cluster_toml(plan(NODES), {}), [over])
         stage = Stage(lab)
         stage.shell(stage.nodes, "rm -f /etc/systemd/system/*.wants/rgmgrd.service")
-        results.machine = _machine(stage)
+        results.machine = {**_machine(stage), "command": _command()}
         Rgmgr().erase(stage)
-        for life in _lives(options):
-            for _ in range(rounds):
-                for run in _play(stage, life, options.only):
-                    results.runs.append(run)
-                    report.save(options.json, results)
-                    lab.progress(report.told(run))
+        for life in _in_turn(_lives(options), ends_s):
+            for run in _play(stage, life, options.only):
+                results.runs.append(run)
+                report.save(options.json, results)
+                lab.progress(report.told(run))
     finally:
         lab.down()
+
+
+def _in_turn(lives: Sequence[Life], ends_s: float) -> Iterator[Life]:
+    """Yield all lives round by round; after the first round only those that end in time."""
+    took_s: dict[int, float] = {}
+    for count in range(max((life.rounds for life in lives), default=0)):
+        for number, life in enumerate(lives):
+            began_s = time.monotonic()
+            if count < life.rounds and began_s + took_s.get(number, 0.0) <= ends_s:
+                yield life
+                took_s[number] = time.monotonic() - began_s
+
+
+def _command() -> str:
+    """Return how this was called."""
+    given = " ".join(sys.argv[1:])
+    return f"`python -m benchmarks.peers {given}`" if given else "`python -m benchmarks.peers`"
 
 
 def _machine(stage: Stage) -> dict[str, str]:
@@ -112,42 +136,62 @@ def _machine(stage: Stage) -> dict[str, str]:
     }
 
 
-def _lives(options: argparse.Namespace) -> Iterator[Life]:
-    """Yield what has to be lived for the works that are wanted."""
-    asked: Sequence[int] = options.services or ()
-    all_three = (Rgmgr(), Rgmgr(name=report.FENCING, is_fencing=True), Pacemaker())
-    common = tuple(w for w in ("status", "kill-unit", "move", "power-cut") if w in options.work)
-    usual = QUICK if options.quick else SERVICES
-    if common or "cold-start" in options.work:
-        for count in asked or (usual,):
-            yield Life(common, dict.fromkeys(range(1, count + 1), ""), all_three)
+def _lives(options: argparse.Namespace) -> list[Life]:
+    """Return what has to be lived for the works that are wanted."""
+    rounds = options.rounds or (1 if options.quick else ROUNDS)
+    usual, drained, many = (QUICK,) * 3 if options.quick else (SERVICES, DRAINED, MANY)
+    ours, fencing, peer = Rgmgr(), Rgmgr(name=report.FENCING, is_fencing=True), Pacemaker()
+    works = tuple(work for work in USUAL if work in options.work)
+    lives: list[Life] = []
+
+    def add(
+        works: tuple[str, ...], count: int, rounds: int, *who: Contestant, at: str = ""
+    ) -> None:
+        homes = dict.fromkeys(range(1, count + 1), at)
+        lives.append(Life(works=works, homes=homes, contestants=who, rounds=rounds))
+
+    if works or "cold-start" in options.work:
+        for count in options.services or (usual,):
+            add(works, count, rounds, ours, peer, fencing)
     if "drain" in options.work:
-        for count in asked or (QUICK if options.quick else DRAINED,):
-            homes = dict.fromkeys(range(1, count + 1), VICTIM)
-            yield Life(("drain",), homes, (Rgmgr(), Pacemaker()))
-    if "idle" in options.work:
-        for count in asked or ((0, usual) if options.quick else IDLE_SERVICES):
-            homes = dict.fromkeys(range(1, count + 1), "")
-            yield Life(("idle",), homes, (Rgmgr(), Pacemaker()))
+        add(("drain",), drained, rounds, ours, peer, at=VICTIM)
+    if "idle" in options.work and not options.services:
+        add(("idle",), 0, 1, ours, peer)
+        homes = {n: f"node{1 + n % NODES}" for n in range(1, many + 1)}
+        whole = Life(
+            first="adoption", works=("idle",), homes=homes, contestants=(ours, peer), rounds=1
+        )
+        lives.append(whole)
+    return lives
 
 
 def _play(stage: Stage, life: Life, only: Sequence[str] | None) -> Iterator[Run]:
     """Let one contestant after the other live it, and systemd by hand; yield what each gave."""
     for who in life.contestants:
-        if only is not None and who.name not in only:
-            continue
-        for work in ("cold-start", *life.works):
-            run = _run(who.name, work, life, partial(WORKS[work], stage, who, life.homes))
-            yield run
-            if run.fault and work == "cold-start":
-                break
+        if only is None or who.name in only:
+            yield from _lived(stage, life, who)
+    if only is None or report.BY_HAND in only:
+        for work in (life.first, *life.works):
+            if life.homes and (floor := floors.FLOORS.get(work)):
+                yield _run(report.BY_HAND, work, life, partial(floor, stage, life.homes))
+                floors.clear(stage)
+
+
+def _lived(stage: Stage, life: Life, who: Contestant) -> Iterator[Run]:
+    """Yield what one contestant gave; all works need that it has started."""
+    for work in (life.first, *life.works):
+        if who.name == report.FENCING and work == "idle":
+            continue  # as without fencing
+        run = _run(who.name, work, life, partial(WORKS[work], stage, who, life.homes))
+        yield run
+        if run.fault and work == life.first:
+            break
+    try:
         who.erase(stage)
-    if only is not None and report.BY_HAND not in only:
-        return
-    for work in ("cold-start", *life.works):
-        if life.homes and (floor := floors.FLOORS.get(work)):
-            yield _run(report.BY_HAND, work, life, partial(floor, stage, life.homes))
-            floors.clear(stage)
+    except (LabError, OSError) as error:
+        stage.lab.progress(f"{who.name} did not end: {error}; all nodes are switched off and on")
+        stage.power_cycle()
+        who.erase(stage)
 
 
 def _run(who: str, work: str, life: Life, act: Callable[[], Samples]) -> Run:
@@ -157,7 +201,7 @@ def _run(who: str, work: str, life: Life, act: Callable[[], Samples]) -> Run:
     load = os.getloadavg()[0]
     try:
         samples = act()
-    except (LabError, OSError) as error:
+    except (LabError, OSError, subprocess.SubprocessError) as error:
         fault = str(error)
     return Run(
         work=work,

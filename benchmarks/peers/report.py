@@ -13,6 +13,7 @@ OURS, FENCING, PEER, BY_HAND = "rgmgr", "rgmgr, fencing", "Pacemaker", "systemd 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 TITLES = {
     "cold-start": "cold start",
+    "adoption": "services found running",
     "status": "status",
     "kill-unit": "one unit killed",
     "move": "one service moved",
@@ -118,8 +119,20 @@ HEADLINES = (
         work="idle", services=1000, sample="percent of a core",
     ),
     Headline(
+        title="idle with no service, wakeups per second",
+        work="idle", services=0, sample="wakeups per second",
+    ),
+    Headline(
         title="idle with 100 services, wakeups per second",
         work="idle", services=100, sample="wakeups per second",
+    ),
+    Headline(
+        title="idle with 1,000 services, wakeups per second",
+        work="idle", services=1000, sample="wakeups per second",
+    ),
+    Headline(
+        title="idle with no service, MB",
+        work="idle", services=0, sample="memory, MB",
     ),
     Headline(
         title="idle with 100 services, MB",

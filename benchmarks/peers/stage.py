@@ -137,6 +137,12 @@ class Stage:
         self.boot_all()
         self.shell(self.nodes, "systemctl daemon-reload")
 
+    def power_cycle(self) -> None:
+        """Switch all nodes off and on: what nothing else ends."""
+        for node in self.nodes:
+            self.lab.kill(node)
+        self.boot_all()
+
     def kill_unit(self, node: str, unit: str) -> int:
         """Kill every process of a unit at once; return when."""
         group = self._group(node, unit)
@@ -181,6 +187,22 @@ class Stage:
             if time.monotonic() > deadline:
                 raise LabError(f"not all nodes are online after {deadline_s:g} s")
             time.sleep(ASK_S)
+
+    def await_started(self, status: Sequence[str], count: int, deadline_s: float) -> None:
+        """Wait until the command for the status shows so many services as started.
+
+        Raises:
+            LabError: not in time; says how many it shows.
+        """
+        deadline = time.monotonic() + deadline_s
+        while (found := self._started(status)) < count:
+            if time.monotonic() > deadline:
+                raise LabError(f"{found} of {count} are found after {deadline_s:g} s")
+            time.sleep(ASK_S)
+
+    def _started(self, status: Sequence[str]) -> int:
+        said = self.lab.run(self.nodes[0], status).stdout.splitlines()
+        return sum(bool(re.search(r"\bstarted\b", line, re.IGNORECASE)) for line in said)
 
     def usage(self, node: str, unit: str) -> Usage:
         """Return what a unit has used so far."""

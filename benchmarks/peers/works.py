@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.peers.contestants import Contestant, Homes, Rgmgr
 from benchmarks.peers.stage import DEADLINE_S, US_PER_MS, Stage, now_us, unit_of
+from rgmgr.lab.errors import LabError
 
 Samples = dict[str, float]
 Work = Callable[[Stage, Contestant, Homes], Samples]
@@ -53,6 +54,19 @@ def cold_start(stage: Stage, who: Contestant, homes: Homes) -> Samples:
         "first unit's start to the last up": _ms(first, last),
         "daemons started to the last up": _ms(began, last),
     }
+
+
+def adoption(stage: Stage, who: Contestant, homes: Homes) -> Samples:
+    """Start the daemons where everything runs already: to start very much would take too long."""
+    shares = {
+        node: [unit_of(n) for n, home in homes.items() if home == node] for node in stage.nodes
+    }
+    stage.shells({node: f"systemctl start {' '.join(units)}" for node, units in shares.items()})
+    who.prepare(stage, homes)
+    began = now_us()
+    who.start(stage)
+    stage.await_started(who.status_command(), len(homes), START_S)
+    return {"daemons started to all found": _ms(began, now_us())}
 
 
 def kill_unit(stage: Stage, who: Contestant, homes: Homes) -> Samples:
@@ -127,6 +141,7 @@ def drain(stage: Stage, who: Contestant, homes: Homes) -> Samples:
 def idle(stage: Stage, who: Contestant, homes: Homes) -> Samples:
     """Leave everything alone and look what it costs on the busiest node."""
     del homes
+    who.settle(stage)
     time.sleep(CALM_S)
     before = {node: stage.usage(node, who.unit) for node in stage.nodes}
     began = now_us()
@@ -152,6 +167,7 @@ def status(stage: Stage, who: Contestant, homes: Homes) -> Samples:
 
 WORKS: Mapping[str, Work] = {
     "cold-start": cold_start,
+    "adoption": adoption,
     "status": status,
     "kill-unit": kill_unit,
     "move": move,
@@ -162,7 +178,10 @@ WORKS: Mapping[str, Work] = {
 
 
 def _place(stage: Stage, unit: str) -> str:
-    return next(node for node, running in stage.placed().items() if unit in running)
+    for node, running in stage.placed().items():
+        if unit in running:
+            return node
+    raise LabError(f"{unit} runs nowhere")
 
 
 def _await_left(stage: Stage, left: frozenset[str]) -> None:

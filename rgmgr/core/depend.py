@@ -14,8 +14,10 @@ from domains.model import ServiceName
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.recovery import begin_stop
+from rgmgr.core.sharing import have_in_common
 from rgmgr.core.spec import DependMode, ServiceSpec
 from rgmgr.core.standing import is_left_alone
+from rgmgr.core.unproven import may_have_outlived
 
 STOPPING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
 RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
@@ -54,8 +56,7 @@ def _stop_if_lost(ledger: Ledger, spec: ServiceSpec) -> bool:
     service = ledger.state.services.get(spec.name)
     if service is None or service.state not in RUNNING or is_left_alone(ledger.state, service):
         return False
-    lost = [n for n in spec.depend if not _runs(ledger.state, n)]
-    if not lost:
+    if all(_may_run(ledger.state, name) for name in spec.depend):
         return False
     reason = because(ledger.state, spec)
     ledger.note("service.dependency_lost", service=spec.name, reason=reason)
@@ -66,15 +67,17 @@ def _stop_if_lost(ledger: Ledger, spec: ServiceSpec) -> bool:
 def must_go_first(cluster: ClusterState, service: Service) -> tuple[ServiceName, ...]:
     """Return the dependents that have to be down before this service is stopped.
 
-    Only those whose node takes part: no stop waits for a fence. What has failed is not waited with.
+    Only those whose node takes part: no stop waits for a fence. What has failed waits only for
+    those that use what it has to let go of, too.
     """
-    if service.state not in STOPPING or service.after in BROKEN:
+    if service.state not in STOPPING:
         return ()
     return tuple(
         other.name
         for other in _dependents(cluster, service.spec.name)
         if (record := cluster.services.get(other.name)) is not None
         and record.state in STOPPING
+        and (service.after not in BROKEN or have_in_common(service, record))
         and record.owner is not None
         and cluster.nodes[record.owner].status in MEMBERS
     )
@@ -87,6 +90,12 @@ def _dependents(cluster: ClusterState, name: ServiceName) -> Iterable[ServiceSpe
 def _runs(cluster: ClusterState, name: ServiceName) -> bool:
     record = cluster.services.get(name)
     return record is not None and record.state is ServiceState.STARTED
+
+
+def _may_run(cluster: ClusterState, name: ServiceName) -> bool:
+    """Tell whether it runs, or did when all daemons went and may do so still."""
+    record = cluster.services.get(name)
+    return _runs(cluster, name) or (record is not None and may_have_outlived(cluster, record))
 
 
 def _is_up(cluster: ClusterState, name: ServiceName) -> bool:

@@ -14,7 +14,7 @@ from rgmgr.core.actions import Multicast, SaveState
 from rgmgr.core.evolve import replace
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Ack
-from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
+from rgmgr.core.model import ClusterState, FenceCase, Node, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import TakeoverMode
 
 KEPT_STATES = (ServiceState.DISABLED, ServiceState.FAILED)
@@ -59,7 +59,14 @@ def save_if_changed(turn: Turn) -> None:
     if _is_as_saved(turn):
         return
     projection = project(turn.cluster)
-    essence = replace(projection, applied=0, now_ms=0, history=())
+    essence = replace(
+        projection,
+        services={name: _essence(service) for name, service in turn.cluster.services.items()},
+        cases=_ended(turn.cluster),
+        applied=0,
+        now_ms=0,
+        history=(),
+    )
     if essence != turn.local.saved:
         turn.update(saved=essence, saved_at=turn.cluster.applied)
         turn.do(SaveState(projection))
@@ -71,7 +78,7 @@ def _is_as_saved(turn: Turn) -> bool:
     if saved is None or any(getattr(saved, name) != getattr(now, name) for name in _KEPT_WHOLE):
         return False
     return (
-        before.cases is now.cases
+        (before.cases is now.cases or saved.cases == _ended(now))
         and saved.nodes.keys() == now.nodes.keys()
         and list(saved.services) == list(now.services)
         and all(
@@ -79,7 +86,7 @@ def _is_as_saved(turn: Turn) -> bool:
             for n, record in now.nodes.items()
         )
         and all(
-            record is before.services.get(name) or _service(record) == saved.services[name]
+            record is before.services.get(name) or _essence(record) == saved.services[name]
             for name, record in now.services.items()
         )
     )
@@ -179,6 +186,30 @@ def _service(service: Service) -> Service:
         is_new=service.is_new,
         frozen=service.frozen,
         fault=service.fault if state is ServiceState.FAILED else "",
+    )
+
+
+def _essence(service: Service) -> Service:
+    """Return that of a record which has to be on disk at once.
+
+    That a service was started, and where, counts only for some: each start of the others would cost
+    a write of the whole state. It is saved along with what is kept, as the history is.
+    """
+    kept = _service(service)
+    is_placed = service.spec.takeover is not TakeoverMode.AUTO or kept.state in KEPT_STATES
+    return replace(
+        kept,
+        is_new=service.is_new and not service.spec.autostart,
+        last_owner=kept.last_owner if is_placed else None,
+    )
+
+
+def _ended(cluster: ClusterState) -> tuple[FenceCase, ...]:
+    """Return the cases that are closed; who is back of the services is told when all are."""
+    return tuple(
+        case if all(outage.back_ms for outage in case.outages) else replace(case, outages=())
+        for case in cluster.cases
+        if case.outcome
     )
 
 

@@ -36,8 +36,9 @@ from rgmgr.core.model import After, Service, ServiceState
 from rgmgr.core.no_quorum import is_untouched, must_stop
 from rgmgr.core.recovery import STOPPING_STATES
 from rgmgr.core.spec import ResourceName
-from rgmgr.core.subtrees import names_off
-from rgmgr.core.tree import start_order, stopped_later, way_to
+from rgmgr.core.subtrees import ground_of, names_off
+from rgmgr.core.tree import start_order, stopped_later
+from rgmgr.core.uses import is_kept, must_wait
 
 StepEnded = ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed
 
@@ -69,8 +70,8 @@ def foreign(turn: Turn) -> tuple[ServiceName, ...]:
         for name, active in local.active.items()
         if name not in local.jobs
         and (service := turn.cluster.services.get(name)) is not None
-        and not jobs.names_of(service).isdisjoint(active)  # else nobody knows how to stop it
         and service.owner != local.me
+        and not jobs.names_of(service).isdisjoint(active)  # else nobody knows how to stop it
         and local.me not in service.cleanup
         and service.state is not ServiceState.FAILED
     )
@@ -143,35 +144,43 @@ def _is_done(turn: Turn) -> bool:
 def _concerned(turn: Turn) -> list[ServiceName]:
     """Return the services of which this node may have something to do now.
 
-    Most belong to other nodes, and of its own most are as they were when they were last settled.
-    One that is to stop may have waited for another one.
+    Most belong to other nodes, and of its own most are as they were when they were last settled, or
+    wait for an answer. One that is to stop may have waited for another one.
     """
     me, jobs, services = turn.local.me, turn.local.jobs, turn.cluster.services
     if turn.local.emergency or turn.before.local.emergency:
         return sorted(services)
-    resting = {**turn.local.resting, **turn.before.local.resting}
+    due = {name for name, job in jobs.items() if not job.is_waiting}
+    due |= {*turn.local.resting, *turn.before.local.resting}
+    known, news = turn.before.cluster.services, _news(turn)
     return sorted(
         [
             name
             for name, service in services.items()
-            if name in jobs
-            or name in resting
+            if name in due
             or (
-                (service.owner == me or me in service.cleanup)
-                and (service.state in STOPPING_STATES or _has_changed(turn, name, service))
+                (service is not known.get(name) or name in news or service.state in STOPPING_STATES)
+                and (service.owner == me or me in service.cleanup or name in jobs)
             )
         ]
     )
 
 
-def _has_changed(turn: Turn, name: ServiceName, service: Service) -> bool:
+def _news(turn: Turn) -> set[ServiceName]:
+    """Return the services of which this node knows something else than before this event."""
     local, before = turn.local, turn.before.local
-    return (
-        service is not turn.before.cluster.services.get(name)
-        or local.active.get(name) != before.active.get(name)
-        or local.doubtful.get(name) != before.doubtful.get(name)
-        or local.reported.get(name) != before.reported.get(name)
+    pairs = (
+        (local.active, before.active),
+        (local.doubtful, before.doubtful),
+        (local.reported, before.reported),
     )
+    return {
+        name
+        for now, then in pairs
+        if now is not then
+        for name in {*now, *then}
+        if now.get(name) != then.get(name)
+    }
 
 
 def claims(turn: Turn) -> tuple[Claim, ...]:
@@ -261,10 +270,10 @@ def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool
     if job is None or job.is_waiting:
         return
     step = job.step
-    if step is None or (not job.stops and (job.faults or _lacks_parent(turn, service, job))):
+    if step is None or (not job.stops and (job.faults or _lacks_ground(turn, service, job))):
         _report(turn, service, job)
         return
-    if not job.stops and not may_start:
+    if (not job.stops and not may_start) or must_wait(turn, name, job):
         return
     _set_job(turn, name, replace(job, is_waiting=True))
     if not job.stops:
@@ -275,16 +284,15 @@ def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool
         after = stopped_later(service.spec, step, up)
         turn.do(StartResource(service=name, resource=step, op=job.op, after=after))
     else:
-        turn.do(StopResource(service=name, resource=step, op=job.op))
+        is_used = is_kept(turn, name, step)
+        turn.do(StopResource(service=name, resource=step, op=job.op, is_kept=is_used))
 
 
-def _lacks_parent(turn: Turn, service: Service, job: Job) -> bool:
-    """Tell whether what the next part hangs on has failed meanwhile."""
+def _lacks_ground(turn: Turn, service: Service, job: Job) -> bool:
+    """Tell whether what the next step needs has failed meanwhile."""
     if job.kind is not JobKind.MEND or job.step is None:
         return False
-    sure = _surely_active(turn, service)
-    way = way_to(service.spec.resources, job.step.name)
-    return any(resource.name not in sure for resource in way[:-1])
+    return not _surely_active(turn, service).issuperset(ground_of(service.spec, job.step.name))
 
 
 def _report(turn: Turn, service: Service, job: Job) -> None:

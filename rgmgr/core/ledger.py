@@ -26,9 +26,10 @@ WORKING = (ServiceState.STARTING, ServiceState.STOPPING, ServiceState.RECOVERABL
 
 
 class Ledger:
-    """A `ClusterState` under change; read `state` when done."""
+    """A `ClusterState` under change; read `state` when done. `before`: as it was to begin with."""
 
     def __init__(self, state: ClusterState) -> None:
+        self.before = state
         self.state = state
         self.records: list[Record] = []
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where services start: asked after every agreed event, answered alike by every member.
 
-A service may start only when nobody else can have it (`seating.blockers`). Which node it gets is
+A service may start only when nobody else can have it (`unproven.py`). Which node it gets is
 the theory of `domains`; here the decisions are taken, in turn, and the moves that follow from them.
 """
 
@@ -20,7 +20,6 @@ from rgmgr.core.recovery import begin_stop
 from rgmgr.core.seating import (
     IDLE,
     RUNNING,
-    blockers,
     eligible,
     illness,
     in_turn,
@@ -37,6 +36,7 @@ from rgmgr.core.seating import (
 )
 from rgmgr.core.spec import ServiceSpec
 from rgmgr.core.standing import is_left_alone, why_nothing_starts
+from rgmgr.core.unproven import blockers
 
 
 def targets(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
@@ -48,7 +48,7 @@ def settle(ledger: Ledger) -> None:
     """Start what should run and can, move what must move. Called after every agreed event."""
     configured = {spec.name: spec for spec in ledger.state.spec.services}
     idle: list[Service] = []
-    for name in tuple(ledger.state.services):
+    for name in _concerned(ledger):
         service = ledger.state.services[name]
         if name in configured and configured[name] != service.spec and not service.keeps_tree:
             service = replace(service, spec=configured[name])  # its domain decides where it starts
@@ -64,6 +64,35 @@ def settle(ledger: Ledger) -> None:
         _consider_all(ledger, idle, configured)
     if ledger.state.failbacks:
         failback.prune(ledger)
+
+
+def _concerned(ledger: Ledger) -> list[ServiceName]:
+    """Return the services about which there may be something to do, in their order.
+
+    Of one that does not look for a node, and goes with no other one, only its own record and its
+    ground decide: as long as both are as they were settled last, nothing is to be done about it.
+    """
+    before, now = ledger.before, ledger.state
+    known = before.services if _is_same_ground(before, now) else {}
+    return [
+        name
+        for name, service in now.services.items()
+        if service is not known.get(name) or service.state in IDLE or service.spec.terms.together
+    ]
+
+
+def _is_same_ground(before: ClusterState, now: ClusterState) -> bool:
+    """Tell whether services may stay that could stay before; what is pinged may change any time."""
+    return (
+        before.spec is now.spec
+        and before.epoch == now.epoch
+        and not now.spec.pings
+        and before.standby is now.standby
+        and before.locked is now.locked
+        and before.disarmed is now.disarmed
+        and before.nodes.keys() == now.nodes.keys()
+        and all(node.status is before.nodes[n].status for n, node in now.nodes.items())
+    )
 
 
 def _consider_all(
@@ -102,13 +131,14 @@ def offer_to_joiners(
 
 
 def because(cluster: ClusterState, name: ServiceName) -> str | None:
-    """Say why a service is not running where it should; None when it is, or is on its way."""
+    """Say what a service waits for; None when it runs where it should, or is on its way."""
     service = cluster.services[name]
     match service.state:
         case ServiceState.STARTED | ServiceState.STARTING | ServiceState.STOPPING:
-            return _because_of_owner(cluster, service) or _because_left_alone(cluster, service)
+            return _because_owned(cluster, service)
         case ServiceState.RECOVERABLE:
-            return _because_of_owner(cluster, service) or f"recovering from: {service.fault}"
+            fault = service.fault or "a failure"
+            return _because_owned(cluster, service) or f"recovering from: {fault}"
         case ServiceState.DISABLED:
             return service.fault or "disabled until an administrator enables it"
         case ServiceState.FAILED:
@@ -128,6 +158,14 @@ def _because_failed(cluster: ClusterState, service: Service) -> str:
     return f"stop failed on {where}: {service.fault}; {advice}"
 
 
+def _because_owned(cluster: ClusterState, service: Service) -> str | None:
+    return (
+        _because_of_owner(cluster, service)
+        or _because_left_alone(cluster, service)
+        or _because_held_up(cluster, service)
+    )
+
+
 def _because_of_owner(cluster: ClusterState, service: Service) -> str | None:
     owner = service.owner
     if owner is None or (node := cluster.nodes.get(owner)) is None:
@@ -144,12 +182,27 @@ def _because_of_owner(cluster: ClusterState, service: Service) -> str | None:
 
 
 def _because_left_alone(cluster: ClusterState, service: Service) -> str | None:
-    """Say that a service failed and nothing is done about it; None when none of it is so."""
+    """Say that nothing is done about a service, whatever becomes of it; None when that is not so.
+
+    One that is well while the cluster is disarmed waits for nothing.
+    """
     is_up = service.state is ServiceState.STARTED and not service.fault
-    if is_up or not is_left_alone(cluster, service):
+    if not is_left_alone(cluster, service) or (is_up and not service.frozen):
         return None
-    why = why_nothing_starts(cluster) or "frozen by an administrator"
-    return f"{service.fault or service.state.value}; left alone: {why}"
+    why = why_nothing_starts(cluster) or _because_asked(service)
+    return why if is_up else f"{service.fault or service.state.value}; left alone: {why}"
+
+
+def _because_held_up(cluster: ClusterState, service: Service) -> str | None:
+    """Say what keeps a service from leaving its node; None when it does not want to."""
+    if first := depend.must_go_first(cluster, service):
+        return f"its stop waits for that of {', '.join(first)}"
+    if service.owner is None or service.state is not ServiceState.STARTED:
+        return None
+    order, why = cluster.standby.get(service.owner), why_nothing_starts(cluster)
+    if order is not None and why:
+        return f"stays on {cluster.spec.node_name(service.owner)}, which is in standby: {why}"
+    return failback.because(cluster, service)
 
 
 def _because_idle(cluster: ClusterState, service: Service) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 from rgmgr.core.evolve import replace
 from rgmgr.core.model import Part, Service, ServiceState
 from rgmgr.core.spec import Independence, ResourceName, ResourceSpec, ServiceSpec
-from rgmgr.core.tree import names_in, way_to
+from rgmgr.core.tree import names_in, start_order, way_to
 
 
 def tops_off(service: Service) -> tuple[ResourceName, ...]:
@@ -41,6 +41,27 @@ def non_critical_top(service: ServiceSpec, name: ResourceName) -> ResourceName |
         if resource.independent is Independence.NON_CRITICAL:
             return resource.name
     return None
+
+
+def ground_of(service: ServiceSpec, name: ResourceName) -> frozenset[ResourceName]:
+    """Return what has to be up before a resource starts in a service that is up.
+
+    All above it, and for what nobody bears alone also all of that kind which starts earlier: it may
+    rely on that. A part that fails apart waits for nothing beside it.
+    """
+    above = frozenset(resource.name for resource in way_to(service.resources, name)[:-1])
+    if _is_apart(service, name):
+        return above
+    order = [resource.name for resource in start_order(service)]
+    earlier = order[: order.index(name)] if name in order else ()
+    return above.union(other for other in earlier if not _is_apart(service, other))
+
+
+def _is_apart(service: ServiceSpec, name: ResourceName) -> bool:
+    """Tell whether something less than the whole service may bear the failure of a resource."""
+    way = way_to(service.resources, name)
+    has_tolerance = any(resource.tolerated for resource in way[-1:])
+    return has_tolerance or any(resource.independent is not None for resource in way)
 
 
 def bear(

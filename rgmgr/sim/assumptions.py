@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from domains.model import ServiceName
 from rgmgr.core.model import ClusterState, NodeStatus, ServiceState
 from rgmgr.core.recovery import STOPPING_STATES
-from rgmgr.core.seating import UNPROVEN
 from rgmgr.core.spec import ResourceName
+from rgmgr.core.unproven import UNPROVEN
 from rgmgr.present import Present, Span, fence_of, start_of, stop_of
 from rgmgr.sim.forecast import Forecast
 from rgmgr.sim.plan import Step

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import StopResource
 from rgmgr.core.local import State
-from rgmgr.core.model import After, ClusterState, Service, ServiceState
+from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import DependMode, ServiceSpec
 from rgmgr.core.standing import is_left_alone
 from rgmgr.sim.rules import may_wait
 
 RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
 GOING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
+AWAY = (NodeStatus.UNSEEN, NodeStatus.DETACHED, NodeStatus.UNCLEAN)
 AT_ONCE = (After.RECOVER, After.REPAIR)
 
 
@@ -36,8 +37,22 @@ def broken_bonds(before: ClusterState, after: ClusterState) -> Iterator[str]:
 
 
 def is_let_down(cluster: ClusterState, spec: ServiceSpec) -> bool:
-    """Tell whether a service may not run on, because something that it needs is not up."""
-    return spec.depend_mode is DependMode.HARD and bool(_lost(cluster, spec))
+    """Tell whether a service may not run on, because something that it needs is not up.
+
+    What may run where no daemon has come back yet is not known to be down.
+    """
+    lost = [name for name in _lost(cluster, spec) if not _is_hidden(cluster, name)]
+    return spec.depend_mode is DependMode.HARD and bool(lost)
+
+
+def _is_hidden(cluster: ClusterState, name: ServiceName) -> bool:
+    """Tell whether nobody has done anything about it yet, and a node that has it may be away."""
+    other = cluster.services.get(name)
+    if other is None or other.is_new or other.op or other.state is not ServiceState.STOPPED:
+        return False
+    domain = cluster.spec.domain_of(other.spec)
+    away = [n for n, node in cluster.nodes.items() if node.status in AWAY]
+    return any(domain is None or not domain.restricted or n in domain.priorities for n in away)
 
 
 def _lost(cluster: ClusterState, spec: ServiceSpec) -> list[ServiceName]:

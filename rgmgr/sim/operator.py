@@ -23,9 +23,9 @@ def operate(world: World) -> None:
         return
     node, cluster = host.node, host.daemon.state.cluster
     _end_orders(world, node, cluster)
+    _free_nodes(world, node, cluster)  # what is asked already may wait for just that
     if world.watch.open_wishes():
         return
-    _free_nodes(world, node, cluster)
     for name in world.watch.must_be_frozen():
         if name in cluster.services and not cluster.services[name].frozen:
             world.watch.violate("I7", f"{name} was frozen, and nobody has unfrozen it")

@@ -26,8 +26,7 @@ from rgmgr.core.actions import (
 )
 from rgmgr.core.events import Delivered, Event, ViewChanged
 from rgmgr.core.invariants import check_cluster, check_fence
-from rgmgr.core.jobs import as_it_was, change_of
-from rgmgr.core.local import JobKind, State
+from rgmgr.core.local import State
 from rgmgr.core.messages import (
     AnyRequest,
     FenceRequest,
@@ -45,10 +44,8 @@ from rgmgr.core.messages import (
     ServiceStopped,
     Verb,
 )
-from rgmgr.core.model import After, ClusterState, Service
-from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec
-from rgmgr.core.subtrees import non_critical_top
-from rgmgr.core.tree import names_in, start_order, way_to
+from rgmgr.core.model import ClusterState
+from rgmgr.core.spec import ClusterSpec
 from rgmgr.sim.bonds import Stops
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
 from rgmgr.sim.engine import Engine
@@ -58,6 +55,7 @@ from rgmgr.sim.jury import Jury
 from rgmgr.sim.moments import Moment
 from rgmgr.sim.systemd import Phase, Unit
 from rgmgr.sim.trace import Trace
+from rgmgr.sim.tree_order import is_untouchable, order_of, unneeded
 
 INQUORATE_MAX_MS = DETECTION_MS + DETECTION_SPREAD_MS + 250
 VIOLATIONS_MAX = 5
@@ -137,12 +135,12 @@ class Watch:
         self._was_active[id(unit)] = unit.is_active
         where[node] = where.get(node, 0) + unit.is_active - was_active
         self.excuses.note(node, unit, is_gone=not where[node])
+        self.jury.shares.changed(node, unit)
         holders = [n for n, count in sorted(where.items()) if count]
         if len(holders) > 1 and unit.phase is Phase.STARTING:
             holders = self.excuses.count_out(unit.service, holders)
         if len(holders) > 1 and unit.phase is Phase.STARTING:
-            names = ", ".join(self.name(n) for n in holders)
-            self.violate("I1", f"{unit.service} is active on {names}")
+            self.violate("I1", f"{unit.service} is active on {', '.join(map(self.name, holders))}")
         if self.quiet_from_ms is not None and now_ms >= self.quiet_from_ms:
             self.violate("I8", f"{unit.service}/{unit.resource} on {self.name(node)} {words}")
 
@@ -279,9 +277,9 @@ class Watch:
         if host.is_behind:
             return  # what has happened meanwhile still waits to be told
         before, _ = self._around(host, action)
-        unneeded = _unneeded(host, action)
+        aside = unneeded(host, action)
         for unit in before:
-            if unit.resource in unneeded:
+            if unit.resource in aside:
                 continue
             if unit.phase is not Phase.ACTIVE:
                 words = f"{what} is started while {unit.resource} is {unit.phase.value}"
@@ -290,15 +288,16 @@ class Watch:
     def _stops(self, host: Host, action: StopResource) -> None:
         what = f"{action.service}/{action.resource.name}"
         self.ambush(host.node, Moment.STOP)
+        self.jury.shares.stops(host, action)
         state = host.daemon.state if host.daemon else None
         for sentence in self._bonds.step(host.node, state, action) if state else ():
             self.violate("I3", f"{self.name(host.node)}: {sentence}")
         _, after = self._around(host, action)
-        unneeded = _unneeded(host, action)
-        if _is_untouchable(host, action):
+        aside = unneeded(host, action)
+        if is_untouchable(host, action):
             self.violate("I8", f"{self.name(host.node)} stops {what}, which nothing asks for")
         for unit in after:
-            if unit.resource in unneeded:
+            if unit.resource in aside:
                 continue
             if unit.is_active and not unit.has_refused and not unit.is_excused:
                 words = f"{what} is stopped while {unit.resource} is {unit.phase.value}"
@@ -309,7 +308,7 @@ class Watch:
     ) -> tuple[list[Unit], list[Unit]]:
         """Return the units of the service that start before this one, and those after it."""
         services = host.daemon.state.cluster.services if host.daemon else {}
-        order = _order(services[action.service], action) if action.service in services else ()
+        order = order_of(services[action.service], action) if action.service in services else ()
         units = [host.systemd.unit(action.service, r.name) for r in order]
         names = [unit.resource for unit in units]
         if action.resource.name not in names:
@@ -423,53 +422,6 @@ class Watch:
             if last.answer is Answer.DONE and is_alone and is_kept:
                 found.append(service.name)
         return found
-
-
-def _is_untouchable(host: Host, action: StopResource) -> bool:
-    """Tell whether a part of a service is mended, and this resource is none of it."""
-    state = host.daemon.state if host.daemon else None
-    job = state.local.jobs.get(action.service) if state else None
-    service = state.cluster.services.get(action.service) if state else None
-    if service is None or job is None or job.kind is not JobKind.MEND:
-        return False
-    return action.resource.name not in _touched(service, action)
-
-
-def _touched(service: Service, action: StartResource | StopResource) -> frozenset[ResourceName]:
-    """Return what goes down, or comes up, while a service is mended."""
-    change = change_of(service)
-    changed = change.stops if isinstance(action, StopResource) else change.starts
-    return names_in(service.spec, service.mending).union(r.name for r in changed)
-
-
-def _order(service: Service, action: StartResource | StopResource) -> tuple[ResourceSpec, ...]:
-    """Return the order of the tree that the action belongs to; a changed service has two."""
-    is_gone = isinstance(action, StopResource) and action.resource in change_of(service).stops
-    return start_order(as_it_was(service) if is_gone else service.spec)
-
-
-def _unneeded(host: Host, action: StartResource | StopResource) -> frozenset[ResourceName]:
-    """Return the resources of a service that play no part in what is done with another one.
-
-    What is mended hangs on what is above it, and is in order within itself. What a start had to
-    leave off it goes on without.
-    """
-    if host.daemon is None or (state := host.daemon.state) is None:
-        return frozenset()
-    service, job = state.cluster.services.get(action.service), state.local.jobs.get(action.service)
-    if service is None or job is None:
-        return frozenset()
-    is_repair = service.after is After.REPAIR and action.resource in change_of(service).stops
-    if job.kind is JobKind.STOP and not is_repair:
-        return frozenset()
-    if job.kind is JobKind.START:
-        tops = {non_critical_top(service.spec, name) for name in job.failed}
-        return names_in(service.spec, [top for top in tops if top is not None])
-    parts = _touched(service, action) - names_in(
-        service.spec, [non_critical_top(service.spec, name) or name for name in job.failed]
-    )
-    above = {r.name for top in parts for r in way_to(service.spec.resources, top)}
-    return frozenset(r.name for r in start_order(service.spec)) - parts - above
 
 
 _MOMENTS: dict[type, Moment] = {

@@ -7,7 +7,9 @@ from random import Random
 
 import pytest
 
-from rgmgr.core import clockwork, digest
+from rgmgr.core import clockwork, digest, placement
+from rgmgr.core.evolve import replace
+from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import State, Turn
 from rgmgr.core.model import ClusterState
 from rgmgr.sim import jury
@@ -33,6 +35,28 @@ def test_timers_that_are_not_looked_at_anew_are_those_wanted(
         return is_skipped
 
     monkeypatch.setattr(clockwork, "_are_as_before", checked)
+
+    assert all(simulate(seed=seed).is_good for seed in SEEDS)
+    assert skipped > 1_000
+
+
+def test_services_that_are_not_asked_would_have_stayed_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short, skipped = placement.settle, 0
+
+    def checked(ledger: Ledger) -> None:
+        nonlocal skipped
+        skipped += len(ledger.state.services) - len(placement._concerned(ledger))
+        other = Ledger(ledger.state)
+        other.before = replace(ledger.state, services={})  # so all are asked
+        short(other)
+        told = len(ledger.records)
+        short(ledger)
+        assert ledger.state == other.state
+        assert ledger.records[told:] == other.records
+
+    monkeypatch.setattr(placement, "settle", checked)
 
     assert all(simulate(seed=seed).is_good for seed in SEEDS)
     assert skipped > 1_000

@@ -11,15 +11,18 @@ import sys
 from types import FrameType
 
 from domains.model import NodeId, ServiceName
+from rgmgr.core.actions import SaveState
 from rgmgr.core.events import Delivered, Event
 from rgmgr.core.local import State
 from rgmgr.core.machine import step
-from rgmgr.core.messages import Operation, ServiceFailed, Tick
-from tests.unit.core_cluster import N1, formed, spec, web
+from rgmgr.core.messages import Operation, ServiceFailed, Tick, Verb
+from rgmgr.core.model import ServiceState
+from rgmgr.core.spec import TakeoverMode
+from tests.unit.core_cluster import N1, N2, N3, formed, spec, web
 
 FEW, MANY = 20, 80
-PER_SERVICE_MAX = 60
-"""Calls for each service that one agreed event may cost; it was 30 when this was written."""
+PER_SERVICE_MAX = 5
+"""Calls for each service that one agreed event may cost; it was 2 when this was written."""
 
 
 def state_with(services: int) -> State:
@@ -86,3 +89,34 @@ def test_a_tick_of_another_member_costs_the_same_however_many_services_there_are
         return calls(step(state, heard, 1_000_000).state, heard)  # the first one told news
 
     assert cost(state_with(MANY)) == cost(state_with(FEW))
+
+
+def saves_after_a_loss(services: int) -> int:
+    many = [web(name=ServiceName(f"s{number}")) for number in range(services)]
+    cluster = formed(spec=spec(*many))
+    began = len(cluster.actions)
+    cluster.kill(N1)
+    cluster.view(N2, N3)
+    assert {s.owner for s in cluster.states[N2].cluster.services.values()} == {N2}
+    return sum(n == N2 and isinstance(a, SaveState) for n, a in cluster.actions[began:])
+
+
+def test_the_disk_is_not_asked_for_each_service_that_starts_elsewhere() -> None:
+    assert saves_after_a_loss(12) == saves_after_a_loss(1)
+
+
+def test_where_a_service_last_ran_is_on_disk_if_somebody_may_decide_about_it() -> None:
+    asked = web(takeover=TakeoverMode.CONFIRM)
+    cluster = formed(spec=spec(asked))
+
+    assert cluster.disks[N2].services[asked.name].last_owner == N1
+
+
+def test_a_service_that_is_not_started_by_itself_is_new_on_disk_until_somebody_enables_it() -> None:
+    manual = web(autostart=False)
+    cluster = formed(spec=spec(manual))
+    assert cluster.disks[N2].services[manual.name].state is ServiceState.DISABLED
+
+    cluster.ask(N1, Verb.ENABLE)
+
+    assert not cluster.disks[N2].services[manual.name].is_new

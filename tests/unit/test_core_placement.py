@@ -7,7 +7,8 @@ from domains.model import ServiceName, Terms
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import ServiceState
 from rgmgr.core.placement import because
-from rgmgr.core.seating import blockers, occupancy
+from rgmgr.core.seating import occupancy
+from rgmgr.core.unproven import blockers
 from tests.unit.core_cluster import N1, N2, N3, WEB, formed, spec, web
 
 

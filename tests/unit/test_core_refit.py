@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rgmgr.core.actions import StartResource, StopResource
+from rgmgr.core.actions import Action, StartResource, StopResource
 from rgmgr.core.delta import both
 from rgmgr.core.events import ConfigLoaded, Delivered
 from rgmgr.core.messages import Verb
@@ -31,6 +31,17 @@ def load(cluster: Cluster, config: ClusterSpec) -> None:
         if node in cluster.states:
             cluster.feed(node, ConfigLoaded(config))
     cluster.settle()
+
+
+def load_half_way(cluster: Cluster, config: ClusterSpec, kind: type[Action]) -> None:
+    """Let node2 read a new file, and all go on until the first action of this kind is taken."""
+    cluster.spec = config
+    del cluster.actions[:]
+    cluster.feed(N2, ConfigLoaded(config))
+    while not cluster.took(kind):
+        sender, message = cluster.mail.popleft()
+        for node in (N1, N2, N3):
+            cluster.feed(node, Delivered(sender, message))
 
 
 def started(*resources: ResourceSpec) -> Cluster:
@@ -125,17 +136,32 @@ def test_a_new_resource_that_does_not_start_fails_the_service_and_leaves_nothing
     assert cluster.units[N2] == {"vip", "app", "log"}
 
 
+def test_nothing_is_added_to_a_service_that_has_failed_meanwhile() -> None:
+    """What is added may rely on what starts before it, which is gone; so nothing more is begun."""
+    cluster = started(VIP)
+
+    load_half_way(cluster, with_tree(VIP, DATA, APP), StartResource)
+    fail(cluster, VIP.name)
+
+    assert touched(cluster).startswith("+data -")
+    assert "service.failed" in cluster.records()
+
+
+def test_what_is_added_does_not_wait_for_a_part_that_fails_apart() -> None:
+    log = replace(LOG, independent=NON_CRITICAL, max_restarts=1)
+    cluster = started(log, VIP)
+
+    load_half_way(cluster, with_tree(log, VIP, DATA, APP), StartResource)
+    fail(cluster, LOG.name)
+
+    assert touched(cluster).startswith("+data +app -log +log")
+    assert "service.failed" not in cluster.records()
+
+
 def test_disabling_half_way_stops_both_trees() -> None:
     """What is up may be of the old or the new tree."""
     cluster = started(VIP, DATA)
-    new = with_tree(VIP, OTHER_DATA)
-    cluster.spec = new
-    del cluster.actions[:]
-    cluster.feed(N2, ConfigLoaded(new))
-    while not cluster.took(StopResource):
-        sender, message = cluster.mail.popleft()
-        for node in (N1, N2, N3):
-            cluster.feed(node, Delivered(sender, message))
+    load_half_way(cluster, with_tree(VIP, OTHER_DATA), StopResource)
     cluster.ask(N3, Verb.DISABLE)
 
     assert cluster.service().state is ServiceState.DISABLED

@@ -14,6 +14,7 @@ STOP_FAILURES = "rgmgr.core.stop_failures"
 MEMBERSHIP = "rgmgr.core.membership"
 SYNC = "rgmgr.core.sync"
 SEATING = "rgmgr.core.seating"
+UNPROVEN = "rgmgr.core.unproven"
 LADDER = "rgmgr.core.ladder"
 DEPEND = "rgmgr.core.depend"
 AWAITING = "rgmgr.core.awaiting"
@@ -75,21 +76,21 @@ MUTANTS = (
     _(
         "detached-runs-nothing",
         "takes a node whose daemon is gone for one that runs nothing",
-        SEATING,
+        UNPROVEN,
         "UNPROVEN = (NodeStatus.UNSEEN, NodeStatus.DETACHED, NodeStatus.UNCLEAN)",
         "UNPROVEN = (NodeStatus.UNSEEN, NodeStatus.UNCLEAN)",
     ),
     _(
         "unseen-runs-nothing",
         "takes a node that was never seen for one that runs nothing",
-        SEATING,
+        UNPROVEN,
         "UNPROVEN = (NodeStatus.UNSEEN, NodeStatus.DETACHED, NodeStatus.UNCLEAN)",
         "UNPROVEN = (NodeStatus.DETACHED, NodeStatus.UNCLEAN)",
     ),
     _(
         "lost-nodes-heard-nothing",
         "believes that no lost node can have been given a service that was freed at any time",
-        SEATING,
+        UNPROVEN,
         "return 0 < lost_epoch <= service.freed_epoch",
         "return 0 < lost_epoch",
     ),
