@@ -20,7 +20,7 @@ UNITS = Path("usr/lib/systemd/system")
 HELPERS = Path("usr/lib/rgmgr")
 COMMANDS = {
     "usr/sbin/rgmgrd": "rgmgr.runtime.daemon",
-    "usr/bin/rgmgr": "rgmgr.cli.main",
+    "usr/bin/rgmgr": "rgmgr.cli.quick",
     "usr/bin/clustat": "rgmgr.cli.clustat",
     "usr/sbin/clusvcadm": "rgmgr.cli.clusvcadm",
 }
