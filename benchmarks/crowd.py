@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -63,6 +64,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=Path(".lab/crowd.json"))
     parser.add_argument("--document", type=Path)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # the lab goes, too
     found = []
     for nodes, services in options.size or SIZES:
         found.append(_measured(Lab(options.dir), nodes, services))
