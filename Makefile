@@ -16,7 +16,7 @@ FIRST_SEED ?= 1000
 SEEDS ?= 1000
 CHECKED := rgmgr domains tests tools benchmarks fence_agents systemd
 
-.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-corosync bench-crowd bench-detection bench-peers bench-placement bench-race bench-scale bench-sim clean
+.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-corosync bench-crowd bench-detection bench-peers bench-placement bench-race bench-scale bench-sim bench-status clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ lab: setup ## boot three real nodes on this machine and leave them up (root)
 
 bench-sim: setup ## measure the simulator: seeds per second, and long histories of a big cluster
 	@$(BIN)/python benchmarks/simulator.py
+
+bench-status: setup ## measure `rgmgr status` of 16 nodes with 1,000 services; minutes, most of them to start those
+	@PYTHONPATH=. $(BIN)/python benchmarks/status.py
 
 bench: setup ## measure status, fence agents, each part of a failover, 200 units on real nodes (root)
 	@PYTHONPATH=. $(BIN)/python benchmarks/status.py

@@ -29,6 +29,7 @@ class Bar(Enum):
     APART = "it must not run where {names} runs"
     TOGETHER = "it must run where {names} runs, which is elsewhere"
     AWAITED = "it must run where {names} runs, which is not running yet"
+    SHARED = "what it shares with {names} is elsewhere"
     CAPACITY = "no room: it needs {load}, and {room} is left"
 
 

@@ -105,7 +105,7 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceView:
-    """One service. `because` is None exactly when it is where it should be."""
+    """One service. `because` is None exactly when it waits for nothing."""
 
     name: str
     state: str

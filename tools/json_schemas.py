@@ -106,6 +106,7 @@ class Resource:
     stop_level: int | None
     inherited: list[str]
     is_shared: bool
+    shared_with: list[str]
     independent: str | None
     max_restarts: int
     restart_expire_ms: int

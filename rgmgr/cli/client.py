@@ -129,8 +129,8 @@ class Daemon(Protocol):
         """Ask for something and wait until it is done. `node` empty: let the domain choose."""
         ...
 
-    def fence(self, order: str, node: str, user: str, timeout_s: float) -> Outcome:
-        """Ask about fencing and wait until it is done. `node` empty: all; `user`: who asks."""
+    def fence(self, order: str, node: str, timeout_s: float, because: str = "") -> Outcome:
+        """Ask about fencing and wait until it is done. `node` empty: all."""
         ...
 
     def order(self, order: str, node: str, terms: Terms, timeout_s: float) -> Outcome:
@@ -213,9 +213,9 @@ class BusDaemon:
             case _:
                 raise DaemonError(Fault.BROKEN, f"rgmgrd's answer is unreadable: {answer!r}")
 
-    def fence(self, order: str, node: str, user: str, timeout_s: float) -> Outcome:
+    def fence(self, order: str, node: str, timeout_s: float, because: str = "") -> Outcome:
         """See `Daemon.fence`."""
-        return self._ordered("Fence", (order, node, _options(user=user)), timeout_s)
+        return self._ordered("Fence", (order, node, _options(because=because)), timeout_s)
 
     def order(self, order: str, node: str, terms: Terms, timeout_s: float) -> Outcome:
         """See `Daemon.order`."""

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import click
 
+from domains.model import ServiceName
 from rgmgr.cli.completion import service_names
 from rgmgr.cli.exits import Exit
 from rgmgr.cli.files import DEFAULT_FILE, read_file
 from rgmgr.config.inherit import taken
-from rgmgr.core.spec import ResourceSpec, ServiceSpec
+from rgmgr.core.sharing import users
+from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec, ServiceSpec
 from rgmgr.core.tree import sorted_to_start, start_order, stop_order
 
 SCHEMA = 1
+Sharers = dict[ResourceName, tuple[ServiceName, ...]]
 
 
 @click.command()
@@ -43,24 +46,37 @@ def tree(service: str, file: Path, *, as_json: bool) -> None:
         click.echo(f"rgmgr: {file} has no service {name!r}; it has: {known}", err=True)
         click.get_current_context().exit(Exit.REFUSED)
     if as_json:
-        click.echo(json.dumps(_as_json(found), indent=2))
+        click.echo(json.dumps(_as_json(found, _sharers(spec, found)), indent=2))
         return
     from rgmgr.cli.tree_screen import print_tree  # noqa: PLC0415 - JSON needs no rich
 
-    print_tree(found)
+    print_tree(found, _sharers(spec, found))
 
 
-def _as_json(service: ServiceSpec) -> dict[str, object]:
+def _sharers(spec: ClusterSpec, service: ServiceSpec) -> Sharers:
+    """Return which other services use the shared resources of this one."""
+    return {
+        name: tuple(n for n in names if n != service.name)
+        for name, names in users(spec.services).items()
+        if service.name in names
+    }
+
+
+def _as_json(service: ServiceSpec, sharers: Sharers) -> dict[str, object]:
     return {
         "schema": SCHEMA,
         "service": service.name,
-        "resources": [_resource_as_json(each, ()) for each in sorted_to_start(service.resources)],
+        "resources": [
+            _resource_as_json(e, (), sharers) for e in sorted_to_start(service.resources)
+        ],
         "start_order": [each.name for each in start_order(service)],
         "stop_order": [each.name for each in stop_order(service)],
     }
 
 
-def _resource_as_json(resource: ResourceSpec, above: tuple[ResourceSpec, ...]) -> dict[str, object]:
+def _resource_as_json(
+    resource: ResourceSpec, above: tuple[ResourceSpec, ...], sharers: Sharers
+) -> dict[str, object]:
     below = (*above, resource)
     return {
         "name": resource.name,
@@ -70,10 +86,13 @@ def _resource_as_json(resource: ResourceSpec, above: tuple[ResourceSpec, ...]) -
         "stop_level": resource.stop_level,
         "inherited": sorted(taken(resource, above)),
         "is_shared": resource.is_shared,
+        "shared_with": list(sharers.get(resource.name, ())) if resource.is_shared else [],
         "independent": resource.independent.value if resource.independent else None,
         "max_restarts": resource.max_restarts,
         "restart_expire_ms": resource.restart_expire_ms,
         "tolerated": resource.tolerated,
         "tolerance_ms": resource.tolerance_ms,
-        "resources": [_resource_as_json(e, below) for e in sorted_to_start(resource.children)],
+        "resources": [
+            _resource_as_json(e, below, sharers) for e in sorted_to_start(resource.children)
+        ],
     }

@@ -9,37 +9,55 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from domains.model import ServiceName
 from rgmgr.config.durations import written_duration
 from rgmgr.config.inherit import taken
 from rgmgr.config.rates import written_rate
-from rgmgr.core.spec import Independence, ResourceSpec, ServiceSpec
+from rgmgr.core.spec import Independence, ResourceName, ResourceSpec, ServiceSpec
 from rgmgr.core.tree import sorted_to_start, start_order, stop_order
 
+Sharers = dict[ResourceName, tuple[ServiceName, ...]]
 
-def print_tree(service: ServiceSpec, console: Console | None = None) -> None:
-    """Print the tree as it starts, from top to bottom, and both orders in one line each."""
+
+def print_tree(
+    service: ServiceSpec, sharers: Sharers | None = None, console: Console | None = None
+) -> None:
+    """Print the tree as it starts, from top to bottom, and both orders in one line each.
+
+    `sharers`: which other services use its shared resources.
+    """
     screen = console or Console(highlight=False)
     picture = Tree(Text(service.name, "bold"))
-    _add(picture, service.resources, ())
+    _add(picture, service.resources, (), sharers or {})
     screen.print(picture)
     screen.print()
     screen.print(_line("starts:", start_order(service)))
     screen.print(_line("stops: ", stop_order(service)))
 
 
-def _add(picture: Tree, children: Sequence[ResourceSpec], above: tuple[ResourceSpec, ...]) -> None:
+def _add(
+    picture: Tree,
+    children: Sequence[ResourceSpec],
+    above: tuple[ResourceSpec, ...],
+    sharers: Sharers,
+) -> None:
     for child in sorted_to_start(children):
-        _add(picture.add(_label(child, above)), child.children, (*above, child))
+        place = picture.add(_label(child, above, sharers))
+        _add(place, child.children, (*above, child), sharers)
 
 
-def _label(resource: ResourceSpec, above: tuple[ResourceSpec, ...]) -> Text:
+def _label(resource: ResourceSpec, above: tuple[ResourceSpec, ...], sharers: Sharers) -> Text:
     label = Text.assemble(f"{resource.type} ", (resource.name, "bold"))
     marks = [_levels(resource), _independence(resource), _tolerance(resource)]
-    marks += ["shared"] if resource.is_shared else []
+    marks += [_sharing(sharers.get(resource.name, ()))] if resource.is_shared else []
     marks += [f"{name} {value} from above" for name, value in taken(resource, above).items()]
     for mark in filter(None, marks):
         label.append(f"  ({mark})", "dim")
     return label
+
+
+def _sharing(others: Sequence[str]) -> str:
+    return f"shared with {', '.join(others)}" if others else "shared"
 
 
 def _levels(resource: ResourceSpec) -> str:

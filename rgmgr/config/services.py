@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
 from domains.model import ServiceName
 from rgmgr.config.checks import read_checks
+from rgmgr.config.claims import Claims, Placed, check_sharing
 from rgmgr.config.defaults import Defaults, with_defaults
 from rgmgr.config.depend import check_depend, read_depend
 from rgmgr.config.inherit import inherited, sources
@@ -30,7 +31,6 @@ from rgmgr.config.terms import TERMS_KEYS, read_terms
 from rgmgr.config.values import parse_plain
 from rgmgr.core.spec import (
     EXISTING_UNIT_TYPES,
-    SHAREABLE_FILE_SYSTEMS,
     ClusterSpec,
     DependMode,
     NoQuorumPolicy,
@@ -47,6 +47,7 @@ from rgmgr.core.spec import (
 TREE_DEPTH_MAX = 16
 COMMON_KEYS = ("type", "name", "start_timeout", "stop_timeout", "check")
 PLACE_KEYS = ("start_level", "stop_level", *PART_KEYS, "resource")
+SHARED_KEYS = ("max_uses",)
 REF_KEYS = ("ref", "type", "start_timeout", "stop_timeout", *PLACE_KEYS)
 _RESOURCE = ResourceSpec(name=ResourceName(""), type="", parameters={})  # its defaults
 _SERVICE = ServiceSpec(name=ServiceName(""), resources=())  # its defaults
@@ -67,59 +68,8 @@ SERVICE_KEYS = (
     *TERMS_KEYS,
     "resource",
 )
-_DEVICE_PREFIXES = ("/dev/", "LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=")
-_CLAIM_BY_TYPE = {
-    "systemd": ("unit", ("unit",)),
-    "nfsserver": ("unit", ("unit",)),
-    "netfs": ("mountpoint", ("mountpoint",)),
-    "bind-mount": ("mountpoint", ("mountpoint",)),
-    "script": ("script", ("file",)),
-    "lvm": ("volume", ("vg_name", "lv_name")),
-    "nfsclient": ("export", ("target", "path")),
-    "podman": ("container", ("container",)),
-    "vm": ("virtual machine", ("machine",)),
-}
-"""What a resource uses alone: in words, and the parameters that name it."""
-
 Entries = list[tuple[str, Mapping[str, object]]]  # tables with their key paths
 Shared = dict[str, ResourceSpec | None]  # None: defined, but wrong
-
-
-class _Placed(NamedTuple):
-    path: str
-    resource: ResourceSpec
-
-
-@dataclass(slots=True)
-class _Claims:
-    """What can be used at one place only, and where it is used."""
-
-    path_by_claim: dict[tuple[str, str], str] = field(default_factory=dict)
-
-    def take(self, placed: _Placed, problems: Problems) -> None:
-        for kind, value in _claims_of(placed.resource):
-            other = self.path_by_claim.setdefault((kind, value), placed.path)
-            if other != placed.path:
-                text = f"the {kind} {shown(value)} is already used by {other}"
-                problems.add(placed.path, text, "it can be at one place only")
-
-
-def _claims_of(resource: ResourceSpec) -> list[tuple[str, str]]:
-    parameters = resource.parameters
-    match resource.type:
-        case "ip":
-            return [("address", parameters["address"].partition("/")[0])]
-        case "fs":
-            claims = [("mountpoint", parameters["mountpoint"])]
-            device = parameters["device"]
-            is_shareable = parameters["fstype"] in SHAREABLE_FILE_SYSTEMS
-            if device.startswith(_DEVICE_PREFIXES) and not is_shareable:
-                claims.append(("device", device))
-            return claims
-        case kind:
-            what, names = _CLAIM_BY_TYPE.get(kind, ("", ()))
-            value = ":".join(parameters[name] for name in names if name in parameters)
-            return [(what, value)] if value else []
 
 
 def read_shared(root: Table, defaults: Defaults) -> Shared:
@@ -128,7 +78,7 @@ def read_shared(root: Table, defaults: Defaults) -> Shared:
     path_by_name: dict[str, str] = {}
     for path, raw in root.tables("resource", "resource"):
         whole = with_defaults(raw, defaults)
-        name, resource = _define(whole, path, root.problems, structure=())
+        name, resource = _define(whole, path, root.problems, structure=SHARED_KEYS)
         if name is None:
             continue
         if name in shared:
@@ -163,6 +113,7 @@ def _define(
         start_timeout_ms=table.timeout("start_timeout", _RESOURCE.start_timeout_ms),
         stop_timeout_ms=table.timeout("stop_timeout", _RESOURCE.stop_timeout_ms),
         checks=read_checks(table, kind),
+        max_uses=table.integer("max_uses", minimum=0, default=_RESOURCE.max_uses),
     )
     return name, resource if len(problems.found) == before else None
 
@@ -174,7 +125,7 @@ class _Tree:
     shared: Shared
     defaults: Defaults
     problems: Problems
-    placed: list[_Placed] = field(default_factory=list)
+    placed: list[Placed] = field(default_factory=list)
 
     def read(
         self, entries: Entries, above: tuple[ResourceSpec, ...] = ()
@@ -190,7 +141,7 @@ class _Tree:
         found = self._refer(raw, path) if "ref" in raw else self._own(raw, path)
         resource = _with_inherited(found, above, place) if found else None
         if resource is not None:
-            self.placed.append(_Placed(path, resource))
+            self.placed.append(Placed(path, resource))
             check_child(place, parent, resource.type)
         below_it = (*above, resource or _RESOURCE)
         children = self._read_children(raw, path, below_it)
@@ -275,7 +226,7 @@ def read_services(
     root: Table, shared: Shared, defaults: Defaults, domain_names: frozenset[str]
 ) -> tuple[ServiceSpec, ...]:
     """Return the services in document order; whatever is wrong with them is noted."""
-    claims = _Claims()
+    claims = Claims()
     services: list[ServiceSpec] = []
     path_by_name: dict[str, str] = {}
     for number_path, raw in root.tables("service", "service"):
@@ -295,6 +246,7 @@ def read_services(
         resources = _read_tree(service.name, table, tree, claims)
         services.append(replace(service, resources=resources))
     check_depend(services, root.problems)
+    check_sharing(services, root.problems)
     return tuple(services)
 
 
@@ -349,9 +301,7 @@ def _read_recovery(table: Table) -> _Recovery:
     )
 
 
-def _read_tree(
-    service: str, table: Table, tree: _Tree, claims: _Claims
-) -> tuple[ResourceSpec, ...]:
+def _read_tree(service: str, table: Table, tree: _Tree, claims: Claims) -> tuple[ResourceSpec, ...]:
     if table.raw.get("resource", []) == []:
         text = "a service needs at least one resource"
         table.problems.add(table.at("resource"), text, "add a [[service.resource]]")
@@ -364,7 +314,7 @@ def _read_tree(
 
 
 def _check_name(
-    service: str, placed: _Placed, path_by_name: dict[str, str], problems: Problems
+    service: str, placed: Placed, path_by_name: dict[str, str], problems: Problems
 ) -> None:
     name = placed.resource.name
     other = path_by_name.setdefault(name, placed.path)

@@ -66,7 +66,7 @@ def written(spec: ClusterSpec) -> str:
         "fencing": _fencing(spec.fencing),
         "ping": [_ping(ping) for ping in spec.pings],
         "domain": {name: _domain(domain, spec) for name, domain in spec.domains.items()},
-        "resource": [_definition(resource) for resource in shared.values()],
+        "resource": [_shared(resource) for resource in shared.values()],
         "service": [_service(service, shared) for service in spec.services],
     }
     texts = [toml.dumps({key: part}, _encoder()) for key, part in sections.items() if part]
@@ -228,6 +228,13 @@ def _definition(resource: ResourceSpec) -> Entries:
         **_span("start_timeout", resource.start_timeout_ms, _RESOURCE.start_timeout_ms),
         **_span("stop_timeout", resource.stop_timeout_ms, _RESOURCE.stop_timeout_ms),
         **_plain("check", _checks(resource.checks), _checks(usual_checks(kind))),
+    }
+
+
+def _shared(resource: ResourceSpec) -> Entries:
+    return {
+        **_definition(resource),
+        **_plain("max_uses", resource.max_uses, _RESOURCE.max_uses),
     }
 
 

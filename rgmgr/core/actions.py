@@ -37,12 +37,14 @@ class StartResource:
 class StopResource:
     """Take one resource down; answered by ResourceStopped or ResourceStopFailed with `op`.
 
-    Stopping what is not there is a success.
+    Stopping what is not there is a success. `is_kept`: another service here uses it, so let go of
+    it, and leave it up.
     """
 
     service: ServiceName
     resource: ResourceSpec
     op: int
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,12 +90,12 @@ def _pairs(
     """Return the siblings that stay, as they were and as they are to be."""
     now_by_name = {now.name: now for now in new}
     found = [(was, now_by_name[was.name]) for was in old if was.name in now_by_name]
-    return [(was, now) for was, now in found if _definition(was) == _definition(now)]
+    return [(was, now) for was, now in found if is_same_definition(was, now)]
 
 
-def _definition(resource: ResourceSpec) -> tuple[str, dict[str, str]]:
-    """Return what cannot change while it is up."""
-    return resource.type, resource.parameters
+def is_same_definition(one: ResourceSpec, other: ResourceSpec) -> bool:
+    """Tell whether two agree in what cannot change while it is up."""
+    return (one.type, one.parameters) == (other.type, other.parameters)
 
 
 def _care(resource: ResourceSpec) -> tuple[object, ...]:

@@ -14,6 +14,7 @@ from domains.model import ServiceName
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.recovery import begin_stop
+from rgmgr.core.sharing import have_in_common
 from rgmgr.core.spec import DependMode, ServiceSpec
 from rgmgr.core.standing import is_left_alone
 from rgmgr.core.unproven import may_have_outlived
@@ -66,15 +67,17 @@ def _stop_if_lost(ledger: Ledger, spec: ServiceSpec) -> bool:
 def must_go_first(cluster: ClusterState, service: Service) -> tuple[ServiceName, ...]:
     """Return the dependents that have to be down before this service is stopped.
 
-    Only those whose node takes part: no stop waits for a fence. What has failed is not waited with.
+    Only those whose node takes part: no stop waits for a fence. What has failed waits only for
+    those that use what it has to let go of, too.
     """
-    if service.state not in STOPPING or service.after in BROKEN:
+    if service.state not in STOPPING:
         return ()
     return tuple(
         other.name
         for other in _dependents(cluster, service.spec.name)
         if (record := cluster.services.get(other.name)) is not None
         and record.state in STOPPING
+        and (service.after not in BROKEN or have_in_common(service, record))
         and record.owner is not None
         and cluster.nodes[record.owner].status in MEMBERS
     )

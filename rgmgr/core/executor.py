@@ -38,6 +38,7 @@ from rgmgr.core.recovery import STOPPING_STATES
 from rgmgr.core.spec import ResourceName
 from rgmgr.core.subtrees import ground_of, names_off
 from rgmgr.core.tree import start_order, stopped_later
+from rgmgr.core.uses import is_kept, must_wait
 
 StepEnded = ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed
 
@@ -272,7 +273,7 @@ def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool
     if step is None or (not job.stops and (job.faults or _lacks_ground(turn, service, job))):
         _report(turn, service, job)
         return
-    if not job.stops and not may_start:
+    if (not job.stops and not may_start) or must_wait(turn, name, job):
         return
     _set_job(turn, name, replace(job, is_waiting=True))
     if not job.stops:
@@ -283,7 +284,8 @@ def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool
         after = stopped_later(service.spec, step, up)
         turn.do(StartResource(service=name, resource=step, op=job.op, after=after))
     else:
-        turn.do(StopResource(service=name, resource=step, op=job.op))
+        is_used = is_kept(turn, name, step)
+        turn.do(StopResource(service=name, resource=step, op=job.op, is_kept=is_used))
 
 
 def _lacks_ground(turn: Turn, service: Service, job: Job) -> bool:

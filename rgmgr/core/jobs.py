@@ -36,7 +36,7 @@ def mending(service: Service) -> Job:
     change = change_of(service)
     parts = names_in(service.spec, service.mending)
     up = parts | {r.name for r in (*change.starts, *change.reconfigures)}
-    down = tuple(r for r in _all_down(service) if r.name in parts or r in change.stops)
+    down = tuple(r for r in may_be_up(service) if r.name in parts or r in change.stops)
     return Job(
         kind=JobKind.MEND,
         op=service.op,
@@ -47,7 +47,7 @@ def mending(service: Service) -> Job:
 
 def stopping(service: Service, broken: Collection[ResourceName] = ()) -> Job:
     """Return the way down; all of it, or from the first of these on, in the order of the start."""
-    order = _all_down(service)
+    order = may_be_up(service)
     if broken:
         late = {resource.name for resource in stop_from_fault(service.spec, broken)}
         gone = change_of(service).stops
@@ -60,14 +60,14 @@ def change_of(service: Service) -> Delta:
     return delta(as_it_was(service), service.spec) if service.former else Delta()
 
 
-def _all_down(service: Service) -> tuple[ResourceSpec, ...]:
+def may_be_up(service: Service) -> tuple[ResourceSpec, ...]:
     """Return all that may be up, in the order of a stop."""
     return stop_order(both(as_it_was(service), service.spec) if service.former else service.spec)
 
 
 def names_of(service: Service) -> frozenset[ResourceName]:
     """Return the names of all that may be up of a service."""
-    return frozenset(resource.name for resource in _all_down(service))
+    return frozenset(resource.name for resource in may_be_up(service))
 
 
 def as_it_was(service: Service) -> ServiceSpec:

@@ -14,8 +14,9 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.model import ClusterState, FencePath, LinkSight, Proof, RingId
 from rgmgr.core.spec import ClusterSpec, FenceStep, ResourceName
 
-PROTOCOL_MIN = 1
-PROTOCOL_MAX = 1
+PROTOCOL_MIN = 2
+PROTOCOL_MAX = 2
+"""What this version speaks: words and rules alike (ADR 24)."""
 
 
 class Health(Enum):
@@ -60,8 +61,10 @@ class Hello:
     protocol_min: int = PROTOCOL_MIN
     protocol_max: int = PROTOCOL_MAX
     state_boot_id: str = ""  # of the sender, when its state was agreed
-    ended: dict[NodeId, str] = field(default_factory=dict)  # boots proven over, by node
+    ended: dict[NodeId, str] = field(default_factory=dict)  # boots proven over; empty: one unknown
     watchdog_ms: int = 0  # it is armed whenever the sender holds anything; 0: no promise
+    agreed_version: int = 0  # of the configuration in its state
+    agreed_nodes: tuple[NodeId, ...] = ()  # that this configuration has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +233,7 @@ class FenceRequest:
     node: NodeId | None
     by: str  # who asked, as far as the daemon can tell
     wall_s: int = 0  # the asking member's wall clock, for display
+    because: str = ""  # in the operator's words
 
 
 class MaintenanceOrder(Enum):
@@ -349,6 +353,13 @@ class ConfigProposed:
 
 AnyRequest = Request | FenceRequest | MaintenanceRequest
 """What an operator can ask."""
+
+
+def words_of(request: AnyRequest) -> dict[str, str]:
+    """Return who asked, and why, as far as that was said."""
+    said = {"user": request.by, "because": request.because}
+    return {name: words for name, words in said.items() if words}
+
 
 Body = (
     Request

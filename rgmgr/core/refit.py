@@ -8,10 +8,12 @@ owner goes from one to the other (`delta.py`) and says so.
 
 from __future__ import annotations
 
+from rgmgr.core import sharing
 from rgmgr.core.delta import Delta, delta
 from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
-from rgmgr.core.model import ClusterState, Service, ServiceState
+from rgmgr.core.model import After, ClusterState, Service, ServiceState
+from rgmgr.core.recovery import begin_stop
 from rgmgr.core.spec import ResourceSpec, ServiceSpec
 from rgmgr.core.standing import is_left_alone
 from rgmgr.core.subtrees import refitted
@@ -27,7 +29,10 @@ def settle(ledger: Ledger) -> None:
         if service.spec == spec:
             ledger.put(replace(service, spec=spec))  # the same object is the same at a glance
         elif service.owner in members and not _is_untouchable(ledger.state, service):
-            _refit(ledger, service, spec)
+            if sharing.parted(ledger.state, service, service.owner, spec):
+                begin_stop(ledger, service, After.SETTLE)  # it starts where what it shares is
+            else:
+                _refit(ledger, service, spec)
 
 
 def _is_untouchable(cluster: ClusterState, service: Service) -> bool:

@@ -281,8 +281,17 @@ def _outcome_of_start(
     if service.state is ServiceState.DISABLED or service.is_held:
         reason = service.fault or because(cluster, name)
         return Verdict(Answer.FAILED, f"{name} is {service.state.value}: {reason}")
-    waits = service.state in (ServiceState.STOPPED, ServiceState.RECOVERING)
-    if waits and (why := why_nothing_starts(cluster)):
+    if service.state in (ServiceState.STOPPED, ServiceState.RECOVERING):
+        return _outcome_of_wait(cluster, service)
+    return ACCEPTED
+
+
+def _outcome_of_wait(cluster: ClusterState, service: Service) -> Verdict:
+    """Tell whether a service that is to start can still do so by itself."""
+    name = service.spec.name
+    if service.frozen:
+        return Verdict(Answer.FROZEN, f"{name} was frozen before it could start")
+    if why := why_nothing_starts(cluster):
         return Verdict(Answer.FAILED, f"{name} is {service.state.value}: {why}")
     is_stuck = not has_prospects(cluster, service) or depend.is_hopeless(cluster, service.spec)
     if service.state is ServiceState.STOPPED and is_stuck:

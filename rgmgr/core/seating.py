@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from domains.displacement import Displacement, Movable, displacement
 from domains.model import NodeId, ServiceName
-from domains.occupancy import Obstacle, Occupancy
+from domains.occupancy import Bar, Obstacle, Occupancy
 from domains.rank import may_own, obstacle, rank_nodes
 from rgmgr.core import awaiting, depend
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
+from rgmgr.core.sharing import parted, places
 from rgmgr.core.unproven import blockers
 
 IDLE = (ServiceState.STOPPED, ServiceState.RECOVERING)
@@ -48,7 +49,7 @@ def occupancy(cluster: ClusterState) -> Occupancy:
     services = cluster.services.values()
     found = empty_occupancy(cluster, [s for s in services if is_awaited(s)])
     for service in services:
-        for node in _places(cluster, service):
+        for node in places(cluster, service):
             is_up = service.state in RUNNING
             found.take(node, cluster.spec.tenant(service.spec), is_up=is_up)
     return found
@@ -94,19 +95,6 @@ def is_wanted(cluster: ClusterState, service: Service) -> bool:
     return is_awaited(service) and is_near and not depend.unmet(cluster, service.spec)
 
 
-def _places(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
-    if service.state is ServiceState.FAILED:
-        holder = service.last_owner
-        node = cluster.nodes.get(holder) if holder is not None else None
-        is_down = node is None or node.status in (NodeStatus.LEFT, NodeStatus.FENCED)
-        return () if holder is None or is_down else (holder,)
-    if service.owner is None:
-        return ()
-    if service.target is None:
-        return (service.owner,)
-    return (service.owner, service.target)
-
-
 def _leaves(service: Service) -> bool:
     """Tell whether a service that is being stopped goes elsewhere, as far as one can say."""
     returns = (After.RESTART, After.REPAIR, After.RECOVER)
@@ -123,9 +111,14 @@ def seats(cluster: ClusterState, service: Service, seated: Occupancy) -> tuple[N
 
 
 def _fit(cluster: ClusterState, service: Service) -> list[NodeId]:
-    """Return the nodes on which it has not failed, and for which it does not wait in vain."""
-    there = eligible(cluster)
-    return [n for n in there if n not in service.failed_on and awaiting.lets(service, n)]
+    """Return the nodes where it has not failed, may be awaited, and what it shares may be."""
+    return [
+        n
+        for n in eligible(cluster)
+        if n not in service.failed_on
+        and awaiting.lets(service, n)
+        and not parted(cluster, service, n)
+    ]
 
 
 def in_turn(idle: list[Service]) -> list[ServiceName]:
@@ -171,7 +164,8 @@ def seated_for(cluster: ClusterState, service: Service) -> Occupancy:
 
 def other_seats(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
     """Return the nodes that could have it instead of its owner, best first."""
-    others = [n for n in eligible(cluster) if n != service.owner]
+    there = eligible(cluster)
+    others = [n for n in there if n != service.owner and not parted(cluster, service, n)]
     return rank_nodes(cluster.spec.tenant(service.spec), others, occupancy(cluster))
 
 
@@ -186,7 +180,10 @@ def obstacle_at(
 ) -> Obstacle | None:
     """Return what keeps a service off a node that is there; None when nothing does."""
     tenant = cluster.spec.tenant(service.spec)
-    return obstacle(tenant, node, seated or occupancy(cluster))
+    if found := obstacle(tenant, node, seated or occupancy(cluster)):
+        return found
+    away = parted(cluster, service, node)
+    return Obstacle(bar=Bar.SHARED, services=away) if away else None
 
 
 def _needed(cluster: ClusterState, service: Service) -> set[ServiceName]:

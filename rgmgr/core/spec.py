@@ -161,6 +161,7 @@ class ResourceSpec:
     tolerated: int = 0  # failures within `tolerance_ms` that only restart it and count for nothing
     tolerance_ms: int = 0
     is_shared: bool = False  # defined by [[resource]] and used here by `ref`
+    max_uses: int = 0  # of a shared one, in the whole configuration; 0: no limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

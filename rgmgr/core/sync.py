@@ -38,7 +38,7 @@ EX_CONFIG = 78
 
 def view_changed(turn: Turn, event: ViewChanged) -> None:
     """The membership changed: block, and say hello."""
-    turn.update(view=event, is_overdue=False)
+    turn.update(view=event, is_overdue=False, missed_epoch=0)
     _heed_verdict(turn)
     _begin(turn)
 
@@ -164,7 +164,7 @@ def heard_install(turn: Turn, message: Install) -> None:
     if me is None or me.incarnation != turn.local.incarnation:
         _left_out(turn, message)
         return
-    if message.epoch <= turn.cluster.epoch:
+    if message.epoch <= max(turn.cluster.epoch, turn.local.missed_epoch):
         return
     base = message.state or turn.cluster
     if message.state is None and digest(base) != message.digest:
@@ -190,6 +190,7 @@ def _left_out(turn: Turn, message: Install) -> None:
     turn.note("sync.left_out", Severity.WARNING, epoch=message.epoch)
     older = min(turn.cluster.epoch, message.epoch - 1)
     turn.cluster = replace(turn.cluster, epoch=older)
+    turn.update(missed_epoch=max(turn.local.missed_epoch, message.epoch))
     _begin(turn)
 
 
@@ -232,9 +233,11 @@ def _say_hello(turn: Turn) -> None:
         ended={
             node_id: node.boot_id
             for node_id, node in sorted(turn.cluster.nodes.items())
-            if node.status is NodeStatus.FENCED and node.boot_id
+            if node.status is NodeStatus.FENCED
         },
         watchdog_ms=_promised_ms(turn),
+        agreed_version=turn.cluster.spec.version,
+        agreed_nodes=tuple(sorted(turn.cluster.spec.nodes)),
     )
     turn.do(Multicast(hello))
 
@@ -330,16 +333,43 @@ def _is_source(turn: Turn) -> bool:
 def _not_outlived(hellos: Mapping[NodeId, Hello]) -> tuple[NodeId, ...]:
     """Return whose state may count, whatever their numbers.
 
-    Two nodes that part both go on, and their numbers tell nothing. But a state that was agreed in
-    a boot which another state knows to be over, by proof, is the older of the two.
+    Two nodes that part both go on, and their numbers tell nothing. What another state knows of
+    the end of the boot in which a state was agreed does; first what is known for certain.
     """
-    kept = tuple(
-        n
-        for n, hello in hellos.items()
-        if not hello.state_boot_id
-        or all(other.ended.get(n) != hello.state_boot_id for other in hellos.values())
+    for is_outlived in (_has_outlived, _may_have_outlived):
+        kept = tuple(
+            n
+            for n, hello in hellos.items()
+            if not any(is_outlived(other, n, hello) for other in hellos.values())
+        )
+        if 0 < len(kept) < len(hellos):
+            return kept
+    return tuple(hellos)
+
+
+def _has_outlived(other: Hello, node: NodeId, hello: Hello) -> bool:
+    """Tell whether a state was agreed in a boot that the other one knows to be over, by proof.
+
+    One of two nodes is dropped from the configuration only when it is down.
+    """
+    is_dropped = (
+        len(hello.agreed_nodes) == PAIR
+        and other.epoch > 0
+        and other.agreed_version > hello.agreed_version
+        and node not in other.agreed_nodes
     )
-    return kept or tuple(hellos)
+    is_over = hello.state_boot_id and other.ended.get(node) == hello.state_boot_id
+    return is_dropped or bool(is_over)
+
+
+def _may_have_outlived(other: Hello, node: NodeId, hello: Hello) -> bool:
+    """Tell whether the other state has proof of the end of a boot, without knowing of which.
+
+    It began from a spoilt disk, and had not yet met the node. Of two, that has booted since.
+    """
+    has_booted = hello.state_boot_id not in ("", hello.boot_id)
+    is_pair = len(other.agreed_nodes) == PAIR
+    return is_pair and has_booted and not other.ended.get(node, hello.boot_id)
 
 
 def _recency(node: NodeId, hello: Hello) -> tuple[int, int, int, bool, int, int]:

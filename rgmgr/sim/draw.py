@@ -27,6 +27,7 @@ from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.draw_failback import with_failback
 from rgmgr.sim.draw_fencing import TWO, cut_for_long, with_lease, with_tie_breaker, with_watchdog
 from rgmgr.sim.draw_pings import draw_silences, with_pings
+from rgmgr.sim.draw_sharing import with_sharing
 from rgmgr.sim.draw_terms import with_terms
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
@@ -108,7 +109,8 @@ def _with_company(seed: int, script: Script, *, is_given: bool) -> Script:
 def _with_more(seed: int, spec: ClusterSpec) -> ClusterSpec:
     """Return the cluster with all that is drawn from dice of its own."""
     spec = with_terms(seed, _with_stop_failures(seed, spec))
-    return with_policies(seed, with_pings(seed, with_failback(seed, spec)))
+    spec = with_policies(seed, with_pings(seed, with_failback(seed, spec)))
+    return with_sharing(seed, spec)
 
 
 def _with_stop_failures(seed: int, spec: ClusterSpec) -> ClusterSpec:

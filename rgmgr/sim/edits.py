@@ -86,7 +86,27 @@ def _edit_services(
     if edit is Edit.ADD_SERVICE and name is not None and len(others) == len(spec.services):
         tree = (_resource(name, "r0"), _resource(name, "r1"))
         return (*others, ServiceSpec(name=name, resources=tree))
-    return tuple(_changed(spec, s, edit) if s.name == name else s for s in spec.services)
+    changed = tuple(_changed(spec, s, edit) if s.name == name else s for s in spec.services)
+    redefined = next((s.resources[0] for s in changed if s.name == name), None)
+    if edit is Edit.CHANGE_RESOURCE and redefined is not None and redefined.is_shared:
+        return tuple(_with(s, _redefined(s.resources, redefined)) for s in changed)
+    return changed
+
+
+def _redefined(tree: Tree, shared: ResourceSpec) -> Tree:
+    """Give a shared resource one definition wherever it is used."""
+    return tuple(
+        replace(
+            each,
+            parameters=shared.parameters if _is_same(each, shared) else each.parameters,
+            children=_redefined(each.children, shared),
+        )
+        for each in tree
+    )
+
+
+def _is_same(each: ResourceSpec, shared: ResourceSpec) -> bool:
+    return each.is_shared and each.name == shared.name
 
 
 def needing_none(service: ServiceSpec, name: ServiceName | None) -> ServiceSpec:

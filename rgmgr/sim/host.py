@@ -107,7 +107,7 @@ class Host:
         observer: Observer,
     ) -> None:
         self.node = node
-        self.spec = spec
+        self.spec = self._complete = spec
         self.systemd = systemd
         self.watchdog = watchdog
         self.line = Line(engine, dice, systemd)
@@ -214,7 +214,7 @@ class Host:
             me=self.node,
             incarnation=incarnation,
             boot_id=self.boot_id,
-            spec=self.spec,
+            spec=self.spec if self.disk.saved else self._complete,
             saved=self.disk.saved,
             protocols=self.protocols,
             watchdog_ms=self.watchdog.begin(self.spec, is_two_node=self._bus.votes.is_two_node),
@@ -302,8 +302,10 @@ class Host:
         self.regain_systemd()
 
     def put_config(self, spec: ClusterSpec, *, is_loaded: bool) -> None:
-        """Put another cluster.toml here, and have it read at once or at the next start."""
+        """Put another cluster.toml here. Without a state, none that lacks a node is begun with."""
         self.spec = spec
+        if self._bus.stations.keys() <= spec.nodes.keys():
+            self._complete = spec
         if is_loaded and self.daemon is not None:
             self.post(self.daemon, ConfigLoaded(spec))
 

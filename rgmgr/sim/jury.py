@@ -23,6 +23,7 @@ from rgmgr.sim.host import Host
 from rgmgr.sim.leftovers import Active, Leftovers
 from rgmgr.sim.moves import Moves
 from rgmgr.sim.part_windows import PartWindows
+from rgmgr.sim.shares import Shares
 from rgmgr.sim.windows import Windows, installed
 
 CALLS_PER_SECOND_MAX = 400
@@ -40,6 +41,7 @@ class Jury:
         violate: Callable[[str, str], None],
     ) -> None:
         self.moves = Moves(violate)
+        self.shares = Shares(excuses, violate)
         self._windows = Windows(violate)
         self._part_windows = PartWindows(violate)
         self._leftovers = Leftovers(engine, active, excuses, violate)

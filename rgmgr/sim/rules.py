@@ -129,13 +129,17 @@ def _bar(cluster: ClusterState, service: Service, node: NodeId, company: list[Se
     return ""
 
 
-def _depends_on(cluster: ClusterState, service: Service) -> list[ServiceName]:
-    """Return all that must run for a service to run, whatever lies between."""
-    found = list(service.spec.depend)
+def _relies_on(cluster: ClusterState, service: Service) -> list[ServiceName]:
+    """Return all that must run for a service to run where it is, whatever lies between."""
+    found = _next_to(service)
     for name in found:  # grows meanwhile
-        more = cluster.services[name].spec.depend if name in cluster.services else ()
+        more = _next_to(cluster.services[name]) if name in cluster.services else []
         found += [other for other in more if other not in found]
     return found
+
+
+def _next_to(service: Service) -> list[ServiceName]:
+    return [*service.spec.depend, *(t.service for t in service.spec.terms.together if t.hard)]
 
 
 def _is_closed(cluster: ClusterState, service: Service, node: NodeId) -> bool:
@@ -157,7 +161,7 @@ def _is_closed(cluster: ClusterState, service: Service, node: NodeId) -> bool:
         or other.state not in RUNNING
         or other.spec.name in names
         or any(
-            other.spec.name in _depends_on(cluster, each)
+            other.spec.name in _relies_on(cluster, each)
             for each in cluster.services.values()
             if each is service
             or (each.state in RUNNING and each.spec.terms.priority <= service.spec.terms.priority)

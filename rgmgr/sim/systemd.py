@@ -69,6 +69,7 @@ class Unit:
     op: int = 0  # of the present job
     is_excused: bool = False  # a human, or a device that lies, made it run beside another
     has_refused: bool = False  # its latest stop failed
+    shared_type: str | None = None  # several services use it, each by a unit like this
 
     @property
     def is_active(self) -> bool:
@@ -118,6 +119,7 @@ class Systemd:
         """Start a unit; what is up already is a success, what is under way is replaced."""
         unit = self.unit(action.service, action.resource.name)
         was = unit.phase
+        unit.shared_type = action.resource.type if action.resource.is_shared else None
         self._replace(unit, answer, action.op)
         if was is Phase.ACTIVE:
             self._end_in(unit, self.dice.randint(1, 5), lambda: self._is_up(unit))
@@ -143,7 +145,7 @@ class Systemd:
         unit = self.unit(action.service, action.resource.name)
         was = unit.phase
         self._replace(unit, answer, action.op)
-        if was is Phase.INACTIVE:
+        if was is Phase.INACTIVE or action.is_kept:
             self._end_in(unit, self.dice.randint(1, 5), lambda: self._is_down(unit))
             return
         self._set(unit, Phase.STOPPING, "stops")
@@ -165,14 +167,25 @@ class Systemd:
 
     def die(self, service: ServiceName, resource: ResourceName) -> None:
         """Let a unit that is up fail by itself."""
-        unit = self.units.get((service, resource))
-        if unit is not None and unit.phase is Phase.ACTIVE and self.frozen_ms is None:
-            self._set(unit, Phase.INACTIVE, "dies")
-            self._tell_failure(unit, "main process exited with status 1")
+        for unit in self._uses(self.units.get((service, resource))):
+            if unit.phase is Phase.ACTIVE and self.frozen_ms is None:
+                self._set(unit, Phase.INACTIVE, "dies")
+                self._tell_failure(unit, "main process exited with status 1")
+
+    def _uses(self, unit: Unit | None) -> list[Unit]:
+        """Return what goes down with a unit: every use of it, where several services use it."""
+        if unit is None:
+            return []
+        others = [u for u in self.units.values() if u.resource == unit.resource and u is not unit]
+        is_shared = unit.shared_type is not None
+        return [unit, *(u for u in others if is_shared and u.shared_type is not None)]
 
     def stop_by_hand(self, service: ServiceName, resource: ResourceName) -> None:
         """An administrator stops a unit; a start under way is cancelled."""
-        unit = self.unit(service, resource)
+        for unit in self._uses(self.unit(service, resource)):
+            self._stop_by_hand(unit)
+
+    def _stop_by_hand(self, unit: Unit) -> None:
         waiter = unit.waiter
         if unit.phase not in (Phase.ACTIVE, Phase.STARTING):
             return

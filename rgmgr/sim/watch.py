@@ -135,12 +135,12 @@ class Watch:
         self._was_active[id(unit)] = unit.is_active
         where[node] = where.get(node, 0) + unit.is_active - was_active
         self.excuses.note(node, unit, is_gone=not where[node])
+        self.jury.shares.changed(node, unit)
         holders = [n for n, count in sorted(where.items()) if count]
         if len(holders) > 1 and unit.phase is Phase.STARTING:
             holders = self.excuses.count_out(unit.service, holders)
         if len(holders) > 1 and unit.phase is Phase.STARTING:
-            names = ", ".join(self.name(n) for n in holders)
-            self.violate("I1", f"{unit.service} is active on {names}")
+            self.violate("I1", f"{unit.service} is active on {', '.join(map(self.name, holders))}")
         if self.quiet_from_ms is not None and now_ms >= self.quiet_from_ms:
             self.violate("I8", f"{unit.service}/{unit.resource} on {self.name(node)} {words}")
 
@@ -288,6 +288,7 @@ class Watch:
     def _stops(self, host: Host, action: StopResource) -> None:
         what = f"{action.service}/{action.resource.name}"
         self.ambush(host.node, Moment.STOP)
+        self.jury.shares.stops(host, action)
         state = host.daemon.state if host.daemon else None
         for sentence in self._bonds.step(host.node, state, action) if state else ():
             self.violate("I3", f"{self.name(host.node)}: {sentence}")

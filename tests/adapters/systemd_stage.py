@@ -57,13 +57,14 @@ class Stage:
         self.bus = bus
         self.pid1 = FakeSystemd()
         self.facts = Facts()
-        self.drop_ins = folder / "units"
+        self.drop_ins, self.uses = folder / "units", folder / "uses"
         self.inbox: asyncio.Queue[Event] = asyncio.Queue()
         self.systemd = Systemd(
             self.inbox.put_nowait,
             address=bus.address,
             node=self.facts,
             drop_ins=self.drop_ins,
+            uses=self.uses,
             helpers=Path("/usr/lib/rgmgr"),
         )
         self.pid1.units[APP_UNIT] = Unit()

@@ -154,3 +154,51 @@ def test_a_shared_resource_is_written_as_one_that_is_used() -> None:
     assert text.count("/dev/a") == 1
     assert 'ref = "data"' in text
     assert read(text).services == spec.services
+
+
+VIP = '[[resource]]\ntype = "ip"\nname = "vip"\naddress = "10.0.0.9/24"\n'
+DISK = '[[resource]]\nname = "data"\n' + FS.format("a")
+TIED = 'with = ["web"]\ndepend = ["web"]\n'
+
+
+def using(*names: str, more: str = "", ref: str = "vip") -> str:
+    """Return services that use a shared resource; all but the first say more."""
+    texts = [
+        f'[[service]]\nname = "{name}"\n{more if number else ""}{TOP}ref = "{ref}"\n'
+        for number, name in enumerate(names)
+    ]
+    return "".join(texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (VIP + using("web", "db", more=TIED), None),
+        (VIP + using("web", "db", "x", more=TIED), None),
+        (VIP + using("web", "db"), "it uses 'vip', which exists once, and so does the service web"),
+        (VIP + using("web", "db", more='with = ["web"]\n'), "it uses 'vip', which exists once"),
+        (VIP + using("web", "db", more='depend = ["web"]\n'), "it uses 'vip', which exists once"),
+        (VIP + using("web", "db", more=TIED + 'depend_mode = "soft"\n'), "which exists once"),
+        (DISK + using("web", "db", ref="data"), "it uses 'data', which exists once"),
+        (DISK.replace("xfs", "gfs2") + using("web", "db", ref="data"), None),
+    ],
+)
+def test_services_that_share_what_exists_once_stay_together(text: str, problem: str | None) -> None:
+    found = problems_of(HEAD + text)
+
+    assert [each.path for each in found] == (["service.db"] if problem else [])
+    assert all(problem is not None and problem in each.problem for each in found)
+
+
+def test_a_shared_resource_is_used_as_often_as_it_may_be() -> None:
+    text = VIP + "max_uses = 2\n" + using("web", "db", "x", more=TIED)
+
+    assert [each.path for each in problems_of(HEAD + text)] == ["service.x.resource[1]"]
+    assert problems_of(HEAD + text.replace("max_uses = 2", "max_uses = 3")) == ()
+
+
+def test_how_often_it_may_be_used_is_written_again() -> None:
+    spec = read(HEAD + VIP + "max_uses = 2\n" + using("web"))
+
+    assert "max_uses = 2" in written(spec)
+    assert read(written(spec)).services == spec.services

@@ -351,7 +351,7 @@ USE = '[[service]]\nname = "web"\n[[service.resource]]\nref = "vip"\n'
         (SHARED.replace('"ip"', '"ipx"') + USE, ["resource[1].type: unknown resource type 'ipx'"]),
         (SHARED.replace('type = "ip"', "") + USE, [f"resource[1].type: missing: one of {', '.join(RESOURCE_TYPES)}"]),
         (SHARED + "[[resource]]\ntype = 1\nname = 2\n" + USE, ["resource[2].type: expected a text, got the integer 1"]),
-        (SHARED + USE + USE.replace("web", "db"), ["service.db.resource[1]: the address '10.0.0.9' is already used by service.web.resource[1]"]),
+        (SHARED + USE + USE.replace("web", "db"), ["service.db: it uses 'vip', which exists once, and so does the service web"]),
     ],
 )  # fmt: skip
 def test_shared_resources_tell_their_own_problems_once(text: str, lines: list[str]) -> None:

@@ -7,7 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from rgmgr.core.actions import Answer, ResumeChecks, StartResource, StopResource, SuspendChecks
+from rgmgr.core.actions import (
+    Answer,
+    Reply,
+    ResumeChecks,
+    StartResource,
+    StopResource,
+    SuspendChecks,
+)
 from rgmgr.core.events import (
     ConfigLoaded,
     QuorumChanged,
@@ -66,6 +73,19 @@ def test_what_fails_while_it_is_frozen_is_no_failure() -> None:
 
     assert (cluster.service().state, cluster.service().owner) == (ServiceState.STARTED, N1)
     assert not touched(cluster)
+
+
+def test_who_waits_for_a_start_hears_that_the_service_was_frozen_first() -> None:
+    cluster = Cluster(auto_fence=False)
+    cluster.boot(N1, N2)
+    cluster.view(N1, N2)
+    assert cluster.ask(N1, Verb.ENABLE) is None  # node3 may run it
+
+    cluster.ask(N2, Verb.FREEZE)
+
+    (reply,) = [reply for node, reply in cluster.took(Reply) if node == N1]
+    assert isinstance(reply, Reply)
+    assert (reply.answer, reply.text) == (Answer.FROZEN, "web was frozen before it could start")
 
 
 def test_what_is_found_broken_when_it_is_unfrozen_is_recovered() -> None:

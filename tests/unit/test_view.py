@@ -58,7 +58,7 @@ def test_a_running_service_is_shown_with_names_and_ages() -> None:
         restarts=2,
         flags=("frozen",),
         domain="prefer-node1",
-        because=None,
+        because="frozen by an administrator until it is unfrozen",
         fault="",
     )
 
@@ -223,11 +223,13 @@ def test_any_state_can_be_shown_and_survives_json(cluster: ClusterState) -> None
 
 
 @given(cluster=cluster_states)
-def test_a_service_that_does_not_run_always_says_why(cluster: ClusterState) -> None:
+def test_a_service_that_waits_always_says_for_what(cluster: ClusterState) -> None:
     """Invariant I11."""
     status = snapshot(cluster, STANDING, SPEC)
 
-    silent = [v.name for v in status.services if v.state == "stopped" and not v.because]
+    on_its_way = ("started", "starting", "stopping")
+    waiting = [v for v in status.services if v.state not in on_its_way or "frozen" in v.flags]
+    silent = [v.name for v in waiting if not v.because]
 
     assert silent == []
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -33,6 +33,9 @@ from rgmgr.adapters.systemd.resources import (
     why_cut_off,
 )
 from rgmgr.adapters.systemd.statuses import UnitStatus
+from rgmgr.adapters.systemd.uses import FOLDER as USES_FOLDER
+from rgmgr.adapters.systemd.uses import Uses
+from rgmgr.adapters.systemd.watches import Watch, Watches
 from rgmgr.adapters.systemd.worker import Worker
 from rgmgr.core.actions import StartResource, StopResource
 from rgmgr.core.events import (
@@ -57,21 +60,6 @@ _LINK_GRACE_S = 1.0
 log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class _Watch:
-    """A resource that is up, and whose end would be a failure."""
-
-    plan: Plan
-    unit: str  # its real name, where the plan may have an alias
-    is_examined: bool = False
-    was_disturbed: bool = False  # news came in while it was examined
-    is_foreign: bool = False  # somebody else's job was seen on it
-    has_failed: bool = False
-    sub: str = ""
-    was_writable: bool = False  # said of a mount
-    checks: Checks | None = None  # from when it is known to be up
-
-
 class Systemd:
     """The systemd of this node.
 
@@ -80,6 +68,7 @@ class Systemd:
         address: of the bus; None: the system bus.
         helpers: where our helper programs are.
         drop_ins: where runtime drop-ins of units go.
+        uses: where it is kept which services use a shared unit.
         node: what the kernel says; None: this node's.
         resync_period_s: how often everything watched is compared with what systemd says.
     """
@@ -91,6 +80,7 @@ class Systemd:
         address: str | None = None,
         helpers: Path = HELPERS,
         drop_ins: Path = FOLDER,
+        uses: Path = USES_FOLDER,
         node: NodeFacts | None = None,
         resync_period_s: float = RESYNC_PERIOD_S,
     ) -> None:
@@ -99,13 +89,13 @@ class Systemd:
         self._node = node or ThisNode()
         self._is_this_node = node is None
         self._drop_ins = DropIns(drop_ins)
+        self._uses = Uses(uses)
         self._resync_period_s = resync_period_s
         self._manager = Manager(on_news=self._on_news, on_resync=self._on_resync, address=address)
         self._worker = Worker(self._manager, self._node, self._drop_ins)
         self._tasks: set[asyncio.Task[None]] = set()
         self._queues: dict[Key, list[asyncio.Event]] = {}
-        self._watches: dict[Key, _Watch] = {}
-        self._by_unit: dict[str, Key] = {}
+        self._watches = Watches()
         self._spec: ClusterSpec | None = None
         self._units: frozenset[str] = frozenset()  # of all configured resources
         self._suspended: set[ServiceName] = set()  # nobody looks after these
@@ -159,10 +149,8 @@ class Systemd:
     def suspend(self, service: ServiceName) -> None:
         """Look no more after a service: tell no failure of it and run no check."""
         self._suspended.add(service)
-        for key, watch in self._watches.items():
-            if key.service == service and watch.checks is not None:
-                watch.checks.end()
-                watch.checks = None
+        for watch in self._watches.of_service(service):
+            watch.end_checks()
 
     def resume(self, service: ServiceName) -> None:
         """Look after a service again; answered by ServiceProbed."""
@@ -187,13 +175,13 @@ class Systemd:
         except (ValueError, KeyError) as error:
             fault = f"cannot make a unit of {key}: {error}"
         else:
-            watch = self._begin_watch(made, made.unit)
-            fault = await self._worker.start(made, after)
+            watch = self._watches.begin(made, made.unit)
+            fault = self._note_use(made) or await self._worker.start(made, after)
             await self._note_real_name(watch)
             self._begin_checks(watch)
         op = action.op
         if fault is not None:
-            self._end_watch(key)
+            self._watches.end(key)
             log.warning("resource.start_failed", unit=str(key), reason=fault)
             self._emit(
                 ResourceStartFailed(service=key.service, resource=key.resource, op=op, reason=fault)
@@ -201,17 +189,28 @@ class Systemd:
             return
         self._emit(ResourceStarted(service=key.service, resource=key.resource, op=op))
         # A death between the last look and now was not reported: it was still being started.
-        self._examine_later(key)
+        own = self._watches.get(key)
+        for each in self._watches.of_unit(own.unit) if own else ():
+            self._examine_later(each)
+
+    def _note_use(self, made: Plan) -> str | None:
+        try:
+            self._uses.add(made)
+        except OSError as error:
+            return f"cannot note who uses {made.unit}: {error}"
+        return None
 
     async def _stop(self, key: Key, action: StopResource) -> None:
-        self._end_watch(key)
+        self._watches.end(key)
         fault: str | None
         try:
             made = self._plan(action.service, action.resource)
         except (ValueError, KeyError) as error:
             fault = f"cannot make a unit of {key}: {error}"
         else:
-            fault = await self._worker.stop(made)
+            fault = None if action.is_kept else await self._take_down(made)
+            if fault is None:
+                self._uses.drop(made)
         op = action.op
         if fault is None:
             self._emit(ResourceStopped(service=key.service, resource=key.resource, op=op))
@@ -220,6 +219,11 @@ class Systemd:
         self._emit(
             ResourceStopFailed(service=key.service, resource=key.resource, op=op, reason=fault)
         )
+
+    async def _take_down(self, made: Plan) -> str | None:
+        for watch in self._watches.of_unit(made.unit):  # whoever else uses it is about to stop, too
+            self._watches.end(watch.plan.key)
+        return await self._worker.stop(made)
 
     def _plan(self, service: ServiceName, resource: ResourceSpec) -> Plan:
         return resolved(plan(service, resource, self._helpers), self._node)
@@ -261,7 +265,7 @@ class Systemd:
         self._tell_of_orphans(spec, found)
         for seen in found.up:
             if seen.plan.key not in self._queues:
-                self._begin_checks(self._begin_watch(seen.plan, seen.unit))
+                self._begin_checks(self._watches.begin(seen.plan, seen.unit))
         for service, active in found.active.items():
             self._emit(ServiceProbed(service=service, active=active))
         self._has_probed = True
@@ -285,9 +289,8 @@ class Systemd:
         while True:
             await self._manager.wait_ready()
             try:
-                return await survey.look(
-                    self._manager, self._node, self._drop_ins, spec, self._helpers
-                )
+                traces = survey.Traces(self._drop_ins, self._uses)
+                return await survey.look(self._manager, self._node, traces, spec, self._helpers)
             except BusError as error:
                 log.warning("systemd.unreachable", reason=str(error))
                 await asyncio.sleep(0.2)
@@ -300,8 +303,8 @@ class Systemd:
             has_reason = self._resync.is_set()
             self._resync.clear()
             await self._manager.wait_ready()
-            for key in list(self._watches):
-                self._examine_later(key)
+            for watch in self._watches:
+                self._examine_later(watch)
             if has_reason and self._has_probed and self._spec is not None:
                 await self._tell_again(self._spec)
 
@@ -310,11 +313,11 @@ class Systemd:
         found = await self._survey(self._spec)
         if any(key.service == service for key in self._queues):
             return  # it is worked on again, and what was seen may be past
-        for key in [key for key in self._watches if key.service == service]:
-            self._end_watch(key)
+        for watch in self._watches.of_service(service):
+            self._watches.end(watch.plan.key)
         for seen in found.up:
             if seen.plan.key.service == service:
-                self._begin_checks(self._begin_watch(seen.plan, seen.unit))
+                self._begin_checks(self._watches.begin(seen.plan, seen.unit))
         self._emit(ServiceProbed(service=service, active=found.active.get(service, ())))
 
     async def _tell_again(self, spec: ClusterSpec) -> None:
@@ -327,23 +330,7 @@ class Systemd:
 
     # --- failures -----------------------------------------------------------------------------
 
-    def _begin_watch(self, made: Plan, unit: str) -> _Watch:
-        self._end_watch(made.key)
-        watch = _Watch(made, unit)
-        self._watches[made.key] = watch
-        self._by_unit[unit] = made.key
-        return watch
-
-    def _end_watch(self, key: Key) -> None:
-        watch = self._watches.pop(key, None)
-        if watch is None:
-            return
-        if self._by_unit.get(watch.unit) == key:
-            del self._by_unit[watch.unit]
-        if watch.checks is not None:
-            watch.checks.end()
-
-    def _begin_checks(self, watch: _Watch) -> None:
+    def _begin_checks(self, watch: Watch) -> None:
         def failed(reason: str) -> None:
             if not watch.has_failed and watch.plan.key not in self._queues:
                 self._tell_failed(watch, reason)
@@ -352,7 +339,7 @@ class Systemd:
         if watch.plan.spec.checks and not is_suspended:
             watch.checks = Checks(self._manager, watch.plan, failed, self._spawn)
 
-    def _tell_failed(self, watch: _Watch, reason: str) -> None:
+    def _tell_failed(self, watch: Watch, reason: str) -> None:
         key = watch.plan.key
         if key.service in self._suspended:
             return
@@ -360,47 +347,46 @@ class Systemd:
         log.warning("resource.failed", unit=str(key), reason=reason)
         self._emit(ResourceFailed(service=key.service, resource=key.resource, reason=reason))
 
-    async def _note_real_name(self, watch: _Watch) -> None:
+    async def _note_real_name(self, watch: Watch) -> None:
         """Watch the unit that an alias stands for."""
         if not watch.plan.is_existing_unit:
             return
         with contextlib.suppress(BusError):
-            real = (await self._manager.status(watch.unit)).name
-            self._by_unit.pop(watch.unit, None)
-            watch.unit = real
-            self._by_unit[real] = watch.plan.key
+            self._watches.rename(watch, (await self._manager.status(watch.unit)).name)
 
     def _on_news(self, news: UnitNews) -> None:
-        key = self._by_unit.get(news.unit)
-        if key is None:
-            if news.unit in self._units and news.active in ("activating", "active"):
-                self._resync.set()  # not by us: somebody starts it by hand
-            return
-        watch = self._watches[key]
+        watches = self._watches.of_unit(news.unit)
+        if not watches and news.unit in self._units and news.active in ("activating", "active"):
+            self._resync.set()  # not by us: somebody starts it by hand
+        is_worked_on = any(watch.plan.key in self._queues for watch in watches)
+        for watch in watches:
+            self._take_news(watch, news, is_worked_on=is_worked_on)
+
+    def _take_news(self, watch: Watch, news: UnitNews, *, is_worked_on: bool) -> None:
         has_exited = watch.sub == "running" and news.sub == "exited"
         watch.sub = news.sub
-        if key in self._queues:  # being started or stopped: the worker looks for itself
+        if is_worked_on:  # being started or stopped: the worker looks for itself
             return
         if news.job:
             watch.is_foreign = True
         elif news.active == "active" and not has_exited:
             watch.is_foreign = False
         if has_exited or news.active not in ("active", "reloading", "refreshing"):
-            self._examine_later(key)
+            self._examine_later(watch)
 
     def _on_resync(self) -> None:
         self._resync.set()
 
     def _on_address_removed(self, ip: str) -> None:
-        for key, watch in self._watches.items():
+        for watch in self._watches:
             parameters = watch.plan.spec.parameters
             if watch.plan.spec.type == "ip" and parameters["address"].partition("/")[0] == ip:
-                self._examine_later(key)
+                self._examine_later(watch)
 
     def _on_link_lost(self) -> None:
-        for key, watch in self._watches.items():
+        for watch in self._watches:
             if watch.plan.spec.type == "ip":
-                self._examine_later(key)
+                self._examine_later(watch)
 
     def _watch_addresses(self) -> AddressWatch | None:
         if not self._is_this_node:
@@ -411,17 +397,16 @@ class Systemd:
             log.warning("address.unwatched", reason=str(error))
             return None
 
-    def _examine_later(self, key: Key) -> None:
-        watch = self._watches.get(key)
-        if watch is None or watch.has_failed:
+    def _examine_later(self, watch: Watch) -> None:
+        if watch.has_failed:
             return
         if watch.is_examined:
             watch.was_disturbed = True
             return
         watch.is_examined = True
-        self._spawn(self._examine(watch), f"examine {key}")
+        self._spawn(self._examine(watch), f"examine {watch.plan.key}")
 
-    async def _examine(self, watch: _Watch) -> None:
+    async def _examine(self, watch: Watch) -> None:
         """Find out whether a watched resource is still up; tell once when it is not."""
         key = watch.plan.key
         try:
@@ -440,7 +425,7 @@ class Systemd:
         finally:
             watch.is_examined = False
 
-    async def _why_failed(self, watch: _Watch) -> str | None:
+    async def _why_failed(self, watch: Watch) -> str | None:
         """Return why a resource is not up any more; None when it is, or somebody works on it."""
         status = await self._manager.status(watch.unit)
         if status.job and not _is_being_stopped(status):
@@ -457,13 +442,13 @@ class Systemd:
             return f"{watch.plan.description} is gone, although {watch.unit} is active"
         return self._why_unwritable(watch) or await self._why_cut_off(watch)
 
-    async def _why_cut_off(self, watch: _Watch) -> str | None:
+    async def _why_cut_off(self, watch: Watch) -> str | None:
         if why_cut_off(watch.plan, self._node) is None:
             return None
         await asyncio.sleep(_LINK_GRACE_S)  # a switch that restarts a port is no failure
         return why_cut_off(watch.plan, self._node)
 
-    def _why_unwritable(self, watch: _Watch) -> str | None:
+    def _why_unwritable(self, watch: Watch) -> str | None:
         """Say that a mount has become read-only; one that was so from the start is meant to be."""
         if not watch.plan.is_mount:
             return None
@@ -473,13 +458,13 @@ class Systemd:
             return f"{watch.plan.description} has become read-only: 'journalctl -k' may say why"
         return None
 
-    async def _told(self, watch: _Watch, status: UnitStatus) -> str:
+    async def _told(self, watch: Watch, status: UnitStatus) -> str:
         is_stopped = status.active == "inactive" or _is_being_stopped(status)
         if watch.is_foreign and is_stopped:
             return f"{watch.unit} was stopped by somebody else, not by the cluster"
         return await self._worker.why_down(watch.plan, status)
 
-    async def _has_lost_its_daemon(self, watch: _Watch, status: UnitStatus) -> bool:
+    async def _has_lost_its_daemon(self, watch: Watch, status: UnitStatus) -> bool:
         """Tell whether a forking unit stays active only for `RemainAfterExit`."""
         if status.sub != "exited" or not (
             watch.plan.is_existing_unit or watch.plan.is_told_by_commands

@@ -12,6 +12,7 @@ import re
 
 PREFIX = "rgmgr-"
 SLICE_PATTERN = "rgmgr-*.slice"
+SLICE_OF_SHARED = "rgmgr.slice"
 UNIT_NAME_LENGTH_MAX = 255
 UNIT_PATH_PREFIX = "/org/freedesktop/systemd1/unit/"
 
@@ -53,7 +54,7 @@ def escape_path(path: str) -> str:
 
 
 def slice_of(service: str) -> str:
-    """Return the slice that holds all units of a service."""
+    """Return the slice that holds all units of a service, but for those it shares."""
     return f"{PREFIX}{escape(service)}.slice"
 
 
@@ -68,6 +69,11 @@ def service_of_slice(unit: str) -> str | None:
 def resource_unit(service: str, resource: str) -> str:
     """Return the unit that we make for a resource."""
     return f"{PREFIX}{escape(service)}-{escape(resource)}.service"
+
+
+def shared_unit(resource: str) -> str:
+    """Return the unit that we make for a shared resource, whichever services use it."""
+    return f"{PREFIX}{escape(resource)}.service"
 
 
 def cleanup_unit(service: str, resource: str) -> str:

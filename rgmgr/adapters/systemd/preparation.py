@@ -47,7 +47,7 @@ def definition(plan: Plan) -> list[Property]:
         words.append("-f")
     return [
         ("Description", "s", f"{plan.key.service}: check of {parameters['device']}"),
-        ("Slice", "s", names.slice_of(plan.key.service)),
+        ("Slice", "s", plan.slice),
         ("Environment", "as", [f"{n}={value}" for n, value in helper_environment(plan).items()]),
         ("Type", "s", "oneshot"),
         ("ExecStart", "a(sasb)", [[FSCK, words, False]]),

@@ -86,6 +86,11 @@ class Plan:
         )
 
     @property
+    def slice(self) -> str:
+        """The slice that its unit belongs to."""
+        return names.SLICE_OF_SHARED if self.spec.is_shared else names.slice_of(self.key.service)
+
+    @property
     def generation(self) -> str:
         """Return a short hash of the definition: equal means that nothing has to be restarted."""
         text = json.dumps([self.spec.type, sorted(self.spec.parameters.items())])
@@ -99,22 +104,24 @@ def plan(service: str, spec: ResourceSpec, helpers: Path = HELPERS) -> Plan:
         ValueError: the type is unknown, or a value would be corrupted on its way through systemd.
     """
     key = Key(ServiceName(service), spec.name)
+    user = "shared" if spec.is_shared else service
     _refuse_control_characters(spec.parameters)
     match spec.type:
         case kind if kind in EXISTING_UNIT_TYPES:
             unit = spec.parameters["unit"]
-            return Plan(key=key, spec=spec, unit=unit, description=f"{service}: {unit}")
+            return Plan(key=key, spec=spec, unit=unit, description=f"{user}: {unit}")
         case kind if kind in mounts.TYPES:
             unit = names.mount_unit(spec.parameters["mountpoint"])
         case kind if kind in TYPES:
-            unit = names.resource_unit(service, spec.name)
+            is_shared, name = spec.is_shared, spec.name
+            unit = names.shared_unit(name) if is_shared else names.resource_unit(service, name)
         case other:
             raise ValueError(f"{key} has the unknown type {other!r}; known are {', '.join(TYPES)}")
     return Plan(
         key=key,
         spec=spec,
         unit=unit,
-        description=f"{service}: {_described(spec)}",
+        description=f"{user}: {_described(spec)}",
         helper=helpers / helper if (helper := HELPER_BY_TYPE.get(spec.type)) else None,
     )
 
@@ -189,7 +196,7 @@ def definition(plan_: Plan, after: Sequence[str]) -> list[programs.Property]:
     """Return the properties of the transient unit. `after`: units that must stop later."""
     common: list[programs.Property] = [
         ("Description", "s", plan_.description),
-        ("Slice", "s", names.slice_of(plan_.key.service)),
+        ("Slice", "s", plan_.slice),
         ("After", "as", list(after)),
         ("StartLimitIntervalUSec", "t", 0),
         ("Environment", "as", _environment(plan_)),
@@ -229,13 +236,14 @@ def cleanup_definition(plan_: Plan) -> list[programs.Property]:
 
 def drop_in(plan_: Plan, after: Sequence[str]) -> str:
     """Return the text of the drop-in that ties an existing unit to its service."""
-    mark = f"# rgmgr: {json.dumps([plan_.key.service, plan_.key.resource, plan_.generation])}"
+    user = "" if plan_.spec.is_shared else plan_.key.service  # the same text for all its users
+    mark = f"# rgmgr: {json.dumps([user, plan_.key.resource, plan_.generation])}"
     lines = [mark, "[Unit]", f"Before={DAEMON_UNIT}"]
-    if after:
+    if after and not plan_.spec.is_shared:
         lines.append(f"After={' '.join(after)}")
     section = _TYPES_WITH_SLICE.get(plan_.unit.rpartition(".")[2])
     if section:
-        lines += [f"[{section}]", f"Slice={names.slice_of(plan_.key.service)}"]
+        lines += [f"[{section}]", f"Slice={plan_.slice}"]
     if section == "Service":
         lines.append("Restart=no")
     return "\n".join(lines) + "\n"

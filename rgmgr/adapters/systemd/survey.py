@@ -22,6 +22,7 @@ from rgmgr.adapters.systemd.manager import Manager, job_path
 from rgmgr.adapters.systemd.node import NodeFacts
 from rgmgr.adapters.systemd.resources import MARK, Plan, flatten, is_present, plan, resolved
 from rgmgr.adapters.systemd.statuses import UnitStatus
+from rgmgr.adapters.systemd.uses import Uses
 from rgmgr.core.events import Shutdown
 from rgmgr.core.spec import EXISTING_UNIT_TYPES, ClusterSpec, ResourceName
 from rgmgr.errors import BusError
@@ -49,8 +50,16 @@ class Survey:
     up: list[Seen] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What earlier daemons have left on this node about its units."""
+
+    drop_ins: DropIns
+    uses: Uses
+
+
 async def look(
-    manager: Manager, node: NodeFacts, drop_ins: DropIns, spec: ClusterSpec, helpers: Path
+    manager: Manager, node: NodeFacts, traces: Traces, spec: ClusterSpec, helpers: Path
 ) -> Survey:
     """Return what runs.
 
@@ -62,14 +71,17 @@ async def look(
     statuses = await _settled(manager, [made.unit for made in plans])
     active: dict[ServiceName, list[ResourceName]] = {s.name: [] for s in spec.services}
     for made, status in zip(plans, statuses, strict=True):
+        if traces.uses.are_by_others(made):
+            continue
         if status.is_up and is_present(made, node) is not False:
             found.up.append(Seen(made, status.name))
-            await _note_generation(manager, drop_ins, made)
+            await _note_generation(manager, traces.drop_ins, made)
         elif not await _holds_something(manager, made, status, node):
             continue
         active[made.key.service].append(made.key.resource)
     known = {made.unit for made in plans} | {status.name for status in statuses}
-    await _add_left_overs(manager, drop_ins, known, active)
+    await _add_left_overs(manager, traces.drop_ins, known, active)
+    await _add_shared_left_overs(manager, traces.uses, known, active)
     found.active = {service: tuple(resources) for service, resources in active.items()}
     return found
 
@@ -182,6 +194,20 @@ async def _add_left_overs(
             if not status.is_down:
                 resource = await _resource_name(manager, drop_ins, status.name)
                 active.setdefault(ServiceName(service), []).append(ResourceName(resource))
+
+
+async def _add_shared_left_overs(
+    manager: Manager,
+    uses: Uses,
+    known: set[str],
+    active: dict[ServiceName, list[ResourceName]],
+) -> None:
+    """Add what is active, was used by several services, and is not configured."""
+    strangers = [unit for unit in uses.units() if unit not in known]
+    for status in await manager.statuses(strangers) if strangers else []:
+        if not status.is_down:
+            for service, resource in uses.of(status.name).items():
+                active.setdefault(service, []).append(resource)
 
 
 async def _resource_name(manager: Manager, drop_ins: DropIns, unit: str) -> str:

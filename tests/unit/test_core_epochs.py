@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Epochs: the first INSTALL of a view counts, for those that it leaves out as well."""
+
+from __future__ import annotations
+
+from rgmgr.core.actions import Record
+from rgmgr.core.events import QuorumChanged, TimerFired, ViewChanged
+from rgmgr.core.messages import Hello
+from rgmgr.core.model import RingId
+from tests.unit.core_cluster import N1, N2, N3, formed
+
+ALL = (N1, N2, N3)
+
+
+def test_who_was_left_out_takes_no_install_that_was_made_before_it_heard_so() -> None:
+    """node3 gave node2 up; its INSTALL and the late HELLO of node2 cross: node1 sends another one.
+
+    Then one ring would have had two epochs of one number, and each side taken the acknowledgements
+    of the other for its own.
+    """
+    cluster = formed()
+    ring = RingId(N1, cluster.ring + 4)
+    del cluster.actions[:]
+    for node in ALL:
+        cluster.feed(node, ViewChanged(ring=ring, ring_nodes=ALL, members=ALL))
+        cluster.feed(node, QuorumChanged(ring, is_quorate=True))
+    late = [m for m in cluster.mail if m[0] == N2 and isinstance(m[1], Hello)]
+    for mail in late:
+        cluster.mail.remove(mail)
+    cluster.settle()
+
+    cluster.mail.extend(late)
+    cluster.feed(N3, TimerFired(f"sync:1.{ring.seq}"))
+    cluster.settle()
+
+    begun = [
+        (int(action.fields["epoch"] or 0), action.fields["members"])
+        for _, action in cluster.took(Record)
+        if isinstance(action, Record) and action.event == "epoch.installed"
+    ]
+    first = min(epoch for epoch, _ in begun)
+    assert {members for epoch, members in begun if epoch == first} == {"node1, node3"}
+    assert {members for epoch, members in begun if epoch != first} == {"node1, node2, node3"}
