@@ -13,6 +13,8 @@ import sys
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from rgmgr.view import Status
 
 SCHEMA = 1
@@ -23,16 +25,25 @@ _COLUMNS = 80
 
 def main() -> None:
     """Run the command; the entry point of the package."""
-    asked = sys.argv[1:]
-    is_plain = "_RGMGR_COMPLETE" not in os.environ
-    if is_plain and asked in (["status"], ["status", "--json"]) and (text := _status()):
-        found = text if asked[1:] else _screen(text)
-        if found:
-            sys.stdout.write(f"{found}\n")
-            return
+    if "_RGMGR_COMPLETE" not in os.environ and (found := shown(sys.argv[1:], _status)):
+        sys.stdout.write(f"{found}\n")
+        return
     from rgmgr.cli.main import main as all_verbs  # noqa: PLC0415 - see the module's docstring
 
     all_verbs()
+
+
+def shown(asked: Sequence[str], read: Callable[[], str]) -> str:
+    """Return what these arguments ask for; empty when that is for the verb to say.
+
+    `read` returns the status as JSON, empty where there is none.
+    """
+    if asked not in (["status"], ["status", "--json"]):
+        return ""
+    text = read()
+    if not text.startswith(f'{{"schema":{SCHEMA},'):
+        return ""
+    return text if asked[1:] else _screen(text)
 
 
 def _status() -> str:
@@ -55,8 +66,7 @@ def _status() -> str:
             line.close()
     except BusError:
         return ""
-    text = "".join(map(str, answer))
-    return text if text.startswith(f'{{"schema":{SCHEMA},') else ""
+    return "".join(map(str, answer))
 
 
 def _screen(text: str) -> str:

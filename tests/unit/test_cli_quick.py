@@ -26,41 +26,35 @@ SCREENS = {
 }
 
 
-def run(arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the command of a daemon that says this."""
-    monkeypatch.setattr(quick, "_status", lambda: said)
-    monkeypatch.setattr(sys, "argv", ["rgmgr", *arguments])
-    monkeypatch.setenv("COLUMNS", "80")
-    quick.main()
-
-
 @pytest.mark.parametrize(("name", "status"), SCREENS.items())
 def test_the_screen_is_that_of_the_verb(
-    name: str, status: Status, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, status: Status, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(["status"], encode_status(status), monkeypatch)
+    monkeypatch.setenv("COLUMNS", "80")
 
-    assert capsys.readouterr().out == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+    screen = quick.shown(["status"], lambda: encode_status(status))
+
+    assert f"{screen}\n" == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
 
 
-def test_json_is_passed_on_as_it_is(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_is_passed_on_as_it_is() -> None:
     text = encode_status(troubled())
 
-    run(["status", "--json"], text, monkeypatch)
-
-    assert capsys.readouterr().out == f"{text}\n"
+    assert quick.shown(["status", "--json"], lambda: text) == text
 
 
-@pytest.mark.parametrize("said", ["", '{"schema":1,"nodes":7}'])
-def test_what_goes_wrong_is_left_to_the_verb(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")
+@pytest.mark.parametrize(
+    "said", ["", "rubbish", '{"schema":1,"nodes":7}', '{"schema":2,"nodes":[]}']
+)
+def test_what_is_not_understood_is_left_to_the_verb(said: str) -> None:
+    assert quick.shown(["status"], lambda: said) == ""
 
-    with pytest.raises(SystemExit) as ended:
-        run(["status"], said, monkeypatch)
 
-    assert ended.value.code == 5
+@pytest.mark.parametrize(
+    "asked", [[], ["status", "web"], ["status", "--watch"], ["explain", "web"]]
+)
+def test_the_rest_is_for_the_verbs(asked: list[str]) -> None:
+    assert quick.shown(asked, lambda: encode_status(healthy())) == ""
 
 
 def test_no_bus_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
