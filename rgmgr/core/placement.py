@@ -14,7 +14,7 @@ from domains.rank import rank_nodes
 from rgmgr.core import awaiting, depend, failback, retrying
 from rgmgr.core.actions import Severity
 from rgmgr.core.choice import why_chosen
-from rgmgr.core.evolve import replace
+from rgmgr.core.evolve import changed, replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.recovery import begin_stop
@@ -74,11 +74,13 @@ def _concerned(ledger: Ledger) -> list[ServiceName]:
     ground decide: as long as both are as they were settled last, nothing is to be done about it.
     """
     before, now = ledger.before, ledger.state
-    known = before.services if _is_same_ground(before, now) else {}
+    if not _is_same_ground(before, now):
+        return list(now.services)
+    news = set(changed(before.services, now.services))
     return [
         name
         for name, service in now.services.items()
-        if service is not known.get(name) or service.state in IDLE or service.spec.terms.together
+        if service.state in IDLE or name in news or service.spec.terms.together
     ]
 
 
