@@ -58,6 +58,7 @@ class Surroundings:
     now_ms: int
     detection_ms: int = 0
     is_two_node: bool = False
+    tie_breaker: str = ""  # lowest, arbiter; empty: nothing decides between two halves
     measured: dict[str, Span] = field(default_factory=dict)
 
 

@@ -124,7 +124,12 @@ def _orphans(state: State) -> dict[ServiceName, tuple[ResourceName, ...]]:
 
 
 def present_of(
-    state: State, measured: dict[str, Span], *, detection_ms: int, is_two_node: bool
+    state: State,
+    measured: dict[str, Span],
+    *,
+    detection_ms: int,
+    is_two_node: bool,
+    tie_breaker: str,
 ) -> tuple[bytes, str]:
     """Return what forecasts start from: the agreed state in wire form, and what is around it."""
     local = state.local
@@ -136,6 +141,7 @@ def present_of(
         now_ms=max(state.cluster.now_ms, monotonic_ms() + local.clock_offset_ms),
         detection_ms=detection_ms,
         is_two_node=is_two_node,
+        tie_breaker=tie_breaker,
         measured=measured,
     )
     return encode_state(told_to_readers(state.cluster)), encode_surroundings(around)
