@@ -89,7 +89,7 @@ def _places(fates: tuple[Fate, ...]) -> Table:
     table = _table("SERVICE", "BEFORE", "AFTER", "WHY")
     for fate in fates:
         after = _place(fate.after)
-        if fate.verdict == "lost":
+        if fate.verdict in ("lost", "waits"):
             after.stylize("bold red")
         table.add_row(Text(fate.service), _place(fate.before), after, Text(fate.after.why))
     return table
@@ -111,6 +111,8 @@ def _outages(fates: tuple[Fate, ...]) -> Table:
 def _outage(fate: Fate) -> Text:
     if fate.verdict == "lost":
         return Text("LOST: it stays down", "bold red")
+    if fate.verdict == "waits":
+        return Text("until its node is back, or a human decides", "bold yellow")
     if fate.verdict == "interrupted":
         return Text(seconds(fate.outage_ms or 0), "yellow")
     if fate.verdict == "unaffected":

@@ -38,6 +38,10 @@ BMC_AGENTS = (
 """Agents (by how their names begin) of devices that have their power from the node they guard."""
 
 
+STAY_DOWN = ("lost", "waits")
+"""Verdicts on services that nothing brings back by itself while the failure lasts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One thing that breaks, in words and as what is supposed."""
@@ -139,7 +143,7 @@ def _try(present: Present, failures: tuple[Failure, ...], known: frozenset[str])
     fates = found.fates if found else ()
     case = Case(
         failures=tuple(failure.words for failure in failures),
-        lost=tuple((fate.service, fate.after.why) for fate in fates if fate.verdict == "lost"),
+        lost=tuple((fate.service, fate.after.why) for fate in fates if fate.verdict in STAY_DOWN),
         unfenceable=tuple(spec.node_name(n) for n in unfenceable(spec, dead)) if dead else (),
         is_quorum_lost=found is not None and not found.is_quorate,
     )

@@ -108,8 +108,9 @@ class Place:
 class Fate:
     """What becomes of one service. `outage_ms`: how long it is not up; None: it stays down.
 
-    `verdict`: unaffected, interrupted, lost (was up and stays down), started, down (as before),
-    removed (from the configuration).
+    `verdict`: unaffected, interrupted, lost (was up and stays down), waits (was up, and
+    starts when its node is back or a human says so), started, down (as before), removed (from the
+    configuration).
     """
 
     service: str
@@ -228,7 +229,7 @@ def _fate(
     elif not recorder.was_up(name):
         verdict = "started" if is_up else "down"
     elif not is_up:
-        verdict = "lost"
+        verdict = "waits" if record.awaits is not None and is_quorate(world) else "lost"
     else:
         verdict = "interrupted" if outage_ms else "unaffected"
     return Fate(

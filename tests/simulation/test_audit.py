@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from domains.model import NodeId
-from rgmgr.core.spec import ClusterSpec, FenceDevice, FenceStep
+from rgmgr.core.spec import ClusterSpec, FenceDevice, FenceStep, TakeoverMode
 from rgmgr.sim.audit import Audit, Case, Sharing, audit, count_of, summary
 from tests.simulation.forecast_cluster import DB, WEB, cluster, service
 
@@ -80,6 +80,13 @@ def test_a_service_of_one_node_alone_is_lost_with_it() -> None:
 
     assert _case(found, "node2 dies").lost == ((WEB, "no node of domain 'pinned' is online"),)
     assert not found.is_clean
+
+
+def test_a_service_that_asks_a_human_stays_down_with_its_node() -> None:
+    asks = replace(service(WEB), takeover=TakeoverMode.CONFIRM)
+    ((name, why),) = _case(_audited(cluster(asks)), "node1 dies").lost
+
+    assert (name, "administrator to confirm" in why) == (WEB, True), why
 
 
 def test_two_of_three_nodes_are_too_many() -> None:

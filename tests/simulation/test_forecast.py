@@ -10,7 +10,7 @@ import pytest
 
 from domains.model import NodeId
 from rgmgr.core.model import ServiceState
-from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy
+from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy, TakeoverMode
 from rgmgr.core.sync import has_quorum_of
 from rgmgr.core.tree import start_order
 from rgmgr.present import Present, Span, Surroundings, fence_of, start_of
@@ -49,6 +49,21 @@ def _fate(found: Forecast, name: str) -> Fate:
 
 def _kinds(found: Forecast, name: str) -> list[tuple[str, str]]:
     return [(step.kind, step.node) for step in found.steps if step.service == name]
+
+
+def test_a_service_that_asks_a_human_waits_and_says_for_what() -> None:
+    asks = replace(service(WEB), takeover=TakeoverMode.CONFIRM)
+    found = _asked(NodeDies(ONE), spec=cluster(asks))
+
+    web = _fate(found, WEB)
+    assert (web.verdict, web.outage_ms) == ("waits", None)
+    assert "administrator to confirm" in web.after.why
+
+
+def test_a_service_that_waits_without_quorum_is_lost() -> None:
+    asks = replace(service(WEB), takeover=TakeoverMode.CONFIRM)
+
+    assert _fate(_asked(NodeDies(ONE), NodeDies(TWO), spec=cluster(asks)), WEB).verdict == "lost"
 
 
 def test_a_dead_node_is_fenced_before_its_service_starts_elsewhere() -> None:
