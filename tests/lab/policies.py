@@ -60,6 +60,7 @@ def services(closed: str, open_: str) -> tuple[Entry, ...]:
         Entry("refused", 3, 'takeover = "confirm"'),
         Entry("patient", 3, 'on_shutdown = "wait 10min"'),
         Entry("stubborn", 1, 'no_quorum_policy = "ignore"'),
+        Entry("alone", 3, "exclusive = true\nautostart = false"),
         Entry("later", 1, failback='ordered = true\nfailback_delay = "5s"'),
         Entry("tonight", 1, failback=f'ordered = true\nfailback = "{closed}"'),
         Entry("today", 1, failback=f'ordered = true\nfailback = "{open_}"'),

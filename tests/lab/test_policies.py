@@ -177,6 +177,28 @@ def test_a_disarmed_cluster_looks_on_until_it_is_armed(policies: Policies) -> No
     policies.await_state("left", "started", "node1")
 
 
+def test_nothing_starts_elsewhere_while_the_locks_are_on(policies: Policies) -> None:
+    policies.place("db", "node1")
+    before = policies.lives("db", "node1")
+
+    assert policies.do("node2", "clusvcadm", "-l") == "Resource groups locked\n"
+    try:
+        policies.kill_nine("db", "node1")
+        policies.await_new_life("db", "node1", before)
+        policies.await_state("db", "started", "node1")
+        policies.do("node1", "systemctl", "stop", "rgmgrd")
+        assert policies.do("node3", "clusvcadm", "-S") == "Resource groups locked\n"
+        assert policies.refused("node2", "clusvcadm", "-e", "db")[0] == 250
+        assert policies.clustat("db").owner == "none"
+        assert policies.because("db").startswith("services are locked by ")
+        assert policies.where("db") == []
+    finally:
+        said = policies.do("node3", "clusvcadm", "-u")
+        policies.await_state("db", "started", "node2")
+        policies.do("node1", "systemctl", "start", "rgmgrd")
+    assert said == "Resource groups unlocked\n"
+
+
 def test_services_go_back_at_once_later_or_at_their_time(policies: Policies) -> None:
     for name in ("later", "tonight", "today", "web"):
         policies.place(name, "node1")
@@ -198,6 +220,30 @@ def test_services_go_back_at_once_later_or_at_their_time(policies: Policies) -> 
     assert [policies.clustat(name).owner for name in ("tonight", "web")] == ["node2", "node2"]
     assert "it goes there between" in policies.do("node1", "rgmgr", "explain", "tonight")
     assert "has nofailback" in policies.do("node1", "rgmgr", "explain", "web")
+
+
+def test_a_service_that_runs_alone(policies: Policies) -> None:
+    occupants = ("iced", "asked", "refused", "patient")
+    code, said = policies.refused("node3", "clusvcadm", "-e", "alone", "-m", "node3")
+    assert (code, policies.where("alone")) == (249, []), said
+    policies.place("left", "node1")
+    policies.await_state("follower", "started", "node1")
+    on_node3 = [name for name in policies_on(policies, "node3") if name not in occupants]
+    for name in on_node3:
+        policies.do("node2", "clusvcadm", "-r", name, "-m", "node2")
+    for name in occupants:
+        policies.do("node2", "clusvcadm", "-d", name)
+
+    policies.do("node3", "clusvcadm", "-e", "alone", "-m", "node3")
+    policies.do("node2", "clusvcadm", "-e", "iced", "-F")
+    assert policies.clustat("iced").owner == "node1"
+    assert policies.refused("node2", "clusvcadm", "-r", "iced", "-m", "node3")[0] == 249
+    assert policies.refused("node2", "clusvcadm", "-r", "alone", "-m", "node1")[0] == 249
+    assert policies.clustat("alone") == Group("started", "node3", "")
+
+    policies.do("node2", "clusvcadm", "-d", "alone")
+    for name in occupants:
+        policies.place(name, "node3")
 
 
 def policies_on(policies: Policies, node: str) -> list[str]:
