@@ -263,20 +263,23 @@ class Bus:
             node not in present or self.stations[node].ring is not ring for node in ring.nodes
         )
 
-    def _note_quorum(self, node: NodeId, component: Component) -> None:
+    def _note_quorum(self, node: NodeId, component: Component, late_ms: int = 0) -> None:
         """Remember since when this node has, in truth, no majority around it."""
         if self._has_quorum(node, component):
             self.inquorate_since_ms[node] = None
         elif self.inquorate_since_ms[node] is None:
-            self.inquorate_since_ms[node] = self._engine.now_ms
+            self.inquorate_since_ms[node] = self._engine.now_ms + late_ms
 
     def _has_quorum(self, node: NodeId, component: Component) -> bool:
         return self.votes.is_quorate(component, has_met_all=self.stations[node].has_met_all)
 
     def _revote(self) -> None:
-        """Tell everybody anew: the arbiter has changed its mind."""
+        """Tell everybody anew: the arbiter has changed its mind.
+
+        While the ring turns nothing but this word can tell a daemon, so it counts once it came.
+        """
         for station in self.stations.values():
-            self._note_quorum(station.node, self.reach(station.node))
+            self._note_quorum(station.node, self.reach(station.node), self.quorum_late_ms)
             if station.client is not None and station.ring is not None:
                 self._tell_quorum(station, station.ring)
 
