@@ -20,7 +20,7 @@ UNITS = Path("usr/lib/systemd/system")
 HELPERS = Path("usr/lib/rgmgr")
 COMMANDS = {
     "usr/sbin/rgmgrd": "rgmgr.runtime.daemon:main",
-    "usr/bin/rgmgr": "rgmgr.cli.main:main",
+    "usr/bin/rgmgr": "rgmgr.cli.quick:main",
     "usr/bin/clustat": "rgmgr.cli.clustat:main",
     "usr/sbin/clusvcadm": "rgmgr.cli.clusvcadm:main",
     "usr/sbin/fence_node": "rgmgr.cli.fence_classic:main_node",
