@@ -16,7 +16,7 @@ FIRST_SEED ?= 1000
 SEEDS ?= 1000
 CHECKED := rgmgr domains tests tools benchmarks fence_agents systemd
 
-.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-corosync bench-detection bench-peers bench-placement bench-race bench-scale bench-sim clean
+.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-corosync bench-crowd bench-detection bench-peers bench-placement bench-race bench-scale bench-sim bench-status clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ lab: setup ## boot three real nodes on this machine and leave them up (root)
 bench-sim: setup ## measure the simulator: seeds per second, and long histories of a big cluster
 	@$(BIN)/python benchmarks/simulator.py
 
+bench-status: setup ## measure `rgmgr status` of 16 nodes with 1,000 services; minutes, most of them to start those
+	@PYTHONPATH=. $(BIN)/python benchmarks/status.py
+
 bench: setup ## measure status, fence agents, each part of a failover, 200 units on real nodes (root)
 	@PYTHONPATH=. $(BIN)/python benchmarks/status.py
 	@PYTHONPATH=. $(BIN)/python benchmarks/agents.py
@@ -93,12 +96,15 @@ bench-corosync: setup ## measure the binding of corosync against the same loop i
 bench-detection: setup ## measure how soon corosync sees a power cut, at 2 to 16 nodes (root)
 	@$(BIN)/python -m benchmarks.detection
 
-bench-peers: setup ## the same work done by rgmgr, Pacemaker and systemd by hand (root; 45 minutes)
+bench-peers: setup ## the same work done by rgmgr, Pacemaker and systemd by hand (root; 25 minutes)
 	@rm -f $(LAB_DIR)/peers.json
 	@$(BIN)/python -m benchmarks.peers --dir $(LAB_DIR) --json $(LAB_DIR)/peers.json --document docs/benchmarks.md
 
 bench-scale: setup ## how the core grows with nodes and services, in simulated clusters
 	@$(BIN)/python -m benchmarks.scale
+
+bench-crowd: setup ## 16 and 32 real nodes with 1,000 services, two of them lost at once (root)
+	@$(BIN)/python -m benchmarks.crowd --dir $(LAB_DIR) --json $(LAB_DIR)/crowd.json --document docs/benchmarks.md
 
 bench-race: setup ## fifty fence races of two real nodes (root)
 	@PYTHONPATH=. $(BIN)/python benchmarks/fence_race.py --dir $(LAB_DIR)

@@ -3,19 +3,22 @@
 
 Usage: agents.py [--rounds N]. Prints, for `status`, the median time of the agent, of one that was
 started before and waited for its options (as rgmgrd keeps ready), of the bare exchange by the tool
-that does nothing else (ipmitool, snmpget, ssh), and how much longer than that the two took.
+that does nothing else (ipmitool, snmpget, ssh), and how much longer than that the two took. Last,
+after how long the first packet of one that waited leaves: it asks a socket of ours, which is deaf.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
         ):
             print(
                 f"{'status':<16} {'agent':>8} {'ready':>8} {'bare':>8} {'over':>8} {'ready':>8}"
-                f"   median of {rounds}, ms"
+                f" {'packet':>8}   median of {rounds}, ms"
             )
             for contest in (_ipmi(board), *_pdu(pdu), _ssh(node)):
                 _measure(contest, rounds)
@@ -112,11 +115,41 @@ def _measure(contest: Contest, rounds: int) -> None:
     ready_ms = statistics.median(_ready_ms(argv, text, environment) for _ in range(rounds))
     bare_ms = _median_ms(lambda: _run(contest.bare, "", environment), rounds)
     times = (agent_ms, ready_ms, bare_ms, agent_ms - bare_ms, ready_ms - bare_ms)
-    print(f"{contest.name:<16}" + "".join(f" {each:8.0f}" for each in times))
+    packet = "       -"
+    if "ipport" in contest.options and contest.agent.name != "fence_ssh":
+        sent_ms = (_packet_ms(argv, contest.options, environment) for _ in range(rounds))
+        packet = f"{statistics.median(sent_ms):8.0f}"
+    print(f"{contest.name:<16}" + "".join(f" {each:8.0f}" for each in times) + f" {packet}")
 
 
 def _ready_ms(argv: Sequence[str], text: str, environment: dict[str, str]) -> float:
     """Return how long an agent takes that has started and waits in its read."""
+    with _waiting(argv, environment) as agent:
+        began = time.monotonic()
+        agent.communicate(text)
+        return (time.monotonic() - began) * 1000
+
+
+def _packet_ms(argv: Sequence[str], options: dict[str, str], environment: dict[str, str]) -> float:
+    """Return how long after it was told its options a waiting agent sends its first packet."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.settimeout(READY_MAX_S)
+        told = options | {"action": "status", "ipport": str(deaf.getsockname()[1])}
+        with _waiting(argv, environment) as agent:
+            assert agent.stdin is not None  # noqa: S101 - a pipe was asked for
+            began = time.monotonic()
+            agent.stdin.write("".join(f"{name}={value}\n" for name, value in told.items()))
+            agent.stdin.close()
+            deaf.recv(1)
+            took_s = time.monotonic() - began
+            agent.kill()
+    return took_s * 1000
+
+
+@contextlib.contextmanager
+def _waiting(argv: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Give an agent that has started and waits in its read."""
     pipe, null = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(
         argv, env=environment, text=True, stdin=pipe, stdout=null, stderr=null
@@ -125,9 +158,7 @@ def _ready_ms(argv: Sequence[str], text: str, environment: dict[str, str]) -> fl
         deadline = time.monotonic() + READY_MAX_S
         while syscall.read_text() != "pipe_read" and time.monotonic() < deadline:
             time.sleep(0.005)
-        began = time.monotonic()
-        agent.communicate(text)
-        return (time.monotonic() - began) * 1000
+        yield agent
 
 
 def _run(argv: Sequence[str], text: str, environment: dict[str, str]) -> None:

@@ -33,8 +33,10 @@ from rgmgr.sim.run import play
 from rgmgr.sim.world import World
 
 NODES_FOR_SERVICES, SERVICES_FOR_NODES = 3, 100
-SERVICES = (10, 100, 300, 1000)
+SERVICES = (10, 100, 300, 1000, 3000)
 NODES = (3, 8, 16, 32, 64)
+BIG = ((16, 1000), (64, 1000))
+"""Measured, but not drawn: nodes and services."""
 CUT_MS, OFF_MS, SEED = 30_000, 30_000, 1
 
 
@@ -77,18 +79,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.scale", description=__doc__)
     parser.add_argument("--services", type=int, nargs="+", default=SERVICES)
     parser.add_argument("--nodes", type=int, nargs="+", default=NODES)
+    parser.add_argument(
+        "--big", type=int, nargs=2, action="append", default=[*BIG], metavar=("NODES", "SERVICES")
+    )
     parser.add_argument("--plots", type=Path, default=Path("docs/benchmarks"))
     options = parser.parse_args()
     print("| nodes | services | core of one, ms | longest event, ms | messages | state, KiB |")
     print("|--:|--:|--:|--:|--:|--:|")
     by_services = [_told(measure(NODES_FOR_SERVICES, count)) for count in options.services]
     by_nodes = [_told(measure(count, SERVICES_FOR_NODES)) for count in options.nodes]
+    big = [_told(measure(nodes, services)) for nodes, services in options.big]
     options.plots.mkdir(parents=True, exist_ok=True)
     _draw(options.plots, "services", [size.services for size in by_services], by_services)
     _draw(options.plots, "nodes", [size.nodes for size in by_nodes], by_nodes)
-    kept = {"schema": 1, "sizes": [asdict(size) for size in (*by_services, *by_nodes)]}
+    sizes = (*by_services, *by_nodes, *big)
+    kept = {"schema": 1, "sizes": [asdict(size) for size in sizes]}
     (options.plots / "scale.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    return 0 if all(size.is_good for size in (*by_services, *by_nodes)) else 1
+    return 0 if all(size.is_good for size in sizes) else 1
 
 
 def measure(nodes: int, services: int) -> Size:

@@ -17,12 +17,11 @@ events, not exceptions. This module imports nothing of ours, so that every layer
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong in a configuration."""
+class Problem(NamedTuple):
+    """One thing wrong in a configuration. No dataclass: those take long to load."""
 
     path: str  # dotted key path, such as "service.web.domain"
     problem: str  # what was found and what is expected

@@ -102,6 +102,18 @@ def unknown(fault: str) -> CorosyncView:
     return CorosyncView(fault=fault)
 
 
+def tie_breaker(view: CorosyncView) -> str:
+    """Say what decides between two halves of the cluster; empty: nothing does."""
+    quorum = view.quorum
+    if quorum is None:
+        return ""
+    if quorum.qdevice:
+        state = "votes" if quorum.is_qdevice_alive else "DOES NOT VOTE"
+        return f"ties: arbiter {quorum.qdevice} {state}"
+    is_set = "auto_tie_breaker" in quorum.flags
+    return "ties: one half is chosen by its nodes (auto_tie_breaker)" if is_set else ""
+
+
 def encode_corosync(view: CorosyncView) -> str:
     """Return the view as JSON."""
     return msgspec.json.encode(view).decode()

@@ -24,7 +24,8 @@ PHRASES = {
     "node.unclean": "{node} may still run its services: nothing starts elsewhere without proof",
     "node.reach_lost": "{node} does not reach {pings}",
     "node.reach_regained": "{node} reaches {pings} again",
-    "request.accepted": "the members accept: {request} {service}",
+    "request.accepted": "the members accept: {request} {about}",
+    "request.refused": "the members refuse: {request} {about}: {reason}",
     "service.adopted": "{service} is found running on {owner} and stays there",
     "service.dependency_lost": "{service} has to stop: {reason}",
     "service.displaced": "{service} leaves {node}, to make room for {by}",
@@ -64,8 +65,9 @@ def in_words(event: str, facts: Mapping[str, object]) -> str | None:
     phrase = PHRASES.get(event)
     if phrase is None:
         return None
+    about = facts.get("service") or facts.get("node") or "the cluster"
     try:
-        return phrase.format_map(facts)
+        return phrase.format_map({**facts, "about": about})
     except KeyError:
         return None
 

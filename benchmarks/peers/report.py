@@ -166,16 +166,25 @@ def told(run: Run) -> str:
 
 
 def put_into(path: Path, results: Results) -> None:
-    """Replace what stands between the marks of a document.
+    """Put what was measured into a document.
 
     Raises:
         ValueError: it has no marks.
     """
-    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{path} has no lines {BEGIN!r} and {END!r} to write between")
-    path.write_text(f"{before}{BEGIN}\n{measured(results)}\n{END}{after}", encoding="utf-8")
+    replace_between(path, BEGIN, END, measured(results))
+
+
+def replace_between(path: Path, begin: str, end: str, text: str) -> None:
+    """Replace what stands between two marks of a document.
+
+    Raises:
+        ValueError: it has no such marks.
+    """
+    before, first, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, last, after = rest.partition(end)
+    if not (first and last):
+        raise ValueError(f"{path} has no lines {begin!r} and {end!r} to write between")
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def measured(results: Results) -> str:

@@ -13,7 +13,6 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Sequence
-from urllib.parse import unquote
 
 from rgmgr.adapters import bus_wire
 from rgmgr.adapters.bus_wire import DISCONNECTED, TIMEOUT, Argument
@@ -179,7 +178,16 @@ def _target(addresses: str) -> str:
 
 def _options(parts: Iterable[str]) -> dict[str, str]:
     pairs = (part.partition("=") for part in parts)
-    return {key: unquote(value) for key, _, value in pairs}
+    return {key: _unescaped(value) for key, _, value in pairs}
+
+
+def _unescaped(value: str) -> str:
+    """Return an address's value as it is meant; hardly any has a character to escape."""
+    if "%" not in value:
+        return value
+    from urllib.parse import unquote  # noqa: PLC0415 - takes long to load
+
+    return unquote(value)
 
 
 def _told(error: BaseException) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 DISCONNECTED = "org.freedesktop.DBus.Error.Disconnected"
 TIMEOUT = "org.freedesktop.DBus.Error.Timeout"
@@ -36,8 +36,7 @@ Read = Callable[[bytes, int], tuple[object, int]]
 _FIXED = {"y": "B", "n": "h", "q": "H", "i": "i", "u": "I", "x": "q", "t": "Q", "d": "d", "h": "I"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawMessage:
+class RawMessage(NamedTuple):
     """A message as it came. `fields` by their code. The body is read on demand."""
 
     kind: int

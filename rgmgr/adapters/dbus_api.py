@@ -175,7 +175,9 @@ class Api:
         what = f"fence {order} {node!r}"
         said, status = await self._admit_operator(what, options)
         meant = _word(FenceOrder, order)
-        request = FenceRequest(number=0, order=meant, node=_node_id(status, node), by=said.by)
+        request = FenceRequest(
+            number=0, order=meant, node=_node_id(status, node), by=said.by, because=said.because
+        )
         return await self._wait_for(request, what)
 
     async def request_order(self, order: str, node: str, options: Options) -> Reply:

@@ -60,15 +60,18 @@ class Manner:
     because: str = ""
 
 
+because_option = click.option(
+    "--because",
+    default="",
+    metavar="TEXT",
+    help="Why, such as a number of a change; kept in the history.",
+)
+
+
 def manner_options(function: F) -> F:
     """Add the options of `manner`."""
     for decorate in (
-        click.option(
-            "--because",
-            default="",
-            metavar="TEXT",
-            help="Why, such as a number of a change; kept in the history.",
-        ),
+        because_option,
         click.option("--no-wait", is_flag=True, help="Return when the request is taken."),
         click.option(
             "--timeout",

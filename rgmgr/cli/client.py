@@ -19,21 +19,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from rgmgr.adapters.bus_line import Line
 from rgmgr.adapters.bus_wire import Argument, Option
+from rgmgr.cli.address import BUS_NAME, MANAGER, OBJECT_PATH, PROPERTIES, STATUS_TIMEOUT_S
 from rgmgr.cli.exits import Exit
 from rgmgr.errors import BusError, RgmgrError, WireError
-from rgmgr.history_view import History, decode_history
-from rgmgr.links import CorosyncView, from_properties
 from rgmgr.view import Status, decode_status
 
 if TYPE_CHECKING:
+    from rgmgr.history_view import History
+    from rgmgr.links import CorosyncView
     from rgmgr.present import Present
 
-BUS_NAME = "org.rgmgr"
-OBJECT_PATH = "/org/rgmgr"
-MANAGER = "org.rgmgr.Manager1"
-PROPERTIES = "org.freedesktop.DBus.Properties"
-
-STATUS_TIMEOUT_S = 10.0
 WAIT_FOREVER_S = 7 * 86_400.0
 """A stop may take as long as the application needs; nobody waits longer than a week."""
 
@@ -134,8 +129,8 @@ class Daemon(Protocol):
         """Ask for something and wait until it is done. `node` empty: let the domain choose."""
         ...
 
-    def fence(self, order: str, node: str, user: str, timeout_s: float) -> Outcome:
-        """Ask about fencing and wait until it is done. `node` empty: all; `user`: who asks."""
+    def fence(self, order: str, node: str, timeout_s: float, because: str = "") -> Outcome:
+        """Ask about fencing and wait until it is done. `node` empty: all."""
         ...
 
     def order(self, order: str, node: str, terms: Terms, timeout_s: float) -> Outcome:
@@ -163,6 +158,8 @@ class BusDaemon:
 
     def corosync(self) -> CorosyncView:
         """See `Daemon.corosync`."""
+        from rgmgr.links import from_properties  # noqa: PLC0415 - for few commands
+
         (facts,) = self._ask(PROPERTIES, "GetAll", (MANAGER,), STATUS_TIMEOUT_S)
         try:
             return from_properties(facts if isinstance(facts, dict) else {})
@@ -186,6 +183,8 @@ class BusDaemon:
 
     def history(self) -> History:
         """See `Daemon.history`."""
+        from rgmgr.history_view import decode_history  # noqa: PLC0415 - for few commands
+
         (text,) = self._call("History", timeout_s=STATUS_TIMEOUT_S)
         try:
             return decode_history(str(text))
@@ -214,9 +213,9 @@ class BusDaemon:
             case _:
                 raise DaemonError(Fault.BROKEN, f"rgmgrd's answer is unreadable: {answer!r}")
 
-    def fence(self, order: str, node: str, user: str, timeout_s: float) -> Outcome:
+    def fence(self, order: str, node: str, timeout_s: float, because: str = "") -> Outcome:
         """See `Daemon.fence`."""
-        return self._ordered("Fence", (order, node, _options(user=user)), timeout_s)
+        return self._ordered("Fence", (order, node, _options(because=because)), timeout_s)
 
     def order(self, order: str, node: str, terms: Terms, timeout_s: float) -> Outcome:
         """See `Daemon.order`."""

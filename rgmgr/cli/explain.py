@@ -15,12 +15,12 @@ from domains.model import ServiceName
 from rgmgr.cli.completion import any_names
 from rgmgr.cli.explanation import (
     NodeExplained,
-    Remedy,
     ServiceExplained,
     explain_node,
     explain_service,
 )
 from rgmgr.cli.origin import config_option, ids_of, json_option, origin, refuse, unknown
+from rgmgr.cli.remedies import Remedy
 from rgmgr.cli.screens import colored, fact_table
 
 SCHEMA_VERSION = 1

@@ -9,7 +9,8 @@ import sys
 import click
 import msgspec
 
-from rgmgr.cli.client import TIMEOUT, WAIT_FOREVER_S, DaemonError, Outcome, connector, user_name
+from rgmgr.cli.asking import because_option
+from rgmgr.cli.client import TIMEOUT, WAIT_FOREVER_S, DaemonError, Outcome, connector
 from rgmgr.cli.completion import node_names
 from rgmgr.cli.exits import Exit
 from rgmgr.cli.times import ago, seconds
@@ -78,19 +79,21 @@ def fence() -> None:
 @_node
 @click.option("--off", is_flag=True, help="Leave it off.")
 @_yes
+@because_option
 @_timeout
-def fence_one(node: str, timeout: float | None, *, off: bool, yes: bool) -> None:
+def fence_one(node: str, timeout: float | None, because: str, *, off: bool, yes: bool) -> None:
     """Have another member switch NODE off, and on again unless `--off` is given."""
     order = FenceOrder.OFF if off else FenceOrder.FENCE
     if not yes and sys.stdin.isatty():
         _confirm_fence(node)
-    _ask(order, node, timeout)
+    _ask(order, node, because, timeout)
 
 
 @fence.command()
 @_node
 @_yes
-def ack(node: str, *, yes: bool) -> None:
+@because_option
+def ack(node: str, because: str, *, yes: bool) -> None:
     """Give your word that NODE is off, in place of a fence device.
 
     Its services are started elsewhere at once. If it still runs, they run twice and destroy their
@@ -99,17 +102,18 @@ def ack(node: str, *, yes: bool) -> None:
     if not yes and not _gives_word(node):
         click.echo("rgmgr: not confirmed; nothing was changed", err=True)
         click.get_current_context().exit(Exit.REFUSED)
-    _ask(FenceOrder.ACK, node, None)
+    _ask(FenceOrder.ACK, node, because, None)
 
 
 @fence.command()
 @_node
-def cancel(node: str) -> None:
+@because_option
+def cancel(node: str, because: str) -> None:
     """Make no further attempt to fence NODE; what it may run starts nowhere.
 
     An attempt under way goes on. `rgmgr fence NODE` takes it up again.
     """
-    _ask(FenceOrder.CANCEL, node, None)
+    _ask(FenceOrder.CANCEL, node, because, None)
 
 
 @fence.command()
@@ -124,7 +128,7 @@ def test(node: str, timeout: float | None, *, as_json: bool) -> None:
     context = click.get_current_context()
     patience_s = WAIT_FOREVER_S if timeout is None else timeout
     with connector(context.obj)() as daemon:
-        outcome = daemon.fence(FenceOrder.TEST.value, node, user_name(), patience_s)
+        outcome = daemon.fence(FenceOrder.TEST.value, node, patience_s)
         status = daemon.status()
     if outcome.code not in (Answer.DONE.value, *_FAILED):
         context.exit(report("test the fence paths", outcome))
@@ -160,14 +164,14 @@ def report(what: str, outcome: Outcome) -> Exit:
     return Exit.FAILED if outcome.code in _FAILED else Exit.REFUSED
 
 
-def _ask(order: FenceOrder, node: str, timeout: float | None) -> None:
+def _ask(order: FenceOrder, node: str, because: str, timeout: float | None) -> None:
     """Carry the request to the daemon, say how it ended, and exit."""
     context = click.get_current_context()
     patience_s = WAIT_FOREVER_S if timeout is None else timeout
     what = f"fence {node}" if order in (FenceOrder.FENCE, FenceOrder.OFF) else f"{order.value} it"
     try:
         with connector(context.obj)() as daemon:
-            outcome = daemon.fence(order.value, node, user_name(), patience_s)
+            outcome = daemon.fence(order.value, node, patience_s, because)
     except DaemonError as error:
         if error.name == TIMEOUT:
             hint = f"rgmgrd goes on; 'rgmgr status {node}' tells how far it is"

@@ -20,7 +20,6 @@ from rgmgr.cli.client import (
     DaemonError,
     Outcome,
     connect,
-    user_name,
 )
 from rgmgr.core.actions import Answer
 from rgmgr.core.messages import FenceOrder
@@ -131,7 +130,7 @@ def _is_meant(name: str, read_line: Callable[[], str]) -> bool:
 def _ask(order: FenceOrder, name: str, connector: Connector) -> Outcome:
     try:
         with connector() as daemon:
-            return daemon.fence(order.value, name, user_name(), WAIT_FOREVER_S)
+            return daemon.fence(order.value, name, WAIT_FOREVER_S)
     except DaemonError as error:
         return Outcome(Answer.FAILED.value, str(error), "")
 

@@ -10,6 +10,7 @@ import click
 from rgmgr.cli.client import connector
 from rgmgr.cli.completion import any_names
 from rgmgr.cli.exits import Exit
+from rgmgr.links import tie_breaker
 from rgmgr.view import Status, encode_status
 
 
@@ -40,6 +41,7 @@ def status(name: str | None, *, watch: bool, links: bool, as_json: bool) -> None
         return
     with connector(context.obj)() as daemon:
         found = daemon.status()
+        ties = "" if as_json or name else tie_breaker(daemon.corosync())
     if name is not None:
         found = only(found, name)
         if not (found.services or found.nodes):
@@ -52,6 +54,8 @@ def status(name: str | None, *, watch: bool, links: bool, as_json: bool) -> None
 
     if name is None:
         print_overview(found)
+        if ties:
+            click.echo(f"\n{ties}")
     else:
         print_details(found)
 

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from rgmgr.fence_view import CaseView
+if TYPE_CHECKING:
+    from rgmgr.fence_view import CaseView
 
 _SECOND_MS = 1_000
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -37,4 +38,6 @@ def moment(wall_s: int, age_ms: int) -> str:
     """Return a wall clock time, or how long ago it was when that is not known (0)."""
     if not wall_s:
         return f"{duration(age_ms)} ago"
+    from datetime import UTC, datetime  # noqa: PLC0415 - takes long to load
+
     return datetime.fromtimestamp(wall_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

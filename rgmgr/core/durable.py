@@ -11,7 +11,7 @@ from dataclasses import fields
 
 from domains.model import NodeId
 from rgmgr.core.actions import Multicast, SaveState
-from rgmgr.core.evolve import replace
+from rgmgr.core.evolve import changed, replace
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Ack
 from rgmgr.core.model import ClusterState, FenceCase, Node, NodeStatus, Service, ServiceState
@@ -86,8 +86,8 @@ def _is_as_saved(turn: Turn) -> bool:
             for n, record in now.nodes.items()
         )
         and all(
-            record is before.services.get(name) or _essence(record) == saved.services[name]
-            for name, record in now.services.items()
+            _essence(now.services[name]) == saved.services[name]
+            for name in changed(before.services, now.services)
         )
     )
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from itertools import compress
+from operator import is_not
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
     from _typeshed import DataclassInstance
 
+Key = TypeVar("Key")
 Record = TypeVar("Record", bound="DataclassInstance")
+_NOTHING: Final = object()
 _copiers: Final[dict[type, Callable[[object], object]]] = {}
 
 
@@ -67,6 +71,18 @@ def comparer(names: Iterable[str]) -> Callable[[object, object], bool]:
     alike = " and ".join(f"one.{name} is other.{name}" for name in names)
     comparer = _written(f"def written(one, other):\n    return {alike}\n")
     return cast("Callable[[object, object], bool]", comparer)
+
+
+def changed(before: Mapping[Key, object], now: Mapping[Key, object]) -> list[Key]:
+    """Return the keys, in their order, that do not hold the very same object as before.
+
+    For mappings of thousands of records, asked after every event: no line of Python for each.
+    """
+    if before is now:
+        return []
+    if list(before) != list(now):
+        return [key for key, value in now.items() if value is not before.get(key, _NOTHING)]
+    return list(compress(now, map(is_not, now.values(), before.values())))
 
 
 def _written(text: str, **scope: object) -> object:

@@ -23,7 +23,7 @@ from rgmgr.core.events import (
     ResourceStopped,
     ServiceProbed,
 )
-from rgmgr.core.evolve import replace
+from rgmgr.core.evolve import changed, replace
 from rgmgr.core.local import Job, JobKind, Turn
 from rgmgr.core.messages import (
     EMERGENCY_OP,
@@ -147,23 +147,21 @@ def _concerned(turn: Turn) -> list[ServiceName]:
     Most belong to other nodes, and of its own most are as they were when they were last settled, or
     wait for an answer. One that is to stop may have waited for another one.
     """
-    me, jobs, services = turn.local.me, turn.local.jobs, turn.cluster.services
+    jobs, services = turn.local.jobs, turn.cluster.services
     if turn.local.emergency or turn.before.local.emergency:
         return sorted(services)
     due = {name for name, job in jobs.items() if not job.is_waiting}
     due |= {*turn.local.resting, *turn.before.local.resting}
-    known, news = turn.before.cluster.services, _news(turn)
-    return sorted(
-        [
-            name
-            for name, service in services.items()
-            if name in due
-            or (
-                (service is not known.get(name) or name in news or service.state in STOPPING_STATES)
-                and (service.owner == me or me in service.cleanup or name in jobs)
-            )
-        ]
-    )
+    stopping = [name for name, service in services.items() if service.state in STOPPING_STATES]
+    asked = {*changed(turn.before.cluster.services, services), *_news(turn), *stopping}
+    concerned = {name for name in asked if _is_ours(turn, name)} | due
+    return sorted(name for name in concerned if name in services)
+
+
+def _is_ours(turn: Turn, name: ServiceName) -> bool:
+    me, service = turn.local.me, turn.cluster.services.get(name)
+    is_held = service is not None and (service.owner == me or me in service.cleanup)
+    return is_held or name in turn.local.jobs
 
 
 def _news(turn: Turn) -> set[ServiceName]:

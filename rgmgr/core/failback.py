@@ -118,6 +118,16 @@ def when(domain: FailoverDomain) -> str:
     return ", ".join(words) or "at once"
 
 
+def because(cluster: ClusterState, service: Service) -> str | None:
+    """Say where a running service goes back to, and when; None when it stays."""
+    domain = cluster.spec.domain_of(service.spec)
+    if service.spec.name not in cluster.failbacks or domain is None:
+        return None
+    better = better_nodes(cluster, service)
+    where = cluster.spec.node_name(better[0]) if better else "a better node"
+    return f"goes back to {where} {when(domain)}"
+
+
 def _is_put_off(domain: FailoverDomain) -> bool:
     return bool(domain.failback_delay_ms or domain.failback_window)
 

@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from domains.model import NodeId
-from rgmgr.core.actions import Answer
+from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.evolve import replace
 from rgmgr.core.fence_paths import fencers
 from rgmgr.core.fencing import open_case, order, prove, withhold
 from rgmgr.core.incidents import case_of, trial_ended
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import Turn
-from rgmgr.core.messages import FenceOrder, FenceRequest
+from rgmgr.core.messages import FenceOrder, FenceRequest, words_of
 from rgmgr.core.model import (
     CALLED_OFF,
     ClusterState,
@@ -52,11 +52,12 @@ def apply(ledger: Ledger, sender: NodeId, request: FenceRequest) -> Verdict:
     is_refused = verdict.answer is not None and verdict.answer is not Answer.DONE
     ledger.note(
         "request.refused" if is_refused else "request.accepted",
+        Severity.INFO,
         request=f"fence {request.order.value}",
         node=ledger.name(request.node),
-        user=request.by,
         by=ledger.name(sender),
         reason=verdict.text or None,
+        **words_of(request),
     )
     return verdict
 
@@ -113,9 +114,14 @@ def _fence(ledger: Ledger, _sender: NodeId, request: FenceRequest) -> Verdict:
         return Verdict(Answer.NOT_ALLOWED, f"no other online member could fence {name}")
     if node.status is not NodeStatus.UNCLEAN:
         lost_epoch = node.lost_epoch or ledger.state.epoch + 1  # a member hears all of this one
-        open_case(ledger, request.node, lost_epoch, cause=f"asked for by {request.by}")
+        open_case(ledger, request.node, lost_epoch, cause=_cause(request))
     order(ledger, request.node, stays_off=request.order is FenceOrder.OFF)
     return ACCEPTED
+
+
+def _cause(request: FenceRequest) -> str:
+    why = f": {request.because}" if request.because else ""
+    return f"asked for by {request.by}{why}"
 
 
 def _ack(ledger: Ledger, sender: NodeId, request: FenceRequest) -> Verdict:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from domains.model import NodeId
 from rgmgr.core.actions import Action, FenceNode, StartResource
+from rgmgr.core.evolve import changed
 from rgmgr.core.local import State
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
 
@@ -39,9 +40,8 @@ def check_cluster(cluster: ClusterState, before: ClusterState | None = None) -> 
     for node_id, node in cluster.nodes.items():
         problems += _check_node(cluster, node_id, node)
     known = before.services if before is not None and _is_same_ground(before, cluster) else {}
-    for name, service in cluster.services.items():
-        if service is not known.get(name):
-            problems += _check_service(cluster, service)
+    for name in changed(known, cluster.services):
+        problems += _check_service(cluster, cluster.services[name])
     return tuple(problems)
 
 

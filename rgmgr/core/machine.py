@@ -268,7 +268,7 @@ def _heed_foreign(turn: Turn) -> None:
         sync.rejoin(turn, f"active here and not meant to be: {', '.join(found)}")
 
 
-def _note_refusal(turn: Turn, held: tuple[NodeId, ...]) -> None:
+def _note_refusal(turn: Turn, reason: str) -> None:
     """Say once that our file has to wait; it is proposed as soon as it can be taken."""
     own = turn.local.own_spec
     if turn.is_news("config held", own.version):
@@ -277,7 +277,7 @@ def _note_refusal(turn: Turn, held: tuple[NodeId, ...]) -> None:
             Severity.ERROR,
             version=own.version,
             by=turn.cluster.spec.node_name(turn.local.me),
-            reason=operations.refusal(turn.cluster, held),
+            reason=reason,
         )
 
 
@@ -285,9 +285,8 @@ def _propose_config(turn: Turn) -> None:
     """Tell everybody when our file is newer than the agreed configuration."""
     own, agreed = turn.local.own_spec, turn.cluster.spec
     if own.version > agreed.version:
-        held = operations.held_nodes(turn.cluster, own)
-        if held:
-            _note_refusal(turn, held)
+        if reason := operations.objection(turn.cluster, own):
+            _note_refusal(turn, reason)
         elif turn.is_news("config proposed", f"{own.version} {turn.cluster.epoch}"):
             outbox.send(turn, ConfigProposed(own))
     is_other = own.version == agreed.version and own.digest != agreed.digest

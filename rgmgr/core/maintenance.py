@@ -13,7 +13,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
-from rgmgr.core.messages import MaintenanceOrder, MaintenanceRequest, TermOver
+from rgmgr.core.messages import MaintenanceOrder, MaintenanceRequest, TermOver, words_of
 from rgmgr.core.model import After, ClusterState, NodeStatus, ServiceState, StandingOrder
 from rgmgr.core.placement import because, offer_to_joiners
 from rgmgr.core.recovery import begin_stop
@@ -31,11 +31,12 @@ def apply(ledger: Ledger, sender: NodeId, request: MaintenanceRequest) -> Verdic
     if verdict.answer is not None and verdict.answer is not Answer.DONE:
         ledger.note(
             "request.refused",
+            Severity.INFO,
             request=request.order.value,
             node=ledger.name(request.node),
-            user=request.by,
             by=ledger.name(sender),
             reason=verdict.text,
+            **words_of(request),
         )
     return verdict
 
@@ -93,8 +94,15 @@ def _unstandby(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
     if order.brings_back and node not in online(ledger.state):
         due = replace(order, until_ms=ledger.state.now_ms or 1)  # as soon as it is there
         ledger.state = replace(ledger.state, standby=_by_id({**ledger.state.standby, node: due}))
+        ledger.note(
+            "request.accepted",
+            Severity.INFO,
+            request=request.order.value,
+            node=ledger.name(node),
+            **words_of(request),
+        )
         return ACCEPTED
-    _end_standby(ledger, node, order, f"ended by {request.by}")
+    _end_standby(ledger, node, order, _ended(request))
     return ACCEPTED
 
 
@@ -189,7 +197,7 @@ def _disarm(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
 
 def _arm_again(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
     if ledger.state.disarmed is not None:
-        _arm(ledger, ledger.state.disarmed, f"ended by {request.by}")
+        _arm(ledger, ledger.state.disarmed, _ended(request))
     return ACCEPTED
 
 
@@ -220,6 +228,10 @@ def _order(ledger: Ledger, request: MaintenanceRequest) -> StandingOrder:
         wall_s=request.wall_s,
         brings_back=request.brings_back,
     )
+
+
+def _ended(request: MaintenanceRequest) -> str:
+    return f"ended by {request.by}{f': {request.because}' if request.because else ''}"
 
 
 def _said(request: MaintenanceRequest) -> dict[str, str | int]:

@@ -14,8 +14,9 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.model import ClusterState, FencePath, LinkSight, Proof, RingId
 from rgmgr.core.spec import ClusterSpec, FenceStep, ResourceName
 
-PROTOCOL_MIN = 1
-PROTOCOL_MAX = 1
+PROTOCOL_MIN = 2
+PROTOCOL_MAX = 2
+"""What this version speaks: words and rules alike (ADR 24)."""
 
 
 class Health(Enum):
@@ -232,6 +233,7 @@ class FenceRequest:
     node: NodeId | None
     by: str  # who asked, as far as the daemon can tell
     wall_s: int = 0  # the asking member's wall clock, for display
+    because: str = ""  # in the operator's words
 
 
 class MaintenanceOrder(Enum):
@@ -351,6 +353,13 @@ class ConfigProposed:
 
 AnyRequest = Request | FenceRequest | MaintenanceRequest
 """What an operator can ask."""
+
+
+def words_of(request: AnyRequest) -> dict[str, str]:
+    """Return who asked, and why, as far as that was said."""
+    said = {"user": request.by, "because": request.because}
+    return {name: words for name, words in said.items() if words}
+
 
 Body = (
     Request

@@ -53,6 +53,7 @@ from rgmgr.core.messages import (
     ServiceStopFailed,
     ServiceStopped,
     TermOver,
+    words_of,
 )
 from rgmgr.core.model import ClusterState, NodeStatus
 from rgmgr.core.requests import PROVEN_DOWN
@@ -163,17 +164,26 @@ def _note_request(ledger: Ledger, sender: NodeId, request: Request, verdict: Ver
         target=ledger.name(request.target),
         by=ledger.name(sender),
         reason=verdict.text or None,
-        **_words_of(request),
+        **words_of(request),
     )
 
 
-def _words_of(request: Request) -> dict[str, str]:
-    """Return who asked, and why, as far as that was said."""
-    said = {"user": request.by, "because": request.because}
-    return {name: words for name, words in said.items() if words}
+def objection(cluster: ClusterState, spec: ClusterSpec) -> str:
+    """Say why a newer configuration cannot be taken yet; empty: it can."""
+    if held := _held_nodes(cluster, spec):
+        names = ", ".join(map(cluster.spec.node_name, held))
+        return f"it drops nodes, or bars them from a service, that are not down: {names}"
+    members, count = cluster.members(), len(cluster.nodes)
+    is_smaller = not cluster.nodes.keys() <= spec.nodes.keys()
+    if is_smaller and 2 * len(members) < count:
+        return (
+            f"it drops nodes while only {len(members)} of {count} are here: at least half must know"
+            " it, for the others could begin without it"
+        )
+    return ""
 
 
-def held_nodes(cluster: ClusterState, spec: ClusterSpec) -> tuple[NodeId, ...]:
+def _held_nodes(cluster: ClusterState, spec: ClusterSpec) -> tuple[NodeId, ...]:
     """Return the nodes that a configuration drops, or bars, although they may run something."""
     return tuple(
         n
@@ -199,24 +209,17 @@ def _is_barred(cluster: ClusterState, spec: ClusterSpec, node: NodeId) -> bool:
     )
 
 
-def refusal(cluster: ClusterState, held: tuple[NodeId, ...]) -> str:
-    """Say why a configuration that drops or bars these nodes cannot be taken yet."""
-    names = ", ".join(map(cluster.spec.node_name, held))
-    return f"it drops nodes, or bars them from a service, that are not down: {names}"
-
-
 def _propose(ledger: Ledger, sender: NodeId, spec: ClusterSpec) -> None:
-    """Adopt a newer configuration, unless it drops a node that may still run something."""
+    """Adopt a newer configuration, unless something is to be said against it."""
     if spec.version <= ledger.state.spec.version:
         return
-    held = held_nodes(ledger.state, spec)
-    if held:
+    if reason := objection(ledger.state, spec):
         ledger.note(
             "config.refused",
             Severity.ERROR,
             version=spec.version,
             by=ledger.name(sender),
-            reason=refusal(ledger.state, held),
+            reason=reason,
         )
         return
     for name, methods in fence_paths.methods_removed(ledger.state.spec, spec).items():

@@ -13,7 +13,8 @@ from domains.occupancy import Occupancy
 from domains.rank import rank_nodes
 from rgmgr.core import awaiting, depend, failback, retrying
 from rgmgr.core.actions import Severity
-from rgmgr.core.evolve import replace
+from rgmgr.core.choice import why_chosen
+from rgmgr.core.evolve import changed, replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.recovery import begin_stop
@@ -73,11 +74,13 @@ def _concerned(ledger: Ledger) -> list[ServiceName]:
     ground decide: as long as both are as they were settled last, nothing is to be done about it.
     """
     before, now = ledger.before, ledger.state
-    known = before.services if _is_same_ground(before, now) else {}
+    if not _is_same_ground(before, now):
+        return list(now.services)
+    news = set(changed(before.services, now.services))
     return [
         name
         for name, service in now.services.items()
-        if service is not known.get(name) or service.state in IDLE or service.spec.terms.together
+        if service.state in IDLE or name in news or service.spec.terms.together
     ]
 
 
@@ -131,13 +134,14 @@ def offer_to_joiners(
 
 
 def because(cluster: ClusterState, name: ServiceName) -> str | None:
-    """Say why a service is not running where it should; None when it is, or is on its way."""
+    """Say what a service waits for; None when it runs where it should, or is on its way."""
     service = cluster.services[name]
     match service.state:
         case ServiceState.STARTED | ServiceState.STARTING | ServiceState.STOPPING:
-            return _because_of_owner(cluster, service) or _because_left_alone(cluster, service)
+            return _because_owned(cluster, service)
         case ServiceState.RECOVERABLE:
-            return _because_of_owner(cluster, service) or f"recovering from: {service.fault}"
+            fault = service.fault or "a failure"
+            return _because_owned(cluster, service) or f"recovering from: {fault}"
         case ServiceState.DISABLED:
             return service.fault or "disabled until an administrator enables it"
         case ServiceState.FAILED:
@@ -157,6 +161,14 @@ def _because_failed(cluster: ClusterState, service: Service) -> str:
     return f"stop failed on {where}: {service.fault}; {advice}"
 
 
+def _because_owned(cluster: ClusterState, service: Service) -> str | None:
+    return (
+        _because_of_owner(cluster, service)
+        or _because_left_alone(cluster, service)
+        or _because_held_up(cluster, service)
+    )
+
+
 def _because_of_owner(cluster: ClusterState, service: Service) -> str | None:
     owner = service.owner
     if owner is None or (node := cluster.nodes.get(owner)) is None:
@@ -173,12 +185,27 @@ def _because_of_owner(cluster: ClusterState, service: Service) -> str | None:
 
 
 def _because_left_alone(cluster: ClusterState, service: Service) -> str | None:
-    """Say that a service failed and nothing is done about it; None when none of it is so."""
+    """Say that nothing is done about a service, whatever becomes of it; None when that is not so.
+
+    One that is well while the cluster is disarmed waits for nothing.
+    """
     is_up = service.state is ServiceState.STARTED and not service.fault
-    if is_up or not is_left_alone(cluster, service):
+    if not is_left_alone(cluster, service) or (is_up and not service.frozen):
         return None
-    why = why_nothing_starts(cluster) or "frozen by an administrator"
-    return f"{service.fault or service.state.value}; left alone: {why}"
+    why = why_nothing_starts(cluster) or _because_asked(service)
+    return why if is_up else f"{service.fault or service.state.value}; left alone: {why}"
+
+
+def _because_held_up(cluster: ClusterState, service: Service) -> str | None:
+    """Say what keeps a service from leaving its node; None when it does not want to."""
+    if first := depend.must_go_first(cluster, service):
+        return f"its stop waits for that of {', '.join(first)}"
+    if service.owner is None or service.state is not ServiceState.STARTED:
+        return None
+    order, why = cluster.standby.get(service.owner), why_nothing_starts(cluster)
+    if order is not None and why:
+        return f"stays on {cluster.spec.node_name(service.owner)}, which is in standby: {why}"
+    return failback.because(cluster, service)
 
 
 def _because_idle(cluster: ClusterState, service: Service) -> str:
@@ -338,8 +365,9 @@ def _place(ledger: Ledger, service: Service, seated: Occupancy) -> None:
     tenant = ledger.state.spec.tenant(service.spec)
     ranked = seats(ledger.state, service, seated)
     if ranked and may_start:
+        merit = why_chosen(ledger.state, service, ranked, seated)
         seated.take(ranked[0], tenant)
-        _start(ledger, service, ranked[0])
+        _start(ledger, service, ranked[0], merit)
     if ranked:
         return
     room = room_for(ledger.state, service, seated) if may_start else None
@@ -366,7 +394,7 @@ def _make_room(ledger: Ledger, by: ServiceName, room: Displacement) -> None:
         begin_stop(ledger, ledger.state.services[name], After.SETTLE)
 
 
-def _start(ledger: Ledger, service: Service, target: NodeId) -> None:
+def _start(ledger: Ledger, service: Service, target: NodeId, reason: str) -> None:
     is_again = service.state is ServiceState.RECOVERING
     starting = replace(
         service,
@@ -378,4 +406,5 @@ def _start(ledger: Ledger, service: Service, target: NodeId) -> None:
         restarts=service.restarts + 1 if is_again else 0,
     )
     ledger.move(starting, ServiceState.STARTING)
-    ledger.note("service.starting", service=service.spec.name, owner=ledger.name(target))
+    owner = ledger.name(target)
+    ledger.note("service.starting", service=service.spec.name, owner=owner, reason=reason)

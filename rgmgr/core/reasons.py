@@ -37,7 +37,7 @@ def why_there(cluster: ClusterState, name: ServiceName) -> str:
     owner = service.owner
     if owner is None or service.state not in RUNNING:
         return because(cluster, name) or service.state.value
-    if is_away := because(cluster, name):
+    if (is_away := because(cluster, name)) and name not in cluster.failbacks:
         return is_away
     able = [n for n in eligible(cluster) if may_run(cluster, service, n)]
     if able == [owner]:

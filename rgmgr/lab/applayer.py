@@ -19,10 +19,14 @@ LIBRARY = Path("usr/lib/rgmgr/python")
 UNITS = Path("usr/lib/systemd/system")
 HELPERS = Path("usr/lib/rgmgr")
 COMMANDS = {
-    "usr/sbin/rgmgrd": "rgmgr.runtime.daemon",
-    "usr/bin/rgmgr": "rgmgr.cli.main",
-    "usr/bin/clustat": "rgmgr.cli.clustat",
-    "usr/sbin/clusvcadm": "rgmgr.cli.clusvcadm",
+    "usr/sbin/rgmgrd": "rgmgr.runtime.daemon:main",
+    "usr/bin/rgmgr": "rgmgr.cli.quick:main",
+    "usr/bin/clustat": "rgmgr.cli.clustat:main",
+    "usr/sbin/clusvcadm": "rgmgr.cli.clusvcadm:main",
+    "usr/sbin/fence_node": "rgmgr.cli.fence_classic:main_node",
+    "usr/sbin/fence_ack_manual": "rgmgr.cli.fence_classic:main_ack",
+    "usr/bin/hb_standby": "rgmgr.cli.orders:main_standby",
+    "usr/bin/hb_takeover": "rgmgr.cli.orders:main_takeover",
 }
 UNIT_SUFFIXES = {".service", ".slice", ".socket", ".target", ".timer", ".path", ".mount"}
 # Arguments: lower, upper and work directory, and where to mount them.
@@ -33,16 +37,17 @@ exec chroot "$4" systemd-sysusers
 COMPILE_TIMEOUT = 120.0
 
 
-def wrapper(module: str) -> str:
-    """Return the command that runs ``main`` of a module of the library."""
+def wrapper(entry: str) -> str:
+    """Return the command that runs a function of the library, written ``module:function``."""
+    module, _, function = entry.partition(":")
     return f"""\
 #!/usr/bin/python3 -s
 import sys
 
 sys.path.insert(0, "/{LIBRARY}")
-from {module} import main
+from {module} import {function}
 
-sys.exit(main())
+sys.exit({function}())
 """
 
 
@@ -128,9 +133,10 @@ def _compile(library: Path, progress: Progress) -> None:
 
 
 def _write_commands(app: Path) -> None:
-    for name, module in COMMANDS.items():
-        if (app / LIBRARY / (module.replace(".", "/") + ".py")).is_file():
-            _install(app / name, wrapper(module))
+    for name, entry in COMMANDS.items():
+        module = entry.partition(":")[0].replace(".", "/")
+        if (app / LIBRARY / f"{module}.py").is_file():
+            _install(app / name, wrapper(entry))
     for agent in installation.fence_agents():
         text = agent.read_text(encoding="utf-8")
         first, _, rest = text.partition("\n")

@@ -25,6 +25,7 @@ from rgmgr.lab import (
     network,
     pdu,
     prerequisites,
+    render,
     rootfs,
     sshkeys,
 )
@@ -75,7 +76,12 @@ class Lab:
     # Making and removing
 
     def up(
-        self, nodes: int = 3, config: str | Path | None = None, layers: Sequence[Path] = ()
+        self,
+        nodes: int = 3,
+        config: str | Path | None = None,
+        layers: Sequence[Path] = (),
+        *,
+        corosync: str = "",
     ) -> None:
         """Boot some nodes and wait until corosync is quorate on all of them.
 
@@ -86,6 +92,7 @@ class Lab:
             config: ``cluster.toml`` as text or the name of a file; None for a web server on an
                 address, fenced by IPMI.
             layers: directories laid over the root tree and under rgmgr, uppermost first.
+            corosync: text of ``corosync.conf``; empty: that of any lab.
 
         Raises:
             LabError: something is missing, or did not come up; says what.
@@ -107,7 +114,8 @@ class Lab:
             rootfs.ensure(self.layout.root, self.progress)
             below = (*layers, self.layout.root)
             applayer.build(self.layout.app, below, self.progress)
-            self._prepare(planned, text, (self.layout.app, *below))
+            texts = machines.Texts(text, corosync or render.corosync_conf(planned))
+            self._prepare(planned, texts, (self.layout.app, *below))
             for node in planned:
                 self._power(node.name, "on")
             self.progress(f"power on: {', '.join(node.name for node in planned)}")
@@ -116,7 +124,7 @@ class Lab:
         self.await_quorate()
 
     def _prepare(
-        self, planned: tuple[NodePlan, ...], cluster_toml: str, lower: Sequence[Path]
+        self, planned: tuple[NodePlan, ...], texts: machines.Texts, lower: Sequence[Path]
     ) -> None:
         """Make all but the running nodes: layers, network, control groups, fence devices."""
         devices = (*(node.bmc_name for node in planned), PDU_NAME)
@@ -126,9 +134,7 @@ class Lab:
         if disk is None:
             self.progress("warning: no loop device to be had: the nodes have no shared disk")
         keys = sshkeys.make(planned)
-        common = machines.Common(
-            planned, cluster_toml, machines.new_authkey(), passwords, disk, keys
-        )
+        common = machines.Common(planned, texts, machines.new_authkey(), passwords, disk, keys)
         has_daemon = applayer.has_daemon(self.layout.app)
         if not has_daemon:
             self.progress("warning: this installation has no rgmgrd to run in the nodes")

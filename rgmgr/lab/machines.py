@@ -30,11 +30,19 @@ JOIN = 'for group in $1; do echo 0 >"$group/cgroup.procs" || exit 125; done; shi
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """The files that are the same on every node."""
+
+    cluster_toml: str
+    corosync_conf: str
+
+
+@dataclass(frozen=True, slots=True)
 class Common:
     """What all nodes of a run share."""
 
     nodes: tuple[NodePlan, ...]
-    cluster_toml: str
+    texts: Texts
     authkey: bytes
     passwords: Mapping[str, str]  # by name of the fence device
     disk: str | None  # the block device behind the shared disk
@@ -59,8 +67,8 @@ def write_layer(layout: Layout, node: NodePlan, common: Common, *, has_daemon: b
         "etc/hostname": f"{node.name}\n",
         "etc/hosts": render.hosts(common.nodes),
         "etc/machine-id": f"{uuid.uuid4().hex}\n",
-        "etc/corosync/corosync.conf": render.corosync_conf(common.nodes),
-        "etc/rgmgr/cluster.toml": common.cluster_toml,
+        "etc/corosync/corosync.conf": common.texts.corosync_conf,
+        "etc/rgmgr/cluster.toml": common.texts.cluster_toml,
         "var/www/html/index.html": render.page(node),
         f"etc/systemd/system/{scene.TEMPLATE}": scene.template(),
     }

@@ -18,10 +18,13 @@ from rgmgr.lab.layout import (
 )
 
 
-def corosync_conf(nodes: Sequence[NodePlan]) -> str:
-    """Return ``/etc/corosync/corosync.conf``: one encrypted link, failures seen in about 2 s."""
+def corosync_conf(nodes: Sequence[NodePlan], *, qnetd: str = "", breaks_ties: bool = False) -> str:
+    """Return ``/etc/corosync/corosync.conf``: one encrypted link, failures seen in about 2 s.
+
+    With an arbiter, or with what else breaks ties, as ``rgmgr corosync-conf`` writes them.
+    """
     listed = tuple(ConfNode(node.number, node.name, (node.address,)) for node in nodes)
-    return render(Plan(nodes=listed, cluster=CLUSTER))
+    return render(Plan(nodes=listed, cluster=CLUSTER, qnetd=qnetd, breaks_ties=breaks_ties))
 
 
 def hosts(nodes: Sequence[NodePlan]) -> str:

@@ -144,7 +144,7 @@ class Daemon:
         )
         self._line = ""
         self._timings = Timings(options.state_dir / "timings.json", self._is_up)
-        self._totem = (0, False)
+        self._totem = (0, False, "")
 
     async def run(self) -> int:
         """Run until the core says it is over."""
@@ -229,7 +229,8 @@ class Daemon:
             cluster=event.cluster_name,
             token_ms=event.token_ms,
         )
-        self._totem = (event.token_ms + event.consensus_ms, event.is_two_node)
+        detection_ms = event.token_ms + event.consensus_ms
+        self._totem = (detection_ms, event.is_two_node, event.tie_breaker)
         if not event.has_quorum_provider:
             self._end(
                 Exit(
@@ -310,7 +311,7 @@ class Daemon:
         return status_of(state, self._spec, self._line, self._ticks)
 
     def _present(self) -> tuple[bytes, str] | None:
-        detection_ms, is_two_node = self._totem
+        detection_ms, is_two_node, tie_breaker = self._totem
         if self._pump is None:
             return None
         return present_of(
@@ -318,6 +319,7 @@ class Daemon:
             self._timings.spans(),
             detection_ms=detection_ms,
             is_two_node=is_two_node,
+            tie_breaker=tie_breaker,
         )
 
     def _history(self) -> str:

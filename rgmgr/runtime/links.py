@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Watches this node's links, votes and timers: for the bus, and for the journal when one changes.
 
-Corosync does not tell such changes in time, so it is asked. Nothing is decided by what it says.
+Corosync does not tell such changes in time, so it is asked: every five seconds how the links are,
+and all the rest, which costs ten times as much, when one has changed or each half minute. Nothing
+is decided by what it says.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from rgmgr.links import (
 )
 
 PERIOD_MS = 5_000
+LOOKS_PER_REPORT = 6
 CLOSE_MS = 1_000
 CLOSE_LOOKS = 5
 """So many looks, so close together, follow a change of the ring; not at once, for then there is
@@ -44,7 +47,7 @@ class LinkWatch:
         reporter: asks corosync.
         emit: hears what each look found.
         now_ms: this node's monotonic clock.
-        period_ms: between two looks.
+        period_ms: between two looks at the links.
     """
 
     def __init__(
@@ -61,7 +64,8 @@ class LinkWatch:
         self._period_ms = period_ms
         self._view = unknown("corosync has not been asked yet")
         self._states: tuple[LinkState, ...] = ()
-        self._looked_ms = 0
+        self._looked_ms = self._glanced_ms = 0
+        self._report: LinkReport | None = None  # the latest, unless something went wrong since
         self._close_looks = 0
         self._is_called = asyncio.Event()
 
@@ -75,25 +79,46 @@ class LinkWatch:
         self._is_called.set()
 
     async def run(self, looked: Callable[[], None]) -> None:
-        """Look again and again, until cancelled; `looked` is called after each time."""
+        """Look again and again, until cancelled; `looked` is called after each whole look."""
         while True:
             before, self._view = self._view, await self._look()
             _tell(before, self._view)
             looked()
             if not self._close_looks:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._period_ms / 1000):
-                        await self._is_called.wait()
+                await self._until_due()
             self._is_called.clear()
             if self._close_looks:
                 self._close_looks -= 1
                 await asyncio.sleep(CLOSE_MS / 1000)
 
-    async def _look(self) -> CorosyncView:
+    async def _until_due(self) -> None:
+        """Return when a whole look is due: a link has changed, the ring has, or it is time."""
+        for _ in range(LOOKS_PER_REPORT):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._period_ms / 1000):
+                    await self._is_called.wait()
+            if self._is_called.is_set() or await self._is_news():
+                return
+
+    async def _is_news(self) -> bool:
+        """Tell whether a link has changed, or nobody knows."""
+        if self._report is None:
+            return True
         try:
-            report = await self._reporter.report()
+            is_news = await self._reporter.has_changed(self._report)
+        except (CorosyncError, TimeoutError):
+            return True
+        if not is_news:
+            self._glanced_ms = self._now_ms()
+        return is_news
+
+    async def _look(self) -> CorosyncView:
+        self._report = None
+        try:
+            self._report = report = await self._reporter.report()
             now_ms = self._now_ms()
-            self._states = states_of(report.links, self._states, self._looked_ms, now_ms)
+            seen_ms = max(self._looked_ms, self._glanced_ms)
+            self._states = states_of(report.links, self._states, self._looked_ms, seen_ms, now_ms)
             self._looked_ms = now_ms
             self._emit(LinksLooked(self._states))
             return view_of(report)
@@ -104,11 +129,16 @@ class LinkWatch:
 
 
 def states_of(
-    links: tuple[Link, ...], before: tuple[LinkState, ...], looked_ms: int, now_ms: int
+    links: tuple[Link, ...],
+    before: tuple[LinkState, ...],
+    looked_ms: int,
+    seen_ms: int,
+    now_ms: int,
 ) -> tuple[LinkState, ...]:
-    """Return how each link is and since which look, given what the last look found.
+    """Return how each link is and since which look, given what the last whole look found.
 
-    One that was lost and came back between two looks counts as changed by this one.
+    One that was lost and came back between two of those counts as changed by this one. At `seen_ms`
+    all were still up, or down, as at that look.
     """
     known = {(state.node, state.link): state for state in before}
     found = []
@@ -126,7 +156,8 @@ def states_of(
         if was is not None and (was.is_up, was.losses) == (state.is_up, losses):
             state = was
         elif was is not None:
-            state = replace(state, first_ms=now_ms, before_ms=looked_ms)
+            earlier_ms = looked_ms if was.is_up == state.is_up else seen_ms
+            state = replace(state, first_ms=now_ms, before_ms=earlier_ms)
         found.append(state)
     return tuple(found)
 

@@ -159,13 +159,26 @@ def is_preferred(domain: FailoverDomain | None, owner: NodeId | None, node: Node
 def silent(cluster: ClusterState) -> Iterator[str]:
     """Yield the services that wait and do not say for what, or say what is not so (I11)."""
     for name, service in cluster.services.items():
-        if service.state is ServiceState.STARTED:
+        if service.state is ServiceState.STARTED and not _waits(cluster, service):
             continue
         words = because(cluster, name)
-        if not words and service.state not in SETTLED:
+        if not words and (service.state not in SETTLED or _waits(cluster, service)):
             yield f"{name} is {service.state.value} and does not say why"
         elif words == "about to start" and service.state in WAITING:
             yield f"{name} says that it is about to start, and nobody starts it"
+
+
+def _waits(cluster: ClusterState, service: Service) -> bool:
+    """Tell whether a service that has an owner waits: for an administrator, a time, or others."""
+    if service.state is ServiceState.STOPPING:
+        return any(
+            service.spec.name in other.spec.depend
+            and other.state is ServiceState.STOPPING
+            and other.owner in cluster.members()
+            for other in cluster.services.values()
+        )
+    goes_back = service.spec.name in cluster.failbacks and service.state is ServiceState.STARTED
+    return service.frozen or goes_back
 
 
 def _touched_though_frozen(

@@ -47,13 +47,12 @@ from rgmgr.sim.scenario_lines import (
     write_time,
 )
 from rgmgr.sim.trace import place_and_text, without_repeats
-from rgmgr.sim.votes import TieBreaker
+from rgmgr.sim.votes import TIE_BREAKERS, TieBreaker
 
 CLUSTER_FILE = "cluster.toml"
 END = "end"
 CONFIG_CHANGE = "config-change"
 SETTINGS = ("seed", "cluster", "until", "two-node", "tie-breaker", "calm")
-TIE_BREAKERS = {tie.value: tie for tie in TieBreaker if tie is not TieBreaker.NONE}
 NOISE = ("sees ", "rgmgrd starts", "epoch ")
 NOISE_ENDS = (" is up", " is down")
 

@@ -23,6 +23,7 @@ from rgmgr.sim.host import Host
 from rgmgr.sim.pace import Pace
 from rgmgr.sim.rest import come_to_rest
 from rgmgr.sim.systemd import Phase
+from rgmgr.sim.votes import TIE_BREAKERS, TieBreaker
 from rgmgr.sim.world import World
 
 ASSUMED_UNIT_MS = 1_000
@@ -94,6 +95,7 @@ def present_of(world: World) -> Present:
         now_ms=cluster.now_ms,
         detection_ms=world.bus.detection_ms,
         is_two_node=world.bus.votes.is_two_node,
+        tie_breaker=world.bus.votes.tie_breaker.value,
     )
     return Present(cluster, around)
 
@@ -102,7 +104,13 @@ def set_up(present: Present) -> World:
     """Return a world like the present, at rest."""
     cluster, around = present.cluster, present.around
     pace = pace_of(cluster.spec, around.measured, around.detection_ms)
-    script = Script(seed=0, spec=cluster.spec, faults=(), is_two_node=around.is_two_node)
+    script = Script(
+        seed=0,
+        spec=cluster.spec,
+        faults=(),
+        is_two_node=around.is_two_node,
+        tie_breaker=TIE_BREAKERS.get(around.tie_breaker, TieBreaker.NONE),
+    )
     world = World(script, pace)
     ring = [n for n in world.hosts if n in around.ring_nodes]
     for node in ring:

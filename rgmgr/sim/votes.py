@@ -26,9 +26,13 @@ FICKLE = 0.8
 class TieBreaker(Enum):
     """What decides between two halves."""
 
-    NONE = "none"
+    NONE = ""
     LOWEST = "lowest"  # `auto_tie_breaker`: the half with the lowest node id
     ARBITER = "arbiter"  # an arbiter outside of the cluster
+
+
+TIE_BREAKERS = {tie.value: tie for tie in TieBreaker if tie is not TieBreaker.NONE}
+"""By their words."""
 
 
 class Votes:

@@ -12,6 +12,7 @@ Rules for growing, which keep members of two versions in one cluster:
 * A new field needs a default; who does not know it ignores it.
 * What an old kind, tag, field or word of an enumeration means never changes, and a new word is
   sent only once the installed protocol allows it; anything else needs a new group name.
+* Either raises the protocol (`rgmgr.core.messages`); ADR 24 says when an old member is refused.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.ipmi_peer import PASSWORD, USERNAME, IpmiPeer
+from tests.adapters.liar import half_of, liar
 from tests.conftest import Golden
 
 AGENT = Path(__file__).parents[2] / "fence_agents" / "fence_ipmi"
@@ -243,6 +244,17 @@ def test_a_refusal_says_why_in_one_line_and_nothing_is_switched(
     assert reason in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert options.get("password", PASSWORD) not in ended.stderr
+    assert (board.power, board.commands) == ("on", [])
+
+
+@pytest.mark.parametrize("kind", ["half", "garbage", "echo"])
+def test_half_a_reply_or_garbage_is_no_answer(board: IpmiPeer, kind: str) -> None:
+    answers = {"half": half_of(board.port), "garbage": lambda _: b"\x06\x00", "echo": lambda d: d}
+    with liar(answers[kind]) as port:
+        ended = ask(board, "off", login_timeout="2", ipport=str(port))
+
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
     assert (board.power, board.commands) == ("on", [])
 
 

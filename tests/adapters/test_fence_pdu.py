@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
-import threading
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.liar import Answer, half_of, liar
 from tests.adapters.pdu_peer import AUTH_KEY, OUTLETS, PRIVACY_KEY, READ, WRITE, PduPeer
 from tests.conftest import Golden
 
@@ -224,39 +222,25 @@ def test_a_slow_device_has_time_until_the_deadline(pdu: PduPeer) -> None:
     assert (ended.returncode, pdu.commands) == (0, ["1 off"])
 
 
-@contextmanager
-def liar(answer: Callable[[bytes], bytes]) -> Iterator[int]:
-    """Answer each datagram with what `answer` makes of it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
-
-        def serve() -> None:
-            while True:
-                data, peer = server.recvfrom(4096)
-                if data == b"end":
-                    return
-                server.sendto(answer(data), peer)
-
-        port: int = server.getsockname()[1]
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield port
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
-            last.sendto(b"end", ("127.0.0.1", port))
-        thread.join()
-
-
 @pytest.mark.parametrize(
     "answer",
     [lambda data: data[: len(data) // 2], lambda _data: b"\x30\x80", lambda data: data],
     ids=["half", "garbage", "echo"],
 )
-def test_half_a_reply_or_garbage_is_no_answer(answer: Callable[[bytes], bytes]) -> None:
+def test_half_a_reply_or_garbage_is_no_answer(answer: Answer) -> None:
     with liar(answer) as port:
         ended = ask(port, "off", login_timeout="1")
 
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
+
+
+def test_half_of_what_a_real_device_says_is_no_answer(pdu: PduPeer) -> None:
+    with liar(half_of(pdu.port)) as port:
+        ended = ask(port, "off", login_timeout="1")
+
+    assert ended.returncode == 1
+    assert "no answer" in ended.stderr
 
 
 # Families

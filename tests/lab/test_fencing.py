@@ -75,6 +75,23 @@ def test_a_dead_device_is_found_by_a_test_before_it_is_needed(cluster: Observed)
     assert cluster.answering() == "node1"
 
 
+def test_an_incident_tells_how_each_survivor_saw_its_link(cluster: Observed) -> None:
+    cluster.lab.kill("node1")
+    cluster.await_page("node2")
+
+    def told() -> str:
+        return cluster.do("node3", "rgmgr", "incident", "node1")
+
+    cluster.await_that(lambda: told().count("link 0") == len(("node2", "node3")), "the evidence")
+    words = " ".join(told().split())
+
+    assert "link 0 from node2 to node1 is DOWN: found so at" in words
+    assert "link 0 from node3 to node1 is DOWN: found so at" in words
+    assert "decided by node2, node3 together, in epoch" in words
+    assert "method 1" in words
+    assert "service web: back on node2 after" in words
+
+
 def test_a_fencer_that_dies_in_the_middle_is_followed_by_another(cluster: Observed) -> None:
     """The device hangs, so the first fencer is surely at it when its daemon is killed."""
     cluster.lab.bmc_fault("node1", BmcFault.DEAD)

@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 from domains.model import NodeId
-from rgmgr.core.messages import Verb
+from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, Verb
 from rgmgr.core.spec import FenceVerb, NoQuorumPolicy
 from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.disk import Damage, DiskMood
@@ -53,6 +53,8 @@ from rgmgr.sim.systemd import Mood, Phase
 from rgmgr.sim.troubles import MAKERS
 from rgmgr.sim.words import in_words
 from tests.simulation.fault_lab import ALL, DATA, EXTRA, FIRST_MS, N1, N2, N3, SPEC, WEB, Lab
+
+NEWER = PROTOCOL_MAX + 1
 
 # Nodes and processes.
 
@@ -124,11 +126,11 @@ def test_a_wall_clock_that_jumps_changes_nothing_at_all() -> None:
 
 
 def test_an_upgrade_restarts_rgmgrd_with_other_protocols_and_moves_nothing() -> None:
-    lab = Lab(Upgrade(at_ms=FIRST_MS, node=N1, protocol_min=1, protocol_max=2))
+    lab = Lab(Upgrade(at_ms=FIRST_MS, node=N1, protocol_min=PROTOCOL_MIN, protocol_max=NEWER))
     changes = lab.world.watch.unit_changes
     lab.until(FIRST_MS + 10_000)
 
-    assert lab.world.hosts[N1].protocols == (1, 2)
+    assert lab.world.hosts[N1].protocols == (PROTOCOL_MIN, NEWER)
     assert "rgmgrd starts" in lab.story()
     assert lab.world.watch.unit_changes == changes
 
@@ -136,7 +138,9 @@ def test_an_upgrade_restarts_rgmgrd_with_other_protocols_and_moves_nothing() -> 
 def test_members_speak_the_newest_protocol_that_all_of_them_speak() -> None:
     lab = Lab(
         *(
-            Upgrade(at_ms=FIRST_MS + i * 3_000, node=node, protocol_min=1, protocol_max=2)
+            Upgrade(
+                at_ms=FIRST_MS + i * 3_000, node=node, protocol_min=PROTOCOL_MIN, protocol_max=NEWER
+            )
             for i, node in enumerate(ALL)
         ),
     )
@@ -149,12 +153,12 @@ def test_members_speak_the_newest_protocol_that_all_of_them_speak() -> None:
     mixed = spoken()
     lab.until(FIRST_MS + 15_000)
 
-    assert (mixed, spoken()) == ({1}, {2})
+    assert (mixed, spoken()) == ({PROTOCOL_MAX}, {NEWER})
     assert lab.violations() == []
 
 
 def test_a_version_that_is_too_new_for_the_others_ends_and_moves_nothing_by_itself() -> None:
-    lab = Lab(Upgrade(at_ms=FIRST_MS, node=N1, protocol_min=2, protocol_max=2))
+    lab = Lab(Upgrade(at_ms=FIRST_MS, node=N1, protocol_min=NEWER, protocol_max=NEWER))
     lab.until(FIRST_MS + 10_000)
 
     assert "sync.refused" in lab.journal()

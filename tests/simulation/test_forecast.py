@@ -122,6 +122,26 @@ def test_the_smaller_part_of_a_network_stops_and_the_greater_takes_over() -> Non
     assert ("node1", "online", "fenced") in found.nodes
 
 
+@pytest.mark.parametrize(
+    ("tie_breaker", "owners", "fenced"),
+    [
+        ("lowest", ["node1", "node1"], ["node3", "node4"]),
+        ("arbiter", ["node1", "node1"], ["node3", "node4"]),
+        ("", [None, None], []),
+    ],
+)
+def test_one_half_of_a_network_goes_on_where_corosync_breaks_ties(
+    tie_breaker: str, owners: list[str | None], fenced: list[str]
+) -> None:
+    present = present_of(quiet_start(cluster(nodes=4)))
+    around = replace(present.around, tie_breaker=tie_breaker)
+
+    found = forecast(Present(present.cluster, around), NetworkSplits(((ONE, TWO),)))
+
+    assert [fate.after.owner for fate in found.fates] == owners
+    assert [name for name, _, after in found.nodes if after == "fenced"] == fenced
+
+
 def test_without_quorum_anywhere_everything_is_lost_unless_its_policy_says_freeze() -> None:
     frozen = replace(service(DB), no_quorum_policy=NoQuorumPolicy.FREEZE)
     spec = cluster(service(WEB), frozen)

@@ -188,9 +188,8 @@ class FakeDaemon:
             raise self.outcome
         return self.outcome
 
-    def fence(self, order: str, node: str, user: str, timeout_s: float) -> Outcome:
-        assert user
-        return self.request(f"fence {order}", "", node, timeout_s)
+    def fence(self, order: str, node: str, timeout_s: float, because: str = "") -> Outcome:
+        return self.request(f"fence {order}", "", node, timeout_s, because)
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[FakeDaemon]:

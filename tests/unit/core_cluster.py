@@ -213,11 +213,13 @@ class Cluster:
         return self.reply(node, number)
 
     def ask_fence(
-        self, node: NodeId, order: FenceOrder, victim: NodeId | None = None
+        self, node: NodeId, order: FenceOrder, victim: NodeId | None = None, because: str = ""
     ) -> Reply | None:
         """Ask about fencing and return the answer, None when there is none yet."""
         number = len(self.actions) + 1
-        request = FenceRequest(number=number, order=order, node=victim, by="alice", wall_s=77)
+        request = FenceRequest(
+            number=number, order=order, node=victim, by="alice", wall_s=77, because=because
+        )
         self.feed(node, Requested(request))
         self.settle()
         return self.reply(node, number)

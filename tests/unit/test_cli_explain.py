@@ -9,13 +9,25 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner, Result
 
-from domains.model import NodeId
-from rgmgr.cli.explanation import Remedy, explain_node, explain_service
+from domains.model import NodeId, ServiceName
+from rgmgr.cli.explanation import explain_node, explain_service
 from rgmgr.cli.main import cli
-from rgmgr.core.messages import Verb
-from rgmgr.core.model import ClusterState, NodeStatus, Part, Proof, ProofKind, ServiceState
+from rgmgr.cli.remedies import Remedy
+from rgmgr.core.awaiting import OPEN, TIMED
+from rgmgr.core.messages import MaintenanceOrder, Verb
+from rgmgr.core.model import (
+    Await,
+    AwaitKind,
+    ClusterState,
+    NodeStatus,
+    Part,
+    Proof,
+    ProofKind,
+    ServiceState,
+    StandingOrder,
+)
 from rgmgr.present import Present
-from rgmgr.sim.faults import Ask
+from rgmgr.sim.faults import Ask, AskMaintenance
 from rgmgr.sim.rest import come_to_rest
 from rgmgr.sim.stage import agreed, set_up
 from tests.conftest import Golden
@@ -122,15 +134,29 @@ def test_what_a_service_waits_for(
 
 def _run(cluster: ClusterState, command: str) -> ClusterState:
     """Carry a command out in a simulated cluster like this one."""
-    program, verb, service, *rest = command.split()
-    assert program == "rgmgr"
     world = set_up(Present(cluster, present().around))
-    ids = {node.name: n for n, node in cluster.spec.nodes.items()}
-    target = ids[rest[1]] if rest else None
-    now_ms = world.engine.now_ms
-    world.ask(Ask(at_ms=now_ms, node=THREE, verb=Verb(verb), service=service, target=target))  # type: ignore[arg-type]
+    world.ask(_asked(cluster, command, world.engine.now_ms))
     come_to_rest(world)
     return agreed(world)
+
+
+def _asked(cluster: ClusterState, command: str, at_ms: int) -> Ask | AskMaintenance:
+    """Read a command as rgmgr does."""
+    ids = {node.name: n for n, node in cluster.spec.nodes.items()}
+    match command.split():
+        case ["rgmgr", "node", order, node]:
+            meant = MaintenanceOrder(order)
+            return AskMaintenance(at_ms=at_ms, node=THREE, order=meant, victim=ids[node])
+        case ["rgmgr", ("arm" | "unlock") as order]:
+            return AskMaintenance(at_ms=at_ms, node=THREE, order=MaintenanceOrder(order))
+        case ["rgmgr", "takeover", verb, service]:
+            target = None
+        case ["rgmgr", verb, service, *rest]:
+            target = ids[rest[1]] if rest else None
+        case _:
+            pytest.fail(f"no command of rgmgr: {command}")
+    name = ServiceName(service)
+    return Ask(at_ms=at_ms, node=THREE, verb=Verb(verb), service=name, target=target)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +166,8 @@ def _run(cluster: ClusterState, command: str) -> ClusterState:
         ({"state": ServiceState.DISABLED, "owner": None}, ONE),
         ({**STOPPED, "is_held": True}, ONE),
         ({**STOPPED, "failed_on": (ONE, TWO, THREE), "fault": "vip: failed"}, ONE),
+        ({**STOPPED, "failed_on": (ONE, TWO, THREE), "fault": "vip: failed", "rounds": 1}, ONE),
+        ({**STOPPED, "frozen": True}, ONE),
         ({"state": ServiceState.FAILED, "owner": None, "last_owner": ONE}, ONE),
     ],
 )
@@ -166,8 +194,69 @@ def test_a_service_nobody_can_run_names_the_nodes_that_could() -> None:
     assert {remedy.command for remedy in found.remedies} == {"systemctl start rgmgrd"}
 
 
-def test_a_frozen_service_is_left_alone() -> None:
-    assert explain_service(_cluster({"frozen": True}), WEB).remedies == ()
+ORDER = StandingOrder(by="bob")
+UNTIL = StandingOrder(by="bob", until_ms=10**9)
+WAITS = {**STOPPED, "is_new": False, "last_owner": ONE}
+AWAY = {"status": NodeStatus.LEFT}
+
+
+def first_command(cluster: ClusterState) -> str:
+    return explain_service(cluster, WEB).remedies[0].command
+
+
+@pytest.mark.parametrize(
+    ("cluster", "command", "state", "owner"),
+    [
+        (_cluster({"frozen": True}), "rgmgr unfreeze web", "started", ONE),
+        (replace(_cluster(WAITS), disarmed=UNTIL), "rgmgr arm", "started", ONE),
+        (replace(_cluster(WAITS), locked=ORDER), "rgmgr unlock", "started", ONE),
+        (
+            replace(_cluster(WAITS), standby={ONE: ORDER, TWO: ORDER, THREE: ORDER}),
+            "rgmgr node unstandby node1",
+            "started",
+            ONE,
+        ),
+    ],
+)
+def test_an_order_that_holds_it_up_is_ended_first(
+    cluster: ClusterState, command: str, state: str, owner: NodeId
+) -> None:
+    assert first_command(cluster) == command
+
+    after = _run(cluster, command).services[WEB]
+
+    assert (after.state.value, after.owner, after.frozen) == (state, owner, False)
+
+
+@pytest.mark.parametrize("kind", AwaitKind)
+def test_a_service_that_waits_for_its_node_names_what_ends_that(kind: AwaitKind) -> None:
+    wait = Await(node=ONE, kind=kind, until_ms=10**9 if kind in TIMED else 0)
+    waiting = _cluster({**WAITS, "awaits": wait}, node1=AWAY)
+    commands = [remedy.command for remedy in explain_service(waiting, WEB).remedies]
+
+    asks = ["rgmgr takeover confirm web", "rgmgr takeover refuse web"]
+    expected = asks if kind in OPEN else ["rgmgr enable web"]
+
+    assert commands == [*expected, "systemctl start rgmgrd"]
+    after = _run(waiting, commands[0]).services[WEB]
+    assert (after.state, after.owner) == (ServiceState.STARTED, TWO)
+
+
+def test_a_service_that_needs_another_one_names_what_starts_that() -> None:
+    cluster = _cluster(WAITS)
+    web = replace(cluster.services[WEB], spec=replace(cluster.services[WEB].spec, depend=(DB,)))
+    db = replace(cluster.services[DB], state=ServiceState.DISABLED, owner=None)
+    waiting = replace(cluster, services={**cluster.services, WEB: web, DB: db})
+
+    assert first_command(waiting) == "rgmgr enable db"
+
+
+def test_a_lost_node_names_what_brings_proof() -> None:
+    withheld = explain_node(_cluster(node1={**UNCLEAN, "withheld": "called off"}), ONE)
+    disarmed = explain_node(replace(_cluster(node1=UNCLEAN), disarmed=UNTIL), ONE)
+
+    assert [r.command for r in withheld.remedies] == ["rgmgr fence node1", "rgmgr fence ack node1"]
+    assert [r.command for r in disarmed.remedies] == ["rgmgr arm", "rgmgr fence ack node1"]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def run(*arguments: str, daemon: object = None, typed: str = "") -> Result:
         (("node3",), ("fence fence", "", "node3", WAIT_FOREVER_S)),
         (("node3", "--off"), ("fence off", "", "node3", WAIT_FOREVER_S)),
         (("--off", "node3", "--timeout", "9"), ("fence off", "", "node3", 9.0)),
+        (("node3", "--because", "CHG-1"), ("fence fence", "", "node3", WAIT_FOREVER_S)),
         (("ack", "node3", "--yes"), ("fence ack", "", "node3", WAIT_FOREVER_S)),
         (("cancel", "node3"), ("fence cancel", "", "node3", WAIT_FOREVER_S)),
         (("test",), ("fence test", "", "", WAIT_FOREVER_S)),

@@ -64,3 +64,59 @@ def test_every_parameter_of_every_type_has_its_line_and_no_other() -> None:
         for kind in RESOURCE_TYPES.values()
         for each in kind.parameters
     ]
+
+
+MANUAL = (Path(__file__).parents[2] / "docs" / "man" / "cluster.toml.5").read_text(encoding="utf-8")
+KEY_TYPES = ("text", "word", "integer", "boolean", "time span", "list", "table")
+
+
+def manual_section(heading: str) -> str:
+    """Return the part of cluster.toml(5) below a heading, up to the next."""
+    _, _, rest = MANUAL.replace("\\-", "-").partition(f"{heading}\n")
+    return re.split(r"^\.S[HS] ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+@pytest.mark.parametrize(
+    ("heading", "manual"),
+    [
+        ("## [cluster]", ".SH [cluster]"),
+        ("## [[node]]", ".SH [[node]]"),
+        ("## [fencing]", ".SH [fencing]"),
+        ("### [fencing.device.NAME]", ".SS [fencing.device.NAME]"),
+        ("## [[ping]]", ".SH [[ping]]"),
+        ("## [domain.NAME]", ".SH [domain.NAME]"),
+        ("## [[resource]]", ".SH [[resource]]"),
+        ("## [[service]]", ".SH [[service]]"),
+        (
+            "### [[service.resource]] and [[service.resource.resource]]",
+            ".SS [[service.resource]]",
+        ),
+    ],
+)
+def test_the_manual_has_type_default_and_meaning_of_every_key(heading: str, manual: str) -> None:
+    row = r"^\| `(\w+)` \|([^|\n]*)\|[^|\n]*\|$"
+    rows = re.findall(row, section(heading), flags=re.MULTILINE)
+    entry = r'^\.TP\n\.BR (\w+) " \(([a-z ]+); ([^"]+)\)"\n(?!\.TP|\.S)(.+)$'
+    entries = re.findall(entry, manual_section(manual), flags=re.MULTILINE)
+
+    defaults = [(key, re.sub(r'[`"]', "", default).strip() or "none") for key, default in rows]
+    assert [(key, default) for key, _, default, _ in entries] == defaults
+    for key, kind, _, _ in entries:
+        words = re.split(r" or | of ", kind)
+        assert all(word.removesuffix("s") in KEY_TYPES for word in words), (key, kind)
+
+
+def test_the_manual_has_every_parameter_of_every_type() -> None:
+    """The same words as `rgmgr resource describe`."""
+    entry = re.compile(r'^\.TP\n\.BR (\w+) " \((required|optional)\)"\n(.+)$', re.MULTILINE)
+    found = [
+        (kind.name, *row)
+        for kind in RESOURCE_TYPES.values()
+        for row in entry.findall(manual_section(f".SS {kind.name}").replace("\\(dq", '"'))
+    ]
+
+    assert found == [
+        (kind.name, each.name, "required" if each.required else "optional", each.help)
+        for kind in RESOURCE_TYPES.values()
+        for each in kind.parameters
+    ]

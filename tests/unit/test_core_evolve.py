@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 
 from domains.model import NodeId
-from rgmgr.core.evolve import comparer, evolve, replace
+from rgmgr.core.evolve import changed, comparer, evolve, replace
 from rgmgr.core.model import Node, NodeStatus, RingId
 
 
@@ -58,3 +58,14 @@ def test_records_with_the_very_same_objects_are_alike() -> None:
 
     assert is_alike(node, replace(node, attempt=3))
     assert not is_alike(node, replace(node, victim=8))
+
+
+def test_what_has_changed_is_found_in_its_order() -> None:
+    one, two, three = object(), object(), object()
+    before = {"a": one, "b": two, "c": three}
+
+    assert changed(before, before) == []
+    assert changed(before, dict(before)) == []
+    assert changed(before, {"a": two, "b": two, "c": one}) == ["a", "c"]
+    assert changed(before, {"c": three, "a": one, "d": two}) == ["d"]
+    assert changed({}, {"b": None, "a": one}) == ["b", "a"]

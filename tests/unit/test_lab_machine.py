@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the lab reads the machine it runs on: apt's sources, control groups, what is installed."""
 
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -192,3 +193,10 @@ def test_each_systemd_file_goes_to_its_place(name: str, text: str, expected: str
     found = applayer.destination(name, text)
 
     assert found == (None if expected is None else Path(expected))
+
+
+def test_every_command_of_the_package_is_in_the_nodes() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    entries = {Path(name).name: entry for name, entry in applayer.COMMANDS.items()}
+
+    assert entries == project["project"]["scripts"]

@@ -25,7 +25,7 @@ from rgmgr.adapters.corosync import (
 from rgmgr.core.events import LinksLooked
 from rgmgr.errors import CorosyncError
 from rgmgr.links import CorosyncView, LinkView
-from rgmgr.runtime.links import LinkWatch, view_of
+from rgmgr.runtime.links import LOOKS_PER_REPORT, LinkWatch, view_of
 
 LINK = Link(
     node=2,
@@ -80,12 +80,18 @@ class Answers(Reporter):
     def __init__(self, answers: Iterable[Answer]) -> None:
         super().__init__()
         self.left = list(answers)
+        self.glances = 0
+        self.is_restless = True
 
     async def report(self, timeout_ms: int = 0) -> LinkReport:  # noqa: ARG002 - as the real one
         answer = self.left.pop(0)
         if isinstance(answer, LinkReport):
             return answer
         raise answer
+
+    async def has_changed(self, report: LinkReport, timeout_ms: int = 0) -> bool:  # noqa: ARG002 - likewise
+        self.glances += 1
+        return self.is_restless
 
 
 def watch(
@@ -115,6 +121,20 @@ def watch(
     with capture_logs() as written:
         view = asyncio.run(look())
     return view, [(line["event"], line.get("link", line.get("reason"))) for line in written]
+
+
+def test_what_has_not_changed_is_asked_for_seldom() -> None:
+    async def look() -> int:
+        reporter = Answers([REPORT] * 3)
+        reporter.is_restless = False
+        is_done = asyncio.Event()
+        watching = LinkWatch(reporter, lambda _: None, lambda: 1_000, period_ms=0)
+        task = asyncio.create_task(watching.run(lambda: reporter.left or is_done.set()))
+        await is_done.wait()
+        task.cancel()
+        return reporter.glances
+
+    assert asyncio.run(look()) == 2 * LOOKS_PER_REPORT
 
 
 def test_a_report_is_shown_with_names() -> None:

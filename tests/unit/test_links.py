@@ -167,3 +167,25 @@ def test_a_daemon_that_cannot_be_reached_is_said_as_by_every_command() -> None:
     result = CliRunner().invoke(cli, ["status", "--links"], obj=absent)
 
     assert (result.exit_code, result.stderr) == (5, "rgmgr: rgmgrd does not run on this node\n")
+
+
+@pytest.mark.parametrize(
+    ("quorum", "said"),
+    [
+        (QUORUM, ""),
+        (None, ""),
+        (replace(QUORUM, flags=("auto_tie_breaker",)), "ties: one half is chosen by its nodes"),
+        (replace(QUORUM, qdevice="Qdevice"), "ties: arbiter Qdevice DOES NOT VOTE"),
+        (
+            replace(QUORUM, qdevice="Qdevice", is_qdevice_alive=True),
+            "ties: arbiter Qdevice votes",
+        ),
+    ],
+)
+def test_the_status_says_what_decides_a_tie(quorum: QuorumView | None, said: str) -> None:
+    daemon = FakeDaemon(healthy(), seen=of(quorum=quorum))
+
+    last = CliRunner().invoke(cli, ["status"], obj=daemon).output.splitlines()[-1]
+
+    assert last.startswith(said)
+    assert last.startswith("ties") == bool(said)

@@ -58,7 +58,7 @@ def test_a_running_service_is_shown_with_names_and_ages() -> None:
         restarts=2,
         flags=("frozen",),
         domain="prefer-node1",
-        because=None,
+        because="frozen by an administrator until it is unfrozen",
         fault="",
     )
 
@@ -138,6 +138,19 @@ def test_without_corosync_nobody_knows_anything() -> None:
     assert status.node is None
     assert _codes(status) == ["no-corosync"]
     assert status.services[0].because == "this node has no connection to corosync"
+
+
+def test_what_runs_here_and_nobody_knows_is_noticed() -> None:
+    old = ServiceName("old")
+    standing = replace(STANDING, orphans={old: (ResourceName("db"),)})
+
+    status = snapshot(None, standing, SPEC)
+
+    assert status.notices[-1].code == "orphan"
+    assert status.notices[-1].text == (
+        "db of a service 'old' run on this node, and no configuration knows it:"
+        " 'rgmgr doctor' says how to stop it"
+    )
 
 
 def test_disabled_fencing_is_always_noticed() -> None:
@@ -223,11 +236,13 @@ def test_any_state_can_be_shown_and_survives_json(cluster: ClusterState) -> None
 
 
 @given(cluster=cluster_states)
-def test_a_service_that_does_not_run_always_says_why(cluster: ClusterState) -> None:
+def test_a_service_that_waits_always_says_for_what(cluster: ClusterState) -> None:
     """Invariant I11."""
     status = snapshot(cluster, STANDING, SPEC)
 
-    silent = [v.name for v in status.services if v.state == "stopped" and not v.because]
+    on_its_way = ("started", "starting", "stopping")
+    waiting = [v for v in status.services if v.state not in on_its_way or "frozen" in v.flags]
+    silent = [v.name for v in waiting if not v.because]
 
     assert silent == []
 

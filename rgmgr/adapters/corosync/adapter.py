@@ -126,6 +126,7 @@ class Corosync:
                     consensus_ms=peer.facts.consensus_ms,
                     is_two_node=peer.facts.is_two_node,
                     has_quorum_provider=peer.has_quorum_provider,
+                    tie_breaker=peer.facts.tie_breaker,
                 )
             )
             await session.serve()

@@ -61,6 +61,7 @@ class CorosyncConnected:
     consensus_ms: int
     is_two_node: bool
     has_quorum_provider: bool  # without one corosync always says "quorate": refuse to run
+    tie_breaker: str = ""  # lowest, arbiter; empty: nothing decides between two halves
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class ClusterFacts:
     token_ms: int
     consensus_ms: int
     is_two_node: bool
+    tie_breaker: str = ""  # lowest: auto_tie_breaker; arbiter: a quorum device; empty: none
 
 
 def read_facts(cmap: CmapHandle) -> ClusterFacts:
@@ -35,7 +36,20 @@ def read_facts(cmap: CmapHandle) -> ClusterFacts:
         token_ms=number_of(cmap.get("runtime.config.totem.token")),
         consensus_ms=number_of(cmap.get("runtime.config.totem.consensus")),
         is_two_node=number_of(cmap.get("runtime.votequorum.two_node")) == 1,
+        tie_breaker=tie_breaker_of(cmap.items("quorum.")),
     )
+
+
+def tie_breaker_of(quorum: Mapping[str, Value]) -> str:
+    """Return what decides between two halves, from the keys of corosync.conf's quorum section.
+
+    Which half an `auto_tie_breaker_node` other than the lowest chooses is not told.
+    """
+    if quorum.get("quorum.device.model"):
+        return "arbiter"
+    is_set = str(quorum.get("quorum.auto_tie_breaker", "0")) == "1"
+    is_lowest = str(quorum.get("quorum.auto_tie_breaker_node", "lowest")) == "lowest"
+    return "lowest" if is_set and is_lowest else ""
 
 
 def number_of(value: Value | None) -> int:

@@ -4,7 +4,7 @@
 Read with handles of their own, so a report disturbs no session; all of it is the local view.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -112,6 +112,7 @@ class LinkReport:
     links: tuple[Link, ...]  # ascending by node and link; not those of this node to itself
     quorum: Quorum | None  # None: corosync.conf names no quorum provider
     totem: Totem
+    nodes: tuple[NodeStatus, ...] = ()  # what `read_glance` gives while no link changes
 
 
 def read_report() -> LinkReport:
@@ -140,7 +141,18 @@ def read_report() -> LinkReport:
                 link_count=len(nodes[me].links) if me in nodes else 0,
                 encrypted_packets=number_of(statistics.get(_ENCRYPTED)),
             ),
+            nodes=tuple(nodes.values()),
         )
+
+
+def read_glance(nodes: Iterable[int]) -> tuple[NodeStatus, ...]:
+    """Ask only how the links to these nodes are: a tenth of the work of a report. Blocks likewise.
+
+    Raises:
+        CorosyncError: corosync is not there.
+    """
+    with CfgHandle() as cfg:
+        return tuple(_status(cfg, node) for node in nodes)
 
 
 def links_of(status: NodeStatus, statistics: Mapping[str, Value]) -> tuple[Link, ...]:

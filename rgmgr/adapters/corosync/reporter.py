@@ -4,7 +4,8 @@
 import asyncio
 from collections.abc import Callable
 
-from rgmgr.adapters.corosync.report import LinkReport, read_report
+from rgmgr.adapters.corosync.cfg import NodeStatus
+from rgmgr.adapters.corosync.report import LinkReport, read_glance, read_report
 from rgmgr.adapters.corosync.worker import in_thread
 
 REPORT_MS_MAX = 2_000
@@ -20,6 +21,7 @@ class Reporter:
     def __init__(self, read: Callable[[], LinkReport] = read_report) -> None:
         self._read = read
         self._under_way: asyncio.Future[LinkReport] | None = None
+        self._glancing: asyncio.Future[tuple[NodeStatus, ...]] | None = None
 
     async def report(self, timeout_ms: int = REPORT_MS_MAX) -> LinkReport:
         """Return what corosync knows now.
@@ -32,3 +34,16 @@ class Reporter:
             self._under_way = in_thread(self._read, "corosync-report")
         async with asyncio.timeout(timeout_ms / 1000):
             return await asyncio.shield(self._under_way)
+
+    async def has_changed(self, report: LinkReport, timeout_ms: int = REPORT_MS_MAX) -> bool:
+        """Tell whether a link is not as it was in this report; costs little.
+
+        Raises:
+            CorosyncError: corosync is not there.
+            TimeoutError: it does not answer.
+        """
+        if self._glancing is None or self._glancing.done():
+            nodes = [status.node for status in report.nodes]
+            self._glancing = in_thread(lambda: read_glance(nodes), "corosync-glance")
+        async with asyncio.timeout(timeout_ms / 1000):
+            return await asyncio.shield(self._glancing) != report.nodes

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serves one connection on the event loop, from the join to the end.
 
-All work is done in turns of `serve`, so whatever goes wrong in one ends the session there: readers
-and timers only wake it up.
+What comes in is taken as soon as a descriptor is readable: a task that is woken up for it would be
+woken up twice. Whatever goes wrong there is raised by `serve`, and ends the session.
 """
 
 import asyncio
@@ -52,6 +52,7 @@ class Session:
         self._outbox = Outbox(connection.multicast)
         self._reassembler: Reassembler[GroupMember] = Reassembler()
         self._wake = asyncio.Event()
+        self._failure: BaseException | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._drained = asyncio.Event()  # the outbox is empty, or the session is over
         self._ended = asyncio.Event()
@@ -78,12 +79,14 @@ class Session:
         loop = asyncio.get_running_loop()
         fds = self._connection.filenos()
         for fd in fds:
-            loop.add_reader(fd, self._wake.set)
+            loop.add_reader(fd, self._readable)
         self._wake.set()  # events may be waiting already
         try:
-            while not (self._views.has_left or self._is_stopped):
+            while not self._is_over:
                 await self._wake.wait()
                 self._wake.clear()
+                if self._failure is not None:
+                    raise self._failure
                 self._turn()
                 await asyncio.sleep(0)  # a set event does not yield
         finally:
@@ -120,6 +123,20 @@ class Session:
             CorosyncError: nobody waits for an answer any more.
         """
         await in_thread(lambda: self._connection.answer_shutdown(answer), "corosync-answer")
+
+    @property
+    def _is_over(self) -> bool:
+        return self._views.has_left or self._is_stopped
+
+    def _readable(self) -> None:
+        """Take what has come; `serve` is woken up only for the end."""
+        if self._failure is None and not self._is_over:
+            try:
+                self._turn()
+            except BaseException as error:  # noqa: BLE001 - raised by `serve`
+                self._failure = error
+        if self._failure is not None or self._is_over:
+            self._wake.set()
 
     def _turn(self) -> None:
         """Take what is due: the verdict on a ring before the view that asks for it.

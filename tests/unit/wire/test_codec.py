@@ -15,7 +15,15 @@ import msgspec
 import pytest
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.messages import Ack, Body, Message, Operation, ServiceStarted, ServiceStartFailed
+from rgmgr.core.messages import (
+    PROTOCOL_MAX,
+    Ack,
+    Body,
+    Message,
+    Operation,
+    ServiceStarted,
+    ServiceStartFailed,
+)
 from rgmgr.core.model import ClusterState
 from rgmgr.core.spec import ResourceSpec
 from rgmgr.errors import RgmgrError, WireError, WireFault
@@ -75,6 +83,29 @@ def test_the_bytes_of_a_state_never_change(golden: Golden) -> None:
     payload = encode_state(state)
     golden("wire/ClusterState.hex", as_hex(payload))
     assert decode_state(payload) == state
+
+
+def vocabulary(hint: Any, found: dict[str, str]) -> None:
+    """Collect what a type is made of, and all that this is made of."""
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        found[hint.__name__] = " ".join(sorted(str(word.value) for word in hint))
+    elif is_dataclass(hint) and hint.__name__ not in found:  # type: ignore[union-attr]
+        hints = get_type_hints(hint)
+        found[hint.__name__] = " ".join(f.name for f in fields(hint))  # type: ignore[union-attr]
+        for each in hints.values():
+            vocabulary(each, found)
+    for part in get_args(hint):
+        vocabulary(part, found)
+
+
+def test_a_protocol_keeps_its_words(golden: Golden) -> None:
+    """After a release a difference here means: raise the protocol, and see docs/adr/0024."""
+    found: dict[str, str] = {}
+    for message in (*get_args(Message), *get_args(Body)):
+        vocabulary(message, found)
+    lines = [f"{name}: {words}" for name, words in sorted(found.items())]
+
+    golden(f"wire/protocol-{PROTOCOL_MAX}.txt", "\n".join(lines) + "\n")
 
 
 def test_the_numbers_of_kinds_and_tags_never_change(golden: Golden) -> None:
