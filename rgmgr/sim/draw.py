@@ -98,12 +98,12 @@ def draw_script(
         faults=tuple(sorted(faults, key=lambda f: f.at_ms)),
         is_two_node=is_two_node,
     )
-    return script if is_calm(seed) else _with_company(seed, script, is_given=is_given)
+    return script if is_calm(seed) else _with_company(seed, script, is_plain=is_given or steps == 0)
 
 
-def _with_company(seed: int, script: Script, *, is_given: bool) -> Script:
+def _with_company(seed: int, script: Script, *, is_plain: bool) -> Script:
     """Return the script with what stands around a cluster: an arbiter, and operators."""
-    return with_requests(seed, script if is_given else with_tie_breaker(seed, script))
+    return with_requests(seed, script if is_plain else with_tie_breaker(seed, script))
 
 
 def _with_more(seed: int, spec: ClusterSpec) -> ClusterSpec:
