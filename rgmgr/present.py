@@ -26,6 +26,9 @@ from rgmgr.core.spec import (
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes away; a new field does not raise it."""
 
+FILE_SYSTEM = "fstype"
+"""The one parameter that a forecast needs: whether several nodes may mount it at once."""
+
 DELAY = "delay"
 """The one fence option that a forecast needs; all others may be secrets and stay at home."""
 
@@ -85,7 +88,7 @@ def fence_of(node: str) -> str:
 def without_secrets(spec: ClusterSpec) -> ClusterSpec:
     """Return a configuration without parameters of resources and options of fence devices.
 
-    A forecast needs none of them but the delays of fencing.
+    A forecast needs none of them but the delays of fencing and types of file systems.
     """
     fencing = replace(
         spec.fencing, devices={n: _bare_device(d) for n, d in spec.fencing.devices.items()}
@@ -131,7 +134,8 @@ def _bare_service(service: ServiceSpec) -> ServiceSpec:
 
 def _bare_resource(resource: ResourceSpec) -> ResourceSpec:
     children = tuple(map(_bare_resource, resource.children))
-    return replace(resource, parameters={}, children=children)
+    parameters = {n: v for n, v in resource.parameters.items() if n == FILE_SYSTEM}
+    return replace(resource, parameters=parameters, children=children)
 
 
 def _bare_device(device: FenceDevice) -> FenceDevice:

@@ -31,7 +31,7 @@ from rgmgr.order_view import OrderView, order_texts, view_of
 
 if TYPE_CHECKING:
     from rgmgr.core.model import ClusterState, Service
-    from rgmgr.core.spec import ClusterSpec, ServiceSpec
+    from rgmgr.core.spec import ClusterSpec, ResourceName, ServiceSpec
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes away; a new field does not raise it."""
@@ -59,6 +59,7 @@ class Standing:
 
     `note` says why the node does not act yet, such as 'waiting for HELLO of node3'. `now_ms` is
     cluster time as reckoned here; the agreed state only knows the latest stamp it has seen.
+    `orphans`: what runs here of services that no member knows.
     """
 
     me: NodeId | None
@@ -70,6 +71,7 @@ class Standing:
     now_ms: int = 0
     files: Mapping[NodeId, ConfigFile] = field(default_factory=dict)
     skews_ms: Mapping[NodeId, int] = field(default_factory=dict)
+    orphans: Mapping[ServiceName, tuple[ResourceName, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Notice:
     """Something an operator must not overlook. `code` is stable, `text` is for people."""
 
     # no-corosync, no-quorum, not-joined, disarmed, locked, standby, fencing-disabled, unclean,
-    # fence-path, failed, partial
+    # fence-path, failed, partial, orphan
     code: str
     text: str
 
@@ -176,6 +178,7 @@ def snapshot(cluster: ClusterState | None, standing: Standing, spec: ClusterSpec
             *_standing_notices(standing),
             *_order_notices(cluster, standing),
             *_notices(agreed, nodes, services),
+            *_orphan_notices(standing),
         ),
         nodes=nodes,
         services=services,
@@ -361,6 +364,17 @@ def _notices(
         if service.off
     )
     return tuple(found)
+
+
+def _orphan_notices(standing: Standing) -> tuple[Notice, ...]:
+    return tuple(
+        Notice(
+            "orphan",
+            f"{', '.join(resources)} of a service {name!r} run on this node, and no configuration"
+            " knows it: 'rgmgr doctor' says how to stop it",
+        )
+        for name, resources in sorted(standing.orphans.items())
+    )
 
 
 def _standing_notices(standing: Standing) -> tuple[Notice, ...]:

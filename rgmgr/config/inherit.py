@@ -17,6 +17,7 @@ INHERITED: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("bind-mount", "source"): _MOUNTPOINTS,
     ("nfsexport", "path"): _MOUNTPOINTS,
     ("nfsclient", "path"): (("nfsexport", "path"), *_MOUNTPOINTS),
+    ("nfsclient", "fsid"): (("nfsexport", "fsid"),),
 }
 """By type and parameter: the types of ancestors, each with the parameter that is taken."""
 

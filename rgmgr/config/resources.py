@@ -264,6 +264,11 @@ RESOURCE_TYPES = {
             title="path",
             parameters=(
                 Parameter(name="path", help="absolute path", parse=parse_mountpoint, required=True),
+                Parameter(
+                    name="fsid",
+                    help="number or UUID of the file system for the nfsclients below it",
+                    parse=parse_fsid,
+                ),
             ),
             has_monitor=True,
             usual_check_ms=30_000,

@@ -13,6 +13,7 @@ from domains.occupancy import Occupancy
 from domains.rank import rank_nodes
 from rgmgr.core import awaiting, depend, failback, retrying
 from rgmgr.core.actions import Severity
+from rgmgr.core.choice import why_chosen
 from rgmgr.core.evolve import changed, replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
@@ -364,8 +365,9 @@ def _place(ledger: Ledger, service: Service, seated: Occupancy) -> None:
     tenant = ledger.state.spec.tenant(service.spec)
     ranked = seats(ledger.state, service, seated)
     if ranked and may_start:
+        merit = why_chosen(ledger.state, service, ranked, seated)
         seated.take(ranked[0], tenant)
-        _start(ledger, service, ranked[0])
+        _start(ledger, service, ranked[0], merit)
     if ranked:
         return
     room = room_for(ledger.state, service, seated) if may_start else None
@@ -392,7 +394,7 @@ def _make_room(ledger: Ledger, by: ServiceName, room: Displacement) -> None:
         begin_stop(ledger, ledger.state.services[name], After.SETTLE)
 
 
-def _start(ledger: Ledger, service: Service, target: NodeId) -> None:
+def _start(ledger: Ledger, service: Service, target: NodeId, reason: str) -> None:
     is_again = service.state is ServiceState.RECOVERING
     starting = replace(
         service,
@@ -404,4 +406,5 @@ def _start(ledger: Ledger, service: Service, target: NodeId) -> None:
         restarts=service.restarts + 1 if is_again else 0,
     )
     ledger.move(starting, ServiceState.STARTING)
-    ledger.note("service.starting", service=service.spec.name, owner=ledger.name(target))
+    owner = ledger.name(target)
+    ledger.note("service.starting", service=service.spec.name, owner=owner, reason=reason)

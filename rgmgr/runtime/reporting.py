@@ -7,13 +7,14 @@ from pathlib import Path
 
 import structlog
 
+from domains.model import ServiceName
 from rgmgr.adapters.fencing.discovery import DeviceCheck
 from rgmgr.adapters.watchdog import Watchdog, WatchdogError
 from rgmgr.config.advice import warnings
 from rgmgr.core.fence_paths import methods_removed
 from rgmgr.core.local import State
 from rgmgr.core.model import NodeStatus
-from rgmgr.core.spec import ClusterSpec
+from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.sync import has_quorum_of
 from rgmgr.errors import ConfigError
 from rgmgr.history_view import History, encode_history, history_of
@@ -88,6 +89,7 @@ def status_of(state: State | None, spec: ClusterSpec, note: str, ticks: Ticks) -
         now_ms=monotonic_ms() + local.clock_offset_ms,
         files=ticks.files(),
         skews_ms=ticks.skews_ms(),
+        orphans=_orphans(state),
     )
     return snapshot(state.cluster, standing, state.cluster.spec)
 
@@ -109,7 +111,16 @@ def is_shown_alike(before: State, now: State) -> bool:
         and old.is_installed
         and new.is_installed
         and has_quorum_of(old) == has_quorum_of(new)
+        and (old.active is new.active or _orphans(before) == _orphans(now))
     )
+
+
+def _orphans(state: State) -> dict[ServiceName, tuple[ResourceName, ...]]:
+    """Return what runs here of services that no member knows; before an epoch nobody can tell."""
+    if not state.local.is_installed:
+        return {}
+    known = state.cluster.services
+    return {name: found for name, found in state.local.active.items() if name not in known}
 
 
 def present_of(

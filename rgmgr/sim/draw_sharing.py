@@ -9,10 +9,12 @@ from domains.model import Tie
 from rgmgr.config.depend import check_depend
 from rgmgr.config.problems import Problems
 from rgmgr.core.spec import ClusterSpec, DependMode, ResourceName, ResourceSpec, ServiceSpec
+from rgmgr.sim.edits import ADDRESSES
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.shares import OF_ONE_NODE
 
 SHARED = ResourceName("common")
+PARAMETERS_BY_TYPE = {OF_ONE_NODE: {"address": ADDRESSES[0]}, "systemd": {"unit": "common.service"}}
 
 
 def with_sharing(seed: int, spec: ClusterSpec) -> ClusterSpec:
@@ -46,7 +48,7 @@ def _with_shared(rolls: Dice, service: ServiceSpec, kind: str) -> ServiceSpec:
     shared = ResourceSpec(
         name=SHARED,
         type=kind,
-        parameters={"unit": f"{SHARED}.service"},
+        parameters=PARAMETERS_BY_TYPE[kind],
         start_timeout_ms=3_500,
         stop_timeout_ms=3_500,
         is_shared=True,

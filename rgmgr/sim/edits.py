@@ -18,6 +18,8 @@ from rgmgr.core.spec import (
 from rgmgr.core.tree import start_order
 
 Tree = tuple[ResourceSpec, ...]
+ADDRESSES = ("10.0.0.100/24", "10.0.0.101/24")
+"""Of the drawn resource that exists once."""
 
 
 class Edit(Enum):
@@ -138,9 +140,15 @@ def _changed(spec: ClusterSpec, service: ServiceSpec, edit: Edit) -> ServiceSpec
 
 def _change_resource(service: ServiceSpec) -> Tree:
     first, *rest = service.resources
-    unit = f"{service.name}-{first.name}-other.service"
-    parameters = {"unit": unit} if first.parameters["unit"] != unit else {"unit": unit[:-1]}
-    return (replace(first, parameters=parameters), *rest)
+    return (replace(first, parameters=_other_parameters(service.name, first)), *rest)
+
+
+def _other_parameters(service: ServiceName, resource: ResourceSpec) -> dict[str, str]:
+    if "address" in resource.parameters:
+        number = ADDRESSES.index(resource.parameters["address"]) + 1
+        return {"address": ADDRESSES[number % len(ADDRESSES)]}
+    unit = f"{service}-{resource.name}-other.service"
+    return {"unit": unit} if resource.parameters["unit"] != unit else {"unit": unit[:-1]}
 
 
 def _change_timeout(service: ServiceSpec) -> Tree:

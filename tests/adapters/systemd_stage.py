@@ -53,7 +53,7 @@ def cluster(*resources: ResourceSpec) -> ClusterSpec:
 class Stage:
     """One adapter, one fake PID 1, one bus."""
 
-    def __init__(self, bus: PrivateBus, folder: Path) -> None:
+    def __init__(self, bus: PrivateBus, folder: Path, resync_period_s: float = 60.0) -> None:
         self.bus = bus
         self.pid1 = FakeSystemd()
         self.facts = Facts()
@@ -65,6 +65,7 @@ class Stage:
             node=self.facts,
             drop_ins=self.drop_ins,
             uses=self.uses,
+            resync_period_s=resync_period_s,
             helpers=Path("/usr/lib/rgmgr"),
         )
         self.pid1.units[APP_UNIT] = Unit()
@@ -107,17 +108,21 @@ class Stage:
         return self.inbox.empty()
 
 
-def stage(folder: Path, play: Callable[[Stage], Awaitable[None]]) -> None:
+def stage(
+    folder: Path, play: Callable[[Stage], Awaitable[None]], resync_period_s: float = 60.0
+) -> None:
     async def perform() -> None:
-        async with private_bus(folder) as bus, on_stage(bus, folder) as made:
+        async with private_bus(folder) as bus, on_stage(bus, folder, resync_period_s) as made:
             await play(made)
 
     asyncio.run(perform())
 
 
 @contextlib.asynccontextmanager
-async def on_stage(bus: PrivateBus, folder: Path) -> AsyncIterator[Stage]:
-    made = Stage(bus, folder)
+async def on_stage(
+    bus: PrivateBus, folder: Path, resync_period_s: float = 60.0
+) -> AsyncIterator[Stage]:
+    made = Stage(bus, folder, resync_period_s)
     await made.pid1.connect(bus.address)
     running = asyncio.create_task(made.systemd.run())
     try:

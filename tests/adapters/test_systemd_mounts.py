@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from rgmgr.adapters.systemd import mounts
-from rgmgr.adapters.systemd.node import parse_mountinfo
+from rgmgr.adapters.systemd.node import Mount, parse_mountinfo
 from rgmgr.adapters.systemd.resources import definition, plan
+from rgmgr.core.events import ResourceStartFailed
 from tests.adapters.fake_systemd import Facts
-from tests.adapters.systemd_stage import resource
+from tests.adapters.systemd_stage import DATA, Stage, resource, stage
 
 TABLE = """\
 20 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
@@ -90,3 +93,19 @@ def test_a_command_keeps_its_words() -> None:
 
     assert found["ExecStart"] == [["/bin/sh", ["/bin/sh", "-c", "a b", "c"], False]]
     assert (found["Type"], found["User"]) == ("notify", "app")
+
+
+def test_what_is_mounted_elsewhere_on_the_node_is_not_mounted_again(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.facts.mounted.append(
+            Mount(mountpoint="/mnt", device="/dev/vg0/web", fstype="xfs", device_number="0:0")
+        )
+
+        s.start(DATA)
+
+        event = await s.event()
+        assert isinstance(event, ResourceStartFailed)
+        assert event.reason == "/dev/vg0/web is mounted on /mnt: unmount it there"
+        assert s.pid1.called("StartTransientUnit") == []
+
+    stage(tmp_path, play)

@@ -365,3 +365,21 @@ def test_a_mount_that_becomes_read_only_has_failed(tmp_path: Path) -> None:
         assert event.reason.startswith("web: /dev/vg0/web on /srv/web has become read-only")
 
     stage(tmp_path, play)
+
+
+def test_what_nobody_knows_is_looked_at_until_it_is_gone(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        left, slice_ = "rgmgr-old-db.service", "rgmgr-old.slice"
+        s.pid1.units[left] = Unit("active", "running")
+        s.pid1.units[slice_] = Unit("active", "active", of_unit={"SliceOf": Variant("as", [left])})
+        s.systemd.probe(cluster())
+        old = ServiceName("old")
+        assert await s.event() == ServiceProbed(service=old, active=(ResourceName("db"),))
+        assert await s.event() == ProbeFinished()
+
+        s.pid1.units[left] = Unit("inactive", "dead")
+
+        while (told := await s.event()) != ServiceProbed(service=old, active=()):
+            assert told == ServiceProbed(service=old, active=(ResourceName("db"),))
+
+    stage(tmp_path, play, resync_period_s=0.1)

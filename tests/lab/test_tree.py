@@ -194,14 +194,18 @@ def test_a_resource_that_is_lost_amid_a_start_costs_no_row(
     tree.await_whole(rows)
 
 
-@pytest.mark.parametrize("lost", ["data", "database"])
+@pytest.mark.parametrize(
+    ("gone", "lost"),
+    [(gone, lost) for at, gone in enumerate(STOP_ORDER) for lost in STOP_ORDER[at + 1 :]],
+)
 def test_a_resource_that_is_lost_amid_a_stop_costs_no_row(
-    tree: Tree, rows: list[str], lost: str
+    tree: Tree, rows: list[str], gone: str, lost: str
 ) -> None:
+    """At every moment: as soon as one resource is down, each of those that follow."""
     owner = tree.owner()
 
     tree.do(owner, "rgmgr", "relocate", "web", "--no-wait")
-    is_down = f"! systemctl -q is-active {UNIT_BY_NAME['vip']}"
+    is_down = f"! systemctl -q is-active {UNIT_BY_NAME[gone]}"
     tree.do(owner, "sh", "-c", once(is_down, LOSS_BY_NAME[lost] + " || true"))
 
     tree.await_whole(rows)

@@ -202,3 +202,16 @@ def test_how_often_it_may_be_used_is_written_again() -> None:
 
     assert "max_uses = 2" in written(spec)
     assert read(written(spec)).services == spec.services
+
+
+def test_clients_of_one_export_have_its_path_and_number() -> None:
+    export = 'type = "nfsexport"\nname = "export"\nfsid = "17"\n'
+    client = 'type = "nfsclient"\nname = "{0}"\ntarget = "{0}"\n'
+    first = GRANDCHILD + client.format("a")
+    second = GRANDCHILD + client.format("b") + 'fsid = "18"\n'
+
+    data = only(SERVICE + TOP + FS.format("a") + CHILD + export + first + second)
+
+    one, other = data.children[0].children
+    assert one.parameters == {"target": "a", "path": "/srv/a", "fsid": "17"}
+    assert other.parameters == {"target": "b", "path": "/srv/a", "fsid": "18"}

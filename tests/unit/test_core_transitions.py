@@ -10,21 +10,44 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from rgmgr.core import recovery, requests
+from domains.model import NodeId
+from rgmgr.core import awaiting, failback, maintenance, recovery, requests, retrying
 from rgmgr.core.actions import Answer
 from rgmgr.core.invariants import check_cluster
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.membership import new_chance, with_spec
 from rgmgr.core.messages import (
+    AwaitOver,
+    Body,
+    ConfigProposed,
+    FailbackDue,
+    FenceDue,
+    FenceFailed,
+    FenceRequest,
+    Goodbye,
+    GraceExpired,
+    HealthSettled,
+    JoinDelayOver,
+    Leaving,
+    LinksSeen,
+    MaintenanceOrder,
+    MaintenanceRequest,
+    NodeFenced,
+    PathsTested,
+    PowerRestored,
+    Reached,
     Request,
+    RetryDue,
     ServiceFailed,
     ServiceStarted,
     ServiceStartFailed,
     ServiceStopFailed,
     ServiceStopped,
+    TermOver,
     Verb,
 )
 from rgmgr.core.model import (
@@ -123,6 +146,30 @@ def it_is_not_configured_any_more(ledger: Ledger, _service: Service) -> str:
     return ""
 
 
+def wait_is_over(ledger: Ledger, _service: Service) -> str:
+    awaiting.over(ledger, AwaitOver(service=WEB, until_ms=0))
+    return ""
+
+
+def pause_is_over(ledger: Ledger, service: Service) -> str:
+    retrying.due(ledger, RetryDue(service=WEB, rounds=service.rounds))
+    return ""
+
+
+def it_may_go_back(ledger: Ledger, _service: Service) -> str:
+    failback.due(ledger, FailbackDue(service=WEB, owner=N1, since_ms=0))
+    return ""
+
+
+def ordered(order: MaintenanceOrder, node: NodeId | None) -> Callable[[Ledger, Service], str]:
+    def give(ledger: Ledger, _service: Service) -> str:
+        request = MaintenanceRequest(number=1, order=order, by="bob", node=node, for_ms=9_000)
+        assert maintenance.apply(ledger, N2, request).answer is None
+        return ""
+
+    return give
+
+
 EVENTS: dict[str, Callable[[Ledger, Service], str]] = {
     **{verb.value: asked(verb) for verb in Verb},
     "its owner: it is up": told(ServiceStarted),
@@ -132,9 +179,46 @@ EVENTS: dict[str, Callable[[Ledger, Service], str]] = {
     "its owner: it does not stop": told(ServiceStopFailed, reason="busy"),
     "its owner is proven down": owner_is_proven_down,
     "its owner is shut down": owner_is_shut_down,
+    "its node is put in standby": ordered(MaintenanceOrder.STANDBY, N1),
+    "the cluster is locked": ordered(MaintenanceOrder.LOCK, None),
+    "the cluster is disarmed": ordered(MaintenanceOrder.DISARM, None),
+    "its wait for a node is over": wait_is_over,
+    "its pause is over": pause_is_over,
+    "it may go back": it_may_go_back,
     "the membership changes": membership_changes,
     "it is not configured any more": it_is_not_configured_any_more,
 }
+
+
+NOT_ABOUT_ONE_SERVICE = ""
+EVENT_BY_BODY: dict[type, str] = {
+    Request: "enable",  # and every other verb
+    ServiceStarted: "its owner: it is up",
+    ServiceStartFailed: "its owner: it does not start",
+    ServiceStopped: "its owner: it is down",
+    ServiceStopFailed: "its owner: it does not stop",
+    ServiceFailed: "its owner: it failed",
+    NodeFenced: "its owner is proven down",
+    Leaving: "its owner is shut down",
+    Goodbye: "the membership changes",
+    ConfigProposed: "it is not configured any more",
+    MaintenanceRequest: "its node is put in standby",
+    TermOver: "the membership changes",  # for its domains the node has joined
+    AwaitOver: "its wait for a node is over",
+    RetryDue: "its pause is over",
+    FailbackDue: "it may go back",
+    Reached: NOT_ABOUT_ONE_SERVICE,  # placement asks what it left in the records of nodes
+    HealthSettled: NOT_ABOUT_ONE_SERVICE,  # likewise
+    FenceDue: NOT_ABOUT_ONE_SERVICE,  # of a node that is unclean already
+    FenceFailed: NOT_ABOUT_ONE_SERVICE,
+    FenceRequest: NOT_ABOUT_ONE_SERVICE,  # its proof is: NodeFenced
+    GraceExpired: NOT_ABOUT_ONE_SERVICE,
+    LinksSeen: NOT_ABOUT_ONE_SERVICE,
+    JoinDelayOver: NOT_ABOUT_ONE_SERVICE,
+    PowerRestored: NOT_ABOUT_ONE_SERVICE,
+    PathsTested: NOT_ABOUT_ONE_SERVICE,
+}
+"""What each kind of agreed message is in the table."""
 
 
 FLAGS = (Verb.FREEZE.value, Verb.UNFREEZE.value)
@@ -167,6 +251,19 @@ def printed() -> dict[str, dict[str, str]]:
     return {
         row[0]: dict(zip(cells[head][1:], row[1:], strict=True))
         for row in cells[head + 1 : head + 1 + len(EVENTS)]
+    }
+
+
+def test_every_kind_of_agreed_message_and_every_verb_is_an_event() -> None:
+    """Fails when a new one is added and nobody has said what it does in each state."""
+    assert set(EVENT_BY_BODY) == set(get_args(Body))
+    assert {word for word in EVENT_BY_BODY.values() if word} <= set(EVENTS)
+    assert {verb.value for verb in Verb} <= set(EVENTS)
+
+
+def test_every_pair_of_state_and_event_has_its_cell() -> None:
+    assert {event: set(cells) for event, cells in printed().items()} == {
+        event: {state.value for state in ServiceState} for event in EVENTS
     }
 
 

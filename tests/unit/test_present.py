@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from domains.model import NodeId
-from rgmgr.core.spec import FenceDevice, FenceStep
+from rgmgr.core.sharing import exists_once
+from rgmgr.core.spec import FenceDevice, FenceStep, ResourceName, ResourceSpec
 from rgmgr.present import (
     Span,
     Surroundings,
@@ -17,7 +18,7 @@ from rgmgr.present import (
     told_to_readers,
 )
 from rgmgr.wire.codec import decode_state, encode_state
-from tests.unit.core_cluster import N1, WEB, formed
+from tests.unit.core_cluster import N1, WEB, formed, spec, web
 
 AROUND = Surroundings(
     me=N1,
@@ -64,6 +65,18 @@ def test_no_secret_of_a_fence_device_and_no_parameter_of_a_resource_is_told() ->
     assert all(not r.parameters for r in told.services[WEB].spec.resources)
     assert all(not r.parameters for s in told.spec.services for r in s.resources)
     assert decode_state(encode_state(told)) == told
+
+
+def test_a_forecast_is_told_which_file_systems_several_nodes_may_mount() -> None:
+    """Services that share one need not be on one node."""
+    shared = {"device": "/dev/vg0/data", "mountpoint": "/srv", "fstype": "gfs2"}
+    data = ResourceSpec(name=ResourceName("data"), type="fs", parameters=shared, is_shared=True)
+    cluster = formed(spec=spec(web(resources=(data,)))).states[N1].cluster
+
+    (told,) = told_to_readers(cluster).spec.services[0].resources
+
+    assert told.parameters == {"fstype": "gfs2"}
+    assert not exists_once(told)
 
 
 def test_everything_else_stays_as_it_is() -> None:

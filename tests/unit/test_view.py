@@ -140,6 +140,19 @@ def test_without_corosync_nobody_knows_anything() -> None:
     assert status.services[0].because == "this node has no connection to corosync"
 
 
+def test_what_runs_here_and_nobody_knows_is_noticed() -> None:
+    old = ServiceName("old")
+    standing = replace(STANDING, orphans={old: (ResourceName("db"),)})
+
+    status = snapshot(None, standing, SPEC)
+
+    assert status.notices[-1].code == "orphan"
+    assert status.notices[-1].text == (
+        "db of a service 'old' run on this node, and no configuration knows it:"
+        " 'rgmgr doctor' says how to stop it"
+    )
+
+
 def test_disabled_fencing_is_always_noticed() -> None:
     status = snapshot(None, STANDING, UNFENCED_SPEC)
 

@@ -272,7 +272,10 @@ class Systemd:
         self._emit(ProbeFinished())
 
     def _tell_of_orphans(self, spec: ClusterSpec, found: survey.Survey) -> None:
-        """Say once of what runs here in our slices that no configuration tells how to stop it."""
+        """Say once of what runs here in our slices that no configuration tells how to stop it.
+
+        And of what did so that it is gone.
+        """
         known = {service.name for service in spec.services}
         orphans = {name for name in found.active if name not in known}
         for name in sorted(orphans - self._orphans):
@@ -282,6 +285,8 @@ class Systemd:
                 units=", ".join(found.active[name]),
                 hint=f"systemctl stop '{slice_of(name)}'",
             )
+        for name in sorted(self._orphans - found.active.keys()):
+            self._emit(ServiceProbed(service=name, active=()))
         self._orphans = orphans
 
     async def _survey(self, spec: ClusterSpec) -> survey.Survey:
@@ -300,7 +305,7 @@ class Systemd:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._resync.wait(), self._resync_period_s)
-            has_reason = self._resync.is_set()
+            has_reason = self._resync.is_set() or bool(self._orphans)
             self._resync.clear()
             await self._manager.wait_ready()
             for watch in self._watches:
