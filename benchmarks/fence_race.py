@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rgmgr.lab.lab import Lab
 from rgmgr.lab.layout import DISK_DEVICE
-from tests.lab.race import RaceConfig, run_race
+from tests.lab.race import RaceConfig, blank_disk, run_race
 
 
 def main() -> int:
@@ -32,6 +32,8 @@ def main() -> int:
     broken = 0
     try:
         lab.up(2, RaceConfig(options.delay_by_weight, lease).text())
+        if lease:
+            blank_disk(lab)
         for number in range(1, options.rounds + 1):
             begun = time.monotonic()
             result = run_race(lab)

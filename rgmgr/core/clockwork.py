@@ -101,7 +101,7 @@ def _own(turn: Turn) -> dict[str, int]:
         if has_quorum_of(local) and not (local.is_installed or local.is_sync_overdue):
             wanted[f"sync:{ring}"] = turn.cluster.spec.sync_timeout_ms
         if local.quorum_ring != local.view.ring and not local.is_overdue:
-            wanted[f"quorum:{ring}"] = QUORUM_WAIT_MS
+            wanted["quorum"] = QUORUM_WAIT_MS  # goes on while one ring follows another
     me = turn.cluster.nodes.get(local.me)
     if local.is_installed and me is not None and _is_miscounted(local, me):
         wanted[f"rejoin:{turn.cluster.epoch}"] = REJOIN_MS

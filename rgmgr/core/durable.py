@@ -101,9 +101,10 @@ def saved(turn: Turn, epoch: int, applied: int) -> None:
 def is_committed(turn: Turn, applied: int) -> bool:
     """Tell whether a majority of the configured nodes has this much of the epoch on disk.
 
-    With fewer members than a majority all of them must have it.
+    With fewer members than a majority all of them must have it; who has said goodbye as the last
+    one waits for its own disk.
     """
-    members = turn.cluster.members()
+    members = turn.cluster.members() or (turn.local.me,)
     return _disks_with(turn, applied, members) >= min(len(members), _majority(turn))
 
 

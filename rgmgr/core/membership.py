@@ -271,11 +271,12 @@ def new_chance(ledger: Ledger) -> None:
 
 def _reconcile(ledger: Ledger, enrolled: dict[NodeId, Enrolment], rebooted: set[NodeId]) -> None:
     taking_part = [n for n in sorted(enrolled) if _takes_part(ledger, n)]
-    for service in tuple(ledger.state.services.values()):
-        name = service.spec.name
+    for name in tuple(ledger.state.services):
         claims = {
             n: claim for n in taking_part for claim in enrolled[n].claims if claim.service == name
         }
+        _give_way(ledger, ledger.state.services[name], claims, taking_part)
+        service = ledger.state.services[name]
         if service.owner is None:
             if service.state is not ServiceState.FAILED:
                 _adopt(ledger, service, claims)
@@ -290,6 +291,24 @@ def _reconcile(ledger: Ledger, enrolled: dict[NodeId, Enrolment], rebooted: set[
             if claim.service not in ledger.state.services:
                 strangers[claim.service] = (*strangers.get(claim.service, ()), n)
     ledger.state = replace(ledger.state, strangers=strangers)
+
+
+def _give_way(ledger: Ledger, service: Service, claims: Claims, taking_part: list[NodeId]) -> None:
+    """Call off a start of which nothing is up yet, where another node holds some of the service."""
+    if service.state is not ServiceState.STARTING or service.owner not in taking_part:
+        return
+    own = claims.get(service.owner)
+    if _holders(service, claims) and (own is None or own.health is Health.NONE):
+        finish_stop(ledger, replace(service, after=After.SETTLE, freed_epoch=0))
+
+
+def _holders(service: Service, claims: Claims) -> tuple[NodeId, ...]:
+    """Return the nodes that hold something of a service which is not their own."""
+    return tuple(
+        n
+        for n, claim in claims.items()
+        if n != service.owner and (claim.is_busy or claim.health is not Health.NONE)
+    )
 
 
 def heed_strangers(ledger: Ledger) -> None:
@@ -413,16 +432,12 @@ def _order_cleanup(
     service = ledger.state.services[name]
     if service.state is ServiceState.FAILED:
         return
-    holders = [
-        n
-        for n, claim in claims.items()
-        if n != service.owner and (claim.is_busy or claim.health is not Health.NONE)
-    ]
+    holders = _holders(service, claims)
     absent = [n for n in service.cleanup if n not in taking_part]
     cleanup = tuple(sorted({*holders, *absent}))
     if cleanup == service.cleanup and not holders:
         return
-    _clean_up(ledger, service, tuple(holders), cleanup)
+    _clean_up(ledger, service, holders, cleanup)
 
 
 def _clean_up(

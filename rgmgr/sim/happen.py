@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.events import Shutdown
-from rgmgr.core.spec import ClusterSpec, ResourceName
+from rgmgr.core.spec import ResourceName
 from rgmgr.core.tree import start_order
 from rgmgr.sim.engine import Call
 from rgmgr.sim.faults import (
@@ -212,7 +212,7 @@ def _to_unit(world: World, fault: UnitFault) -> None:
         case UnitStoppedByHand(node=node, service=service, resource=resource):
             world.hosts[node].systemd.stop_by_hand(service, resource)
         case UnitStartedByHand(node=node, service=service, resource=resource):
-            if _is_made_of(world.hosts[node].spec, service, resource):
+            if _is_made_of(world.hosts[node], service, resource):
                 world.hosts[node].start_by_hand(service, resource)
         case SlowSystemd(node=node, delay_ms=delay_ms, for_ms=for_ms):
             line = world.hosts[node].line
@@ -259,7 +259,12 @@ def _restart_corosync(world: World, host: Host) -> None:
     host.start_corosync(host.boots)
 
 
-def _is_made_of(spec: ClusterSpec, service: ServiceName, resource: ResourceName) -> bool:
-    """Tell whether a service has this resource; a unit that is none is nobody's business."""
-    trees = (start_order(each) for each in spec.services if each.name == service)
-    return any(resource == each.name for tree in trees for each in tree)
+def _is_made_of(host: Host, service: ServiceName, resource: ResourceName) -> bool:
+    """Tell whether a service has this resource; a unit that is none is nobody's business.
+
+    What is agreed counts, and the file only where nothing is.
+    """
+    agreed = host.daemon.state.cluster if host.daemon else host.disk.saved
+    record = agreed.services.get(service) if agreed else None
+    specs = [record.spec] if record else [s for s in host.spec.services if s.name == service]
+    return any(resource == each.name for spec in specs for each in start_order(spec))

@@ -40,7 +40,7 @@ def may_wait(cluster: ClusterState, service: Service) -> bool:
     nodes = [
         n
         for n, x in cluster.nodes.items()
-        if x.status is NodeStatus.ONLINE and n not in service.failed_on and n not in cluster.standby
+        if x.status is NodeStatus.ONLINE and n not in cluster.standby
     ]
     domain = cluster.spec.domain_of(service.spec)
     open_to = [

@@ -21,6 +21,7 @@ from rgmgr.core.events import (
     ResourceStopFailed,
     ResourceStopped,
 )
+from rgmgr.core.evolve import replace
 from rgmgr.core.spec import ResourceName
 from rgmgr.sim.engine import Alarm, Dice, Engine, chance
 from rgmgr.sim.pace import Pace
@@ -116,9 +117,12 @@ class Systemd:
         return (unit for unit in self.units.values() if unit.is_active)
 
     def start(self, action: StartResource, answer: Answer) -> None:
-        """Start a unit; what is up already is a success, what is under way is replaced."""
+        """Start a unit; what is up already is a success, a stop under way is replaced."""
         unit = self.unit(action.service, action.resource.name)
         was = unit.phase
+        if was is Phase.STARTING and unit.job is not None:
+            _join(unit, answer, action.op)
+            return
         unit.shared_type = action.resource.type if action.resource.is_shared else None
         self._replace(unit, answer, action.op)
         if was is Phase.ACTIVE:
@@ -141,9 +145,12 @@ class Systemd:
             )
 
     def stop(self, action: StopResource, answer: Answer) -> None:
-        """Stop a unit; what is not there is a success."""
+        """Stop a unit; what is not there is a success, a start under way is replaced."""
         unit = self.unit(action.service, action.resource.name)
         was = unit.phase
+        if was is Phase.STOPPING and unit.job is not None:
+            _join(unit, answer, action.op)
+            return
         self._replace(unit, answer, action.op)
         if was is Phase.INACTIVE or action.is_kept:
             self._end_in(unit, self.dice.randint(1, 5), lambda: self._is_down(unit))
@@ -321,6 +328,18 @@ def active_services(nodes: Mapping[NodeId, Systemd]) -> dict[ServiceName, tuple[
         for unit in systemd.running():
             found.setdefault(unit.service, {})[node] = None
     return {service: tuple(where) for service, where in found.items()}
+
+
+def _join(unit: Unit, answer: Answer, op: int) -> None:
+    """Wait for the job under way, as systemd does with one of the same kind: it is merged."""
+    first, first_op = unit.waiter, unit.op
+
+    def tell(event: UnitEvent) -> None:
+        if first is not None and not isinstance(event, ResourceFailed):
+            first(replace(event, op=first_op))
+        answer(event)
+
+    unit.waiter, unit.op = tell, op
 
 
 def _start_failed(unit: Unit, reason: str) -> ResourceStartFailed:

@@ -108,7 +108,7 @@ class Watch:
         self._agreed: dict[tuple[int, int], tuple[NodeId, ClusterState]] = {}
         self.excuses = Excuses()
         self._damaged_ms = -1
-        self._dropped_ms: dict[NodeId, int] = {}  # when a node left the configuration
+        self._dropped_ms: dict[NodeId | ServiceName, int] = {}  # when it left the configuration
         self._kept_installs: list[Install] = []  # so that no id() is used twice
         self.jury = Jury(engine, self._active, self.excuses, self.violate)
 
@@ -228,6 +228,8 @@ class Watch:
         if mine is theirs:
             gone = before.cluster.nodes.keys() - mine.nodes.keys()
             self._dropped_ms |= dict.fromkeys(gone, self._engine.now_ms)
+            forgotten = before.cluster.services.keys() - mine.services.keys()
+            self._dropped_ms |= dict.fromkeys(forgotten, self._engine.now_ms)
             for problem in check_cluster(mine):
                 self.violate("state", f"{self.name(node)}: {problem}")
         elif mine != theirs or list(mine.services) != list(theirs.services):
@@ -418,7 +420,7 @@ class Watch:
             if last is None or last.request.verb is not verb:
                 continue
             is_alone = all(w.ended_ms and w.ended_ms <= last.asked_ms for w in mine[:-1])
-            is_kept = last.ended_ms > self._damaged_ms
+            is_kept = last.ended_ms > max(self._damaged_ms, self._dropped_ms.get(service.name, -1))
             if last.answer is Answer.DONE and is_alone and is_kept:
                 found.append(service.name)
         return found

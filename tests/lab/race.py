@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rgmgr.lab import defaultconfig
 from rgmgr.lab.errors import LabError
 from rgmgr.lab.lab import Lab
-from rgmgr.lab.layout import MANAGEMENT_ADDRESS, plan
+from rgmgr.lab.layout import DISK_DEVICE, MANAGEMENT_ADDRESS, plan
 from rgmgr.lab.observe import Observer
 from tests.lab.overlap import Span, overlaps
 
@@ -61,6 +61,13 @@ class Result:
     survivors: tuple[str, ...]
     proof: str  # the survivor's line about it
     overlaps: list[tuple[Span, Span]]
+
+
+def blank_disk(lab: Lab) -> None:
+    """Make the shared disk one that may hold a lease: what holds anything else is never written."""
+    argv = ["dd", "if=/dev/zero", f"of={DISK_DEVICE}", "bs=4096", "count=1", "conv=fsync"]
+    done = lab.run("node1", argv)
+    assert done.returncode == 0, done.stderr
 
 
 def run_race(lab: Lab, owner: str = "") -> Result:

@@ -10,7 +10,7 @@ import pytest
 from rgmgr.lab.lab import Lab
 from rgmgr.lab.layout import DISK_DEVICE, MANAGEMENT_ADDRESS
 from rgmgr.lab.observe import Observer
-from tests.lab.race import ROUNDS, RaceConfig, run_race
+from tests.lab.race import ROUNDS, RaceConfig, blank_disk, run_race
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +50,7 @@ def test_a_node_that_does_not_see_the_tie_breaker_loses_whatever_it_runs(pair: L
 def test_a_lease_on_a_shared_disk_decides_without_any_delay(pair: Lab) -> None:
     """The fence takes longer than the lease lasts unrenewed: its first device is dead."""
     pair.up(2, RaceConfig(lease=DISK_DEVICE).text())
-    blank = ["dd", "if=/dev/zero", f"of={DISK_DEVICE}", "bs=4096", "count=1", "conv=fsync"]
-    assert pair.run("node1", blank).returncode == 0
+    blank_disk(pair)
 
     result = run_race(pair)
 

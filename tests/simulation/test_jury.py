@@ -122,6 +122,8 @@ def test_a_count_that_another_owner_forgets_is_told(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("body", [ServiceStopped(WEB, 1), Goodbye()], ids=["stopped", "goodbye"])
 def test_saying_that_nothing_is_held_while_it_is_is_told(body: ServiceStopped | Goodbye) -> None:
     world = running_world()
+    if isinstance(body, ServiceStopped):
+        body = ServiceStopped(WEB, cluster_of(world).services[WEB].op)
 
     world.watch.acts(world.hosts[N1], Multicast(say(body)))
 

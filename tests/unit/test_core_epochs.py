@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from rgmgr.core.actions import Record
-from rgmgr.core.events import QuorumChanged, TimerFired, ViewChanged
-from rgmgr.core.messages import Hello
+from rgmgr.core.actions import Exit, Multicast, Record, SaveState
+from rgmgr.core.events import QuorumChanged, Shutdown, ShutdownRequested, TimerFired, ViewChanged
+from rgmgr.core.messages import Ack, Hello
 from rgmgr.core.model import RingId
-from tests.unit.core_cluster import N1, N2, N3, formed
+from tests.unit.core_cluster import N1, N2, N3, Cluster, formed, spec
 
 ALL = (N1, N2, N3)
 
@@ -41,3 +41,20 @@ def test_who_was_left_out_takes_no_install_that_was_made_before_it_heard_so() ->
     first = min(epoch for epoch, _ in begun)
     assert {members for epoch, members in begun if epoch == first} == {"node1, node3"}
     assert {members for epoch, members in begun if epoch != first} == {"node1, node2, node3"}
+
+
+def test_the_last_one_leaves_when_its_own_disk_has_what_it_said() -> None:
+    cluster = Cluster(spec=spec(nodes=1))
+    cluster.boot(N1)
+    cluster.view(N1)
+    cluster.run(5_000)
+    del cluster.actions[:]
+
+    cluster.feed(N1, ShutdownRequested(Shutdown.STOP))
+    cluster.settle()
+
+    done = [action for _, action in cluster.actions]
+    saved = max(i for i, action in enumerate(done) if isinstance(action, SaveState))
+    left = next(i for i, action in enumerate(done) if isinstance(action, Exit))
+    words = [action.message for action in done[saved:left] if isinstance(action, Multicast)]
+    assert any(isinstance(word, Ack) for word in words)

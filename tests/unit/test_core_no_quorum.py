@@ -150,3 +150,15 @@ def test_the_others_start_it_after_proof_alone() -> None:
     cluster.ask(N2, Verb.ENABLE)
 
     assert cluster.took(StartResource) == []
+
+
+def test_rings_that_follow_each_other_without_a_verdict_are_one_time_without() -> None:
+    """A node that cannot join the ring it hears forms its own anew, again and again."""
+    cluster = with_policy(NoQuorumPolicy.STOP)
+
+    for turn in range(6):
+        ring = RingId(N1, 400 + 4 * turn)
+        cluster.feed(N1, ViewChanged(ring=ring, ring_nodes=(N1,), members=(N1,)))
+        cluster.run(1_200)
+
+    assert cluster.units[N1] == set()

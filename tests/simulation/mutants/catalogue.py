@@ -220,8 +220,8 @@ MUTANTS = (
         "start-through-a-closed-gate",
         "goes on starting units while its gate is closed",
         EXECUTOR,
-        "    if not job.stops and not may_start:\n        return\n",
-        "",
+        "    if (not job.stops and not may_start) or must_wait(turn, name, job):\n",
+        "    if must_wait(turn, name, job):\n",
     ),
     # What runs where.
     _(
@@ -257,7 +257,7 @@ MUTANTS = (
         "parents-first",
         "stops parents before their children",
         JOBS,
-        "    order = _all_down(service)\n",
+        "    order = may_be_up(service)\n",
         "    order = start_order(service.spec)\n",
     ),
     # Domains and restart windows.
@@ -336,7 +336,7 @@ MUTANTS = (
         "needed-goes-first",
         "stops a service before those that need it",
         DEPEND,
-        "    if service.state not in STOPPING or service.after in BROKEN:\n",
+        "    if service.state not in STOPPING:\n",
         "    if service.state in STOPPING:\n",
     ),
     _(
@@ -422,7 +422,8 @@ MUTANTS = (
         "second-install",
         "lets the second INSTALL of a ring begin the epoch anew",
         SYNC,
-        "    if message.epoch <= turn.cluster.epoch:\n        return\n",
+        "    if message.epoch <= max(turn.cluster.epoch, turn.local.missed_epoch):\n"
+        "        return\n",
         "",
     ),
     _(
