@@ -8,6 +8,8 @@ failed, the one where something of it may be left. It may start only when nobody
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from domains.displacement import Displacement, Movable, displacement
 from domains.model import NodeId, ServiceName
 from domains.occupancy import Bar, Obstacle, Occupancy
@@ -124,21 +126,20 @@ def _fit(cluster: ClusterState, service: Service) -> list[NodeId]:
 def in_turn(idle: list[Service]) -> list[ServiceName]:
     """Return who is placed first: what returns to its own node, then by priority, then as written.
 
-    Whoever must be where another one is comes after that one.
+    Whoever must be where another one is comes after that one, and does not hasten it: it would
+    have to make room again for those between the two.
     """
     waiting = {s.spec.name: s for s in sorted(idle, key=_urgency)}
-    order: dict[ServiceName, None] = {}
-    for name in waiting:
-        chain = [name]
-        while chain:
-            ties = waiting[chain[-1]].spec.terms.together
-            open_ties = (t.service for t in ties if t.service in waiting and t.service not in order)
-            leader = next((each for each in open_ties if each not in chain), None)
-            if leader is None:
-                order[chain.pop()] = None
-            else:
-                chain.append(leader)
-    return list(order)
+    order: list[ServiceName] = []
+    while waiting:
+        free = (name for name, service in waiting.items() if not _has_leader(service, waiting))
+        order.append(next(free, next(iter(waiting))))
+        del waiting[order[-1]]
+    return order
+
+
+def _has_leader(service: Service, waiting: Collection[ServiceName]) -> bool:
+    return any(tie.service in waiting for tie in service.spec.terms.together)
 
 
 def _urgency(service: Service) -> tuple[bool, int]:
