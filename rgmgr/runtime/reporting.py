@@ -15,7 +15,7 @@ from rgmgr.core.fence_paths import methods_removed
 from rgmgr.core.local import State
 from rgmgr.core.model import NodeStatus
 from rgmgr.core.spec import ClusterSpec, ResourceName
-from rgmgr.core.sync import has_quorum_of
+from rgmgr.core.sync import has_quorum_of, missing
 from rgmgr.errors import ConfigError
 from rgmgr.history_view import History, encode_history, history_of
 from rgmgr.present import Span, Surroundings, encode_surroundings, told_to_readers
@@ -190,7 +190,9 @@ def _note(state: State) -> str:
         return "waiting for quorum"
     silent = [n for n in local.view.members if n not in local.hellos]
     names = ", ".join(map(state.cluster.spec.node_name, silent))
-    return f"waiting for HELLO of {names}" if names else "joining"
+    if names:
+        return f"waiting for HELLO of {names}"
+    return missing(state.cluster, local) if local.is_sync_overdue else "joining"
 
 
 def promised_ms(watchdog: Watchdog, spec: ClusterSpec, *, is_two_node: bool) -> int:
