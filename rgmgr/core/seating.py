@@ -8,6 +8,8 @@ failed, the one where something of it may be left. It may start only when nobody
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from domains.displacement import Displacement, Movable, displacement
 from domains.model import NodeId, ServiceName
 from domains.occupancy import Bar, Obstacle, Occupancy
@@ -124,21 +126,39 @@ def _fit(cluster: ClusterState, service: Service) -> list[NodeId]:
 def in_turn(idle: list[Service]) -> list[ServiceName]:
     """Return who is placed first: what returns to its own node, then by priority, then as written.
 
-    Whoever must be where another one is comes after that one.
+    Whoever must be where another one is comes after that one; who would like to be there does so
+    only if that one is as important, else it could displace it, again and again.
     """
     waiting = {s.spec.name: s for s in sorted(idle, key=_urgency)}
     order: dict[ServiceName, None] = {}
     for name in waiting:
         chain = [name]
         while chain:
-            ties = waiting[chain[-1]].spec.terms.together
-            open_ties = (t.service for t in ties if t.service in waiting and t.service not in order)
-            leader = next((each for each in open_ties if each not in chain), None)
+            leaders = _leaders(waiting[chain[-1]], waiting)
+            leader = next((n for n in leaders if n not in order and n not in chain), None)
             if leader is None:
                 order[chain.pop()] = None
             else:
                 chain.append(leader)
     return list(order)
+
+
+def _leaders(service: Service, services: Mapping[ServiceName, Service]) -> list[ServiceName]:
+    """Return after whom a service is placed."""
+    return [
+        tie.service
+        for tie in service.spec.terms.together
+        if (leader := services.get(tie.service)) is not None
+        and (tie.hard or leader.spec.terms.priority <= service.spec.terms.priority)
+    ]
+
+
+def _placed_before(cluster: ClusterState, service: Service) -> set[ServiceName]:
+    """Return who would be placed before it: displaced, they would be first again, for ever."""
+    services = cluster.services.values()
+    others = [s for s in services if s.state in RUNNING or is_wanted(cluster, s)]
+    order = in_turn([*(s for s in others if s.spec.name != service.spec.name), service])
+    return set(order[: order.index(service.spec.name)])
 
 
 def _urgency(service: Service) -> tuple[bool, int]:
@@ -209,7 +229,8 @@ def room_for(cluster: ClusterState, service: Service, seated: Occupancy) -> Disp
     services = cluster.services.values()
     movable = Movable(
         running={s.spec.name for s in services if s.state in RUNNING and not s.frozen}
-        - _needed(cluster, service),
+        - _needed(cluster, service)
+        - _placed_before(cluster, service),
         leaving={
             (s.owner, s.spec.name)
             for s in services
