@@ -8,7 +8,7 @@ failed, the one where something of it may be left. It may start only when nobody
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from domains.displacement import Displacement, Movable, displacement
 from domains.model import NodeId, ServiceName
@@ -126,31 +126,31 @@ def _fit(cluster: ClusterState, service: Service) -> list[NodeId]:
 def in_turn(idle: list[Service]) -> list[ServiceName]:
     """Return who is placed first: what returns to its own node, then by priority, then as written.
 
-    Whoever must be where another one is comes after that one; who would like to be there does so
-    only if that one is as important, else it could displace it, again and again.
+    Whoever goes with another one comes after that one, and does not hasten it: it would have to
+    make room again for those between the two.
     """
     waiting = {s.spec.name: s for s in sorted(idle, key=_urgency)}
     order: dict[ServiceName, None] = {}
+    followers: dict[ServiceName, list[ServiceName]] = {}
     for name in waiting:
-        chain = [name]
-        while chain:
-            leaders = _leaders(waiting[chain[-1]], waiting)
-            leader = next((n for n in leaders if n not in order and n not in chain), None)
-            if leader is None:
-                order[chain.pop()] = None
+        ready = [name]
+        while ready:
+            each = ready.pop()
+            leaders = (n for n in _leaders(waiting[each], waiting) if n not in order)
+            if leader := next(leaders, None):
+                followers.setdefault(leader, []).append(each)
             else:
-                chain.append(leader)
-    return list(order)
+                order[each] = None
+                ready += reversed(followers.pop(each, []))
+    return [*order, *(name for name in waiting if name not in order)]
 
 
-def _leaders(service: Service, services: Mapping[ServiceName, Service]) -> list[ServiceName]:
-    """Return after whom a service is placed."""
-    return [
-        tie.service
-        for tie in service.spec.terms.together
-        if (leader := services.get(tie.service)) is not None
-        and (tie.hard or leader.spec.terms.priority <= service.spec.terms.priority)
-    ]
+def _leaders(service: Service, services: Mapping[ServiceName, Service]) -> Iterator[ServiceName]:
+    """Yield after whom a service is placed: one that matters less is waited for only if it must."""
+    for tie in service.spec.terms.together:
+        leader = services.get(tie.service)
+        if leader and (tie.hard or leader.spec.terms.priority <= service.spec.terms.priority):
+            yield tie.service
 
 
 def _placed_before(cluster: ClusterState, service: Service) -> set[ServiceName]:
