@@ -3,11 +3,11 @@
 
 from dataclasses import replace
 
-from domains.model import ServiceName, Terms
+from domains.model import ServiceName, Terms, Tie
 from rgmgr.core.messages import Verb
-from rgmgr.core.model import ServiceState
+from rgmgr.core.model import Service, ServiceState
 from rgmgr.core.placement import because
-from rgmgr.core.seating import occupancy
+from rgmgr.core.seating import in_turn, occupancy
 from rgmgr.core.unproven import blockers
 from tests.unit.core_cluster import N1, N2, N3, WEB, formed, spec, web
 
@@ -99,3 +99,20 @@ def test_nobody_displaces_what_it_depends_on() -> None:
     reason = because(cluster.states[N1].cluster, WEB)
     assert reason is not None
     assert "node1: no room: it needs 1, and 0 is left" in reason
+
+
+def test_who_must_be_with_another_does_not_hasten_that_one() -> None:
+    """The one would be placed, make room again for those between the two, and so on for ever."""
+    mail, dns = ServiceName("mail"), ServiceName("dns")
+    leader = web(name=mail, terms=Terms(load=2, priority=90))
+    follower = web(name=dns, terms=Terms(load=3, priority=10, together=(Tie(mail),)))
+    between = web(terms=Terms(exclusive=True, load=1, priority=50))
+    plain = spec(leader, follower, between)
+    nodes = {n: replace(node, capacity=4 if n == N1 else 0) for n, node in plain.nodes.items()}
+
+    assert in_turn([Service(spec=each) for each in plain.services]) == [WEB, mail, dns]
+    cluster = formed(spec=replace(plain, nodes=nodes))
+
+    assert cluster.service().state is ServiceState.STARTED
+    stopped = [name for name, s in cluster.states[N1].cluster.services.items() if s.owner is None]
+    assert stopped == [mail, dns]
