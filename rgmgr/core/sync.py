@@ -130,7 +130,7 @@ def heard_hello(turn: Turn, sender: NodeId, hello: Hello) -> None:
 def overdue(turn: Turn) -> None:
     """Go on without those that did not say hello in time."""
     turn.update(is_sync_overdue=True)
-    silent = _silent(turn.cluster, turn.local)
+    silent = _silent(turn.local)
     names = ", ".join(map(turn.cluster.spec.node_name, silent))
     reason = missing(turn.cluster, turn.local)
     turn.note("sync.overdue", Severity.WARNING, silent=names or None, reason=reason)
@@ -142,7 +142,7 @@ def overdue(turn: Turn) -> None:
 def missing(cluster: ClusterState, local: LocalState) -> str:
     """Say whose daemon has to be started before an epoch can begin here."""
     name = cluster.spec.node_name
-    if silent := _silent(cluster, local):
+    if silent := _silent(local):
         return f"rgmgrd on {', '.join(map(name, silent))} has not been heard; start it there"
     if len(cluster.nodes) != PAIR:
         return TOO_FEW
@@ -150,7 +150,7 @@ def missing(cluster: ClusterState, local: LocalState) -> str:
     return f"{other} may have gone on without this node; start rgmgrd there, or see rgmgrd(8)"
 
 
-def _silent(cluster: ClusterState, local: LocalState) -> tuple[NodeId, ...]:
+def _silent(local: LocalState) -> tuple[NodeId, ...]:
     """Return the nodes in our ring whose daemon has not said hello."""
     view = local.view
     present = {*view.members, *view.ring_nodes} if view else set()

@@ -180,8 +180,8 @@ def _note(state: State) -> str:
     local = state.local
     if local.is_installed:
         return ""
-    if local.emergency:
-        return local.emergency
+    if local.emergency or local.is_sync_overdue:
+        return local.emergency or missing(state.cluster, local)
     if local.view is None:
         return "waiting for corosync"
     if not local.is_probed:
@@ -190,9 +190,7 @@ def _note(state: State) -> str:
         return "waiting for quorum"
     silent = [n for n in local.view.members if n not in local.hellos]
     names = ", ".join(map(state.cluster.spec.node_name, silent))
-    if names:
-        return f"waiting for HELLO of {names}"
-    return missing(state.cluster, local) if local.is_sync_overdue else "joining"
+    return f"waiting for HELLO of {names}" if names else "joining"
 
 
 def promised_ms(watchdog: Watchdog, spec: ClusterSpec, *, is_two_node: bool) -> int:
