@@ -8,7 +8,7 @@ failed, the one where something of it may be left. It may start only when nobody
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterator, Mapping
 
 from domains.displacement import Displacement, Movable, displacement
 from domains.model import NodeId, ServiceName
@@ -126,20 +126,39 @@ def _fit(cluster: ClusterState, service: Service) -> list[NodeId]:
 def in_turn(idle: list[Service]) -> list[ServiceName]:
     """Return who is placed first: what returns to its own node, then by priority, then as written.
 
-    Whoever must be where another one is comes after that one, and does not hasten it: it would
-    have to make room again for those between the two.
+    Whoever goes with another one comes after that one, and does not hasten it: it would have to
+    make room again for those between the two.
     """
     waiting = {s.spec.name: s for s in sorted(idle, key=_urgency)}
-    order: list[ServiceName] = []
-    while waiting:
-        free = (name for name, service in waiting.items() if not _has_leader(service, waiting))
-        order.append(next(free, next(iter(waiting))))
-        del waiting[order[-1]]
-    return order
+    order: dict[ServiceName, None] = {}
+    followers: dict[ServiceName, list[ServiceName]] = {}
+    for name in waiting:
+        ready = [name]
+        while ready:
+            each = ready.pop()
+            leaders = (n for n in _leaders(waiting[each], waiting) if n not in order)
+            if leader := next(leaders, None):
+                followers.setdefault(leader, []).append(each)
+            else:
+                order[each] = None
+                ready += reversed(followers.pop(each, []))
+    return [*order, *(name for name in waiting if name not in order)]
 
 
-def _has_leader(service: Service, waiting: Collection[ServiceName]) -> bool:
-    return any(tie.service in waiting for tie in service.spec.terms.together)
+def _leaders(service: Service, services: Mapping[ServiceName, Service]) -> Iterator[ServiceName]:
+    """Yield after whom a service is placed: one that matters less is waited for only if it must."""
+    for tie in service.spec.terms.together:
+        leader = services.get(tie.service)
+        if leader and (tie.hard or leader.spec.terms.priority <= service.spec.terms.priority):
+            yield tie.service
+
+
+def _placed_before(cluster: ClusterState, service: Service) -> set[ServiceName]:
+    """Return who would be placed before it: displaced, they would be first again, for ever."""
+    services = cluster.services.values()
+    others = [s for s in services if s.state in RUNNING or is_wanted(cluster, s)]
+    order = in_turn([*(s for s in others if s.spec.name != service.spec.name), service])
+    return set(order[: order.index(service.spec.name)])
 
 
 def _urgency(service: Service) -> tuple[bool, int]:
@@ -210,7 +229,8 @@ def room_for(cluster: ClusterState, service: Service, seated: Occupancy) -> Disp
     services = cluster.services.values()
     movable = Movable(
         running={s.spec.name for s in services if s.state in RUNNING and not s.frozen}
-        - _needed(cluster, service),
+        - _needed(cluster, service)
+        - _placed_before(cluster, service),
         leaving={
             (s.owner, s.spec.name)
             for s in services
