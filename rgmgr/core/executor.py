@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from domains.model import ServiceName
 from rgmgr.core import jobs, outbox, resting
-from rgmgr.core.actions import StartResource, StopResource
+from rgmgr.core.actions import Severity, StartResource, StopResource
 from rgmgr.core.depend import must_go_first
 from rgmgr.core.events import (
     ResourceFailed,
@@ -35,7 +35,8 @@ from rgmgr.core.messages import (
 from rgmgr.core.model import After, Service, ServiceState
 from rgmgr.core.no_quorum import is_untouched, must_stop
 from rgmgr.core.recovery import STOPPING_STATES
-from rgmgr.core.spec import ResourceName
+from rgmgr.core.sharing import users
+from rgmgr.core.spec import LEFT_OVER, ResourceName
 from rgmgr.core.subtrees import ground_of, names_off
 from rgmgr.core.tree import start_order, stopped_later
 from rgmgr.core.uses import is_kept, must_wait
@@ -260,7 +261,24 @@ def _new_job(turn: Turn, service: Service, duty: _Duty) -> Job:
         return jobs.mending(service)
     is_repair = service.after is After.REPAIR and duty.op == service.op
     broken = _missing(turn, service, names_off(service)) if is_repair else ()
-    return replace(jobs.stopping(service, broken), op=duty.op)
+    job = replace(jobs.stopping(service, broken), op=duty.op)
+    is_cleanup = service.owner != turn.local.me and duty.op == service.cleanup_op
+    return _with_left_overs(turn, service, job) if is_cleanup else job
+
+
+def _with_left_overs(turn: Turn, service: Service, job: Job) -> Job:
+    name = service.spec.name
+    shared = users(each.spec for each in turn.cluster.services.values())
+    whole = jobs.with_left_overs(service, job, turn.local.active.get(name, ()), shared)
+    if strays := [r.name for r in whole.stops if r.type == LEFT_OVER]:
+        turn.note(
+            "service.left_overs",
+            Severity.WARNING,
+            service=name,
+            resources=", ".join(strays),
+            reason="active here and in no agreed configuration: stopped with the service",
+        )
+    return whole
 
 
 def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool) -> None:

@@ -21,7 +21,7 @@ from rgmgr.core.messages import (
     ServiceStopped,
 )
 from rgmgr.core.model import Service
-from rgmgr.core.spec import ResourceName, ResourceSpec, ServiceSpec
+from rgmgr.core.spec import LEFT_OVER, ResourceName, ResourceSpec, ServiceSpec
 from rgmgr.core.subtrees import names_off, non_critical_top
 from rgmgr.core.tree import names_in, start_order, stop_from_fault, stop_order
 
@@ -53,6 +53,23 @@ def stopping(service: Service, broken: Collection[ResourceName] = ()) -> Job:
         gone = change_of(service).stops
         order = tuple(r for r in order if r.name in late or r in gone)
     return Job(kind=JobKind.STOP, op=service.op, stops=order)
+
+
+def with_left_overs(
+    service: Service, job: Job, active: Collection[ResourceName], shared: Collection[ResourceName]
+) -> Job:
+    """Return the way down with what is up besides, in no tree that is agreed.
+
+    It goes first, the other way round than it is known: what a newer tree adds relies on the others
+    more often than they on it.
+    """
+    known = names_of(service)
+    strays = tuple(
+        ResourceSpec(name=name, type=LEFT_OVER, parameters={}, is_shared=name in shared)
+        for name in reversed(tuple(active))
+        if name not in known
+    )
+    return replace(job, stops=(*strays, *job.stops)) if strays else job
 
 
 def change_of(service: Service) -> Delta:

@@ -18,10 +18,11 @@ from rgmgr.core.events import (
     ResourceFailed,
     ResourceStarted,
     ResourceStartFailed,
+    ResourceStopped,
     ServiceProbed,
     Shutdown,
 )
-from rgmgr.core.spec import ResourceName
+from rgmgr.core.spec import LEFT_OVER, ResourceName, ResourceSpec
 from tests.adapters.fake_systemd import NAME, Unit, never
 from tests.adapters.systemd_stage import (
     APP,
@@ -383,3 +384,21 @@ def test_what_nobody_knows_is_looked_at_until_it_is_gone(tmp_path: Path) -> None
             assert told == ServiceProbed(service=old, active=(ResourceName("db"),))
 
     stage(tmp_path, play, resync_period_s=0.1)
+
+
+def test_what_is_in_no_configuration_is_stopped_by_its_name(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        left, slice_ = "rgmgr-web-db.service", "rgmgr-web.slice"
+        s.pid1.units[left] = Unit("active", "running")
+        s.pid1.units[slice_] = Unit("active", "active", of_unit={"SliceOf": Variant("as", [left])})
+        s.systemd.probe(cluster(APP))
+        found = ServiceProbed(service=WEB, active=(ResourceName("db"),))
+        assert [await s.event(), await s.event()] == [found, ProbeFinished()]
+        db = ResourceSpec(name=ResourceName("db"), type=LEFT_OVER, parameters={})
+
+        for op in (2, 3):  # when it is gone, nothing is left to stop
+            s.stop(db, op)
+            assert await s.event() == ResourceStopped(service=WEB, resource=db.name, op=op)
+            assert left not in s.pid1.units
+
+    stage(tmp_path, play)

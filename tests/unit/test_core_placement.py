@@ -4,6 +4,7 @@
 from dataclasses import replace
 
 from domains.model import ServiceName, Terms, Tie
+from rgmgr.core.actions import StopResource
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import Service, ServiceState
 from rgmgr.core.placement import because
@@ -75,6 +76,23 @@ def test_left_overs_on_another_node_are_cleaned_before_anything_starts() -> None
     assert cluster.units[N3] == set()
     assert cluster.service().owner == N1
     assert cluster.service().cleanup == ()
+
+
+def test_what_is_in_no_agreed_tree_is_cleaned_up_too() -> None:
+    """A file with another tree had it: it was told stopped, and stayed."""
+    cluster = formed()
+    cluster.kill(N3)
+    cluster.units[N3] = {"nginx", "older", "old"}
+    cluster.boot(N3)
+    del cluster.actions[:]
+
+    cluster.view(N1, N2, N3)
+
+    assert cluster.units[N3] == set()
+    stops = [a.resource.name for n, a in cluster.actions if isinstance(a, StopResource)]
+    assert stops == ["older", "old", "nginx", "vip"]
+    assert "service.left_overs" in cluster.records(N3)
+    assert cluster.service().owner == N1
 
 
 def test_a_failed_service_says_where_and_what_to_do() -> None:

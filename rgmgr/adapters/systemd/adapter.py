@@ -49,7 +49,7 @@ from rgmgr.core.events import (
     ServiceProbed,
     Shutdown,
 )
-from rgmgr.core.spec import ClusterSpec, ResourceSpec, ServiceSpec
+from rgmgr.core.spec import LEFT_OVER, ClusterSpec, ResourceSpec, ServiceSpec
 from rgmgr.errors import BusError
 
 RESYNC_PERIOD_S = 60.0
@@ -202,14 +202,15 @@ class Systemd:
 
     async def _stop(self, key: Key, action: StopResource) -> None:
         self._watches.end(key)
-        fault: str | None
+        fault: str | None = None
         try:
-            made = self._plan(action.service, action.resource)
-        except (ValueError, KeyError) as error:
+            made = await self._plan_of_stop(key, action.resource)
+        except (ValueError, KeyError, BusError) as error:
             fault = f"cannot make a unit of {key}: {error}"
         else:
-            fault = None if action.is_kept else await self._take_down(made)
-            if fault is None:
+            if made is not None and not action.is_kept:
+                fault = await self._take_down(made)
+            if made is not None and fault is None:
                 self._uses.drop(made)
         op = action.op
         if fault is None:
@@ -219,6 +220,17 @@ class Systemd:
         self._emit(
             ResourceStopFailed(service=key.service, resource=key.resource, op=op, reason=fault)
         )
+
+    async def _plan_of_stop(self, key: Key, resource: ResourceSpec) -> Plan | None:
+        """Return what is to be stopped; None: a left-over that is gone."""
+        if resource.type == LEFT_OVER:
+            traces = survey.Traces(self._drop_ins, self._uses)
+            unit = await survey.unit_of_left_over(self._manager, traces, self._units, key)
+            if unit is None:
+                return None
+            parameters = {"unit": unit}
+            resource = replace(resource, type="systemd", parameters=parameters, is_shared=True)
+        return self._plan(key.service, resource)
 
     async def _take_down(self, made: Plan) -> str | None:
         for watch in self._watches.of_unit(made.unit):  # whoever else uses it is about to stop, too

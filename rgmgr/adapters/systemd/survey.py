@@ -9,7 +9,7 @@ or a mount without its unit.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from rgmgr.adapters.systemd import names, verdicts
 from rgmgr.adapters.systemd.dropins import DropIns
 from rgmgr.adapters.systemd.manager import Manager, job_path
 from rgmgr.adapters.systemd.node import NodeFacts
-from rgmgr.adapters.systemd.resources import MARK, Plan, flatten, is_present, plan, resolved
+from rgmgr.adapters.systemd.resources import MARK, Key, Plan, flatten, is_present, plan, resolved
 from rgmgr.adapters.systemd.statuses import UnitStatus
 from rgmgr.adapters.systemd.uses import Uses
 from rgmgr.core.events import Shutdown
@@ -80,8 +80,8 @@ async def look(
             continue
         active[made.key.service].append(made.key.resource)
     known = {made.unit for made in plans} | {status.name for status in statuses}
-    await _add_left_overs(manager, traces.drop_ins, known, active)
-    await _add_shared_left_overs(manager, traces.uses, known, active)
+    async for key, _ in _left_overs(manager, traces, known):
+        active.setdefault(key.service, []).append(key.resource)
     found.active = {service: tuple(resources) for service, resources in active.items()}
     return found
 
@@ -176,38 +176,42 @@ async def _note_generation(manager: Manager, drop_ins: DropIns, made: Plan) -> N
         log.warning("resource.outdated", unit=made.unit, service=made.key.service)
 
 
-async def _add_left_overs(
-    manager: Manager,
-    drop_ins: DropIns,
-    known: set[str],
-    active: dict[ServiceName, list[ResourceName]],
-) -> None:
-    """Add what is active in our slices and not configured."""
+async def unit_of_left_over(
+    manager: Manager, traces: Traces, known: Collection[str], key: Key
+) -> str | None:
+    """Return the unit of what is active and in no configuration; None: it is gone.
+
+    Raises:
+        BusError: systemd did not answer.
+    """
+    async for found, unit in _left_overs(manager, traces, known):
+        if found == key:
+            return unit
+    return None
+
+
+async def _left_overs(
+    manager: Manager, traces: Traces, known: Collection[str]
+) -> AsyncIterator[tuple[Key, str]]:
+    """Yield what is active in our slices, or was used by several services, and not configured."""
     for found in await manager.loaded(names.SLICE_PATTERN):
         service = names.service_of_slice(found.name)
         if service is None:
             continue
         members = (await manager.unit_properties(found.name, "SliceOf")).get("SliceOf")
         units = [str(unit) for unit in members] if isinstance(members, list) else []
-        strangers = [unit for unit in units if unit not in known]
-        for status in await manager.statuses(strangers) if strangers else []:
-            if not status.is_down:
-                resource = await _resource_name(manager, drop_ins, status.name)
-                active.setdefault(ServiceName(service), []).append(ResourceName(resource))
+        for unit in await _active_of(manager, units, known):
+            resource = await _resource_name(manager, traces.drop_ins, unit)
+            yield Key(ServiceName(service), ResourceName(resource)), unit
+    for unit in await _active_of(manager, traces.uses.units(), known):
+        for user, name in traces.uses.of(unit).items():
+            yield Key(user, name), unit
 
 
-async def _add_shared_left_overs(
-    manager: Manager,
-    uses: Uses,
-    known: set[str],
-    active: dict[ServiceName, list[ResourceName]],
-) -> None:
-    """Add what is active, was used by several services, and is not configured."""
-    strangers = [unit for unit in uses.units() if unit not in known]
-    for status in await manager.statuses(strangers) if strangers else []:
-        if not status.is_down:
-            for service, resource in uses.of(status.name).items():
-                active.setdefault(service, []).append(resource)
+async def _active_of(manager: Manager, units: Iterable[str], known: Collection[str]) -> list[str]:
+    strangers = [unit for unit in units if unit not in known]
+    found = await manager.statuses(strangers) if strangers else []
+    return [status.name for status in found if not status.is_down]
 
 
 async def _resource_name(manager: Manager, drop_ins: DropIns, unit: str) -> str:
