@@ -36,7 +36,8 @@ def proceed(turn: Turn, *, is_late: bool = False) -> None:
     me = turn.cluster.nodes.get(local.me)
     status = me.status if me else None
     if status is NodeStatus.LEFT and local.is_live:
-        if is_late or is_committed(turn, local.saved_at):
+        is_ours = local.acks.get(local.me, -1) >= local.saved_at
+        if is_late or (is_ours and is_committed(turn, local.saved_at)):
             _exit(turn, 0, "said goodbye")
     elif local.is_installed and status is NodeStatus.ONLINE:
         _say_once(turn, "leaving", Leaving())

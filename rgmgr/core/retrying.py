@@ -24,9 +24,13 @@ def pause_ms(service: Service) -> int:
 
 
 def is_waiting(service: Service) -> bool:
-    """Tell whether it was tried on every node that could have it, in vain."""
+    """Tell whether it was tried on every node that could have it, in vain.
+
+    Once the pause is over it does not wait for that any more, be it that no node can take it yet.
+    """
     is_idle = service.state is ServiceState.STOPPED and service.awaits is None
-    return is_idle and service.rounds > 0 and not (service.is_held or service.frozen)
+    has_failed = service.rounds > 0 and bool(service.failed_on)
+    return is_idle and has_failed and not (service.is_held or service.frozen)
 
 
 def in_vain(service: Service) -> Service:

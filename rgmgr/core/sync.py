@@ -18,7 +18,7 @@ from domains.model import NodeId
 from rgmgr.core import outbox
 from rgmgr.core.actions import Exit, Multicast, Severity
 from rgmgr.core.digest import digest
-from rgmgr.core.durable import PAIR, is_kept, save_if_changed
+from rgmgr.core.durable import KEPT_NODES, PAIR, is_kept, save_if_changed
 from rgmgr.core.events import ViewChanged
 from rgmgr.core.evolve import replace
 from rgmgr.core.executor import claims, holds_anything
@@ -29,6 +29,7 @@ from rgmgr.core.membership import STAYING, TAKING_PART, install
 from rgmgr.core.messages import Ack, Enrolment, Hello, Install
 from rgmgr.core.model import ClusterState, NodeStatus, RingId
 from rgmgr.core.settle import settle
+from rgmgr.core.unproven import UNPROVEN
 
 NUMBER_BITS = 20
 TOO_FEW = "too few are here of those that agreed last; start rgmgrd on one more node"
@@ -130,14 +131,31 @@ def heard_hello(turn: Turn, sender: NodeId, hello: Hello) -> None:
 def overdue(turn: Turn) -> None:
     """Go on without those that did not say hello in time."""
     turn.update(is_sync_overdue=True)
-    present = {*_view_members(turn), *(turn.local.view.ring_nodes if turn.local.view else ())}
-    silent = [n for n in sorted(present) if n not in turn.local.hellos]
+    silent = _silent(turn.local)
     names = ", ".join(map(turn.cluster.spec.node_name, silent))
-    turn.note("sync.overdue", Severity.WARNING, silent=names or None)
+    reason = missing(turn.cluster, turn.local)
+    turn.note("sync.overdue", Severity.WARNING, silent=names or None, reason=reason)
     if turn.local.emergency:  # quorum is there again, and would be the wrong reason
-        missing = f"rgmgrd on {names} has not been heard; start it there"
-        turn.update(emergency=missing if names else TOO_FEW)
+        turn.update(emergency=reason)
     try_install(turn)
+
+
+def missing(cluster: ClusterState, local: LocalState) -> str:
+    """Say whose daemon has to be started before an epoch can begin here."""
+    name = cluster.spec.node_name
+    if silent := _silent(local):
+        return f"rgmgrd on {', '.join(map(name, silent))} has not been heard; start it there"
+    if len(cluster.nodes) != PAIR:
+        return TOO_FEW
+    other = ", ".join(name(n) for n in cluster.nodes if n not in local.hellos)
+    return f"{other} may have gone on without this node; start rgmgrd there, or see rgmgrd(8)"
+
+
+def _silent(local: LocalState) -> tuple[NodeId, ...]:
+    """Return the nodes in our ring whose daemon has not said hello."""
+    view = local.view
+    present = {*view.members, *view.ring_nodes} if view else set()
+    return tuple(n for n in sorted(present) if n not in local.hellos)
 
 
 def try_install(turn: Turn) -> None:
@@ -278,20 +296,38 @@ def _has_mandate(turn: Turn) -> bool:
     corosync counts nodes, and a daemon may be away from a node that it counts. So more than half of
     the daemons of our last epoch must be here, be it in this life or on disk; one that said goodbye
     and whose node is in our ring counts as well. No more is asked if that epoch began in this very
-    ring. Of two nodes each may go on, by corosync's `two_node`; but one that begins from disk
-    waits for the other one's daemon as long as its node is there, for that may know better. Of two
-    halves the one goes on that corosync's tie breaker has chosen.
+    ring. Of two nodes each may go on, if corosync lets it. Of two halves the one goes on that
+    corosync's tie breaker has chosen. Neither is enough from disk. To one half who is not proven
+    down may be the other one, that went on.
     """
     nodes, hellos = turn.cluster.nodes, turn.local.hellos
     if 2 * len(hellos) > len(nodes) or _is_ring_of_epoch(turn):
         return True
     ring_nodes = turn.local.view.ring_nodes if turn.local.view else ()
     if len(nodes) <= PAIR:
-        return turn.local.is_live or not any(n in nodes for n in ring_nodes if n not in hellos)
+        return turn.local.is_live or _may_begin_alone(turn)
     idle = [n for n in ring_nodes if n in nodes and nodes[n].status is NodeStatus.LEFT]
-    were_here = [n for n, node in nodes.items() if node.status in (*TAKING_PART, NodeStatus.UNSEEN)]
+    is_half = 2 * len(ring_nodes) == len(nodes)
+    counted = {*TAKING_PART, NodeStatus.UNSEEN, *(UNPROVEN if is_half else ())}
+    were_here = [n for n, node in nodes.items() if node.status in counted]
     present = {*idle, *(n for n in were_here if n in hellos)}
     return 2 * len(present) > len({*idle, *were_here}) or _is_chosen_half(turn)
+
+
+def _may_begin_alone(turn: Turn) -> bool:
+    """Tell whether the other one of two, whose daemon is not here, can know nothing better.
+
+    It may as long as its node is in our ring; else when it can have gone on without us: it was not
+    known to be down when we agreed last, and this node has booted or said goodbye since.
+    """
+    local, nodes = turn.local, turn.cluster.nodes
+    others = [n for n in nodes if n not in local.hellos]
+    if local.view is None or any(n in local.view.ring_nodes for n in others):
+        return False
+    me = nodes.get(local.me)
+    is_unbroken = me is not None and me.boot_id == local.boot_id and me.status not in KEPT_NODES
+    is_first = turn.cluster.epoch == 0
+    return is_first or is_unbroken or all(nodes[n].status in KEPT_NODES for n in others)
 
 
 def _is_chosen_half(turn: Turn) -> bool:

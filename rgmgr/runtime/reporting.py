@@ -15,7 +15,7 @@ from rgmgr.core.fence_paths import methods_removed
 from rgmgr.core.local import State
 from rgmgr.core.model import NodeStatus
 from rgmgr.core.spec import ClusterSpec, ResourceName
-from rgmgr.core.sync import has_quorum_of
+from rgmgr.core.sync import has_quorum_of, missing
 from rgmgr.errors import ConfigError
 from rgmgr.history_view import History, encode_history, history_of
 from rgmgr.present import Span, Surroundings, encode_surroundings, told_to_readers
@@ -180,8 +180,8 @@ def _note(state: State) -> str:
     local = state.local
     if local.is_installed:
         return ""
-    if local.emergency:
-        return local.emergency
+    if local.emergency or local.is_sync_overdue:
+        return local.emergency or missing(state.cluster, local)
     if local.view is None:
         return "waiting for corosync"
     if not local.is_probed:

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from rgmgr.core.actions import Answer, StartResource
-from rgmgr.core.events import Shutdown, ShutdownRequested
-from rgmgr.core.messages import Verb
+from rgmgr.core.actions import Answer, Multicast, StartResource
+from rgmgr.core.events import Requested, Shutdown, ShutdownRequested
+from rgmgr.core.messages import MaintenanceOrder, MaintenanceRequest, Operation, RetryDue, Verb
 from rgmgr.core.model import Service, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.core.retrying import pause_ms
@@ -46,6 +46,23 @@ def test_it_is_tried_on_every_node_again_after_each_pause() -> None:
     cluster.run(2_000)
 
     assert tries(cluster) == 6
+
+
+def test_the_end_of_a_pause_is_told_once_though_no_node_can_take_it() -> None:
+    """It was told about twice a second until one could."""
+    cluster = stuck()
+    for node in (N1, N2, N3):
+        order = MaintenanceOrder.STANDBY
+        request = MaintenanceRequest(number=int(node), order=order, by="bob", node=node, for_ms=0)
+        cluster.feed(node, Requested(request))
+        cluster.settle()
+
+    cluster.run(60_000)
+
+    messages = [a.message for _, a in cluster.actions if isinstance(a, Multicast)]
+    told = [m for m in messages if isinstance(m, Operation) and isinstance(m.body, RetryDue)]
+    assert len(told) == 1
+    assert cluster.service().state is ServiceState.STOPPED
 
 
 def test_pauses_grow_up_to_ten_minutes() -> None:
