@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from domains.model import ServiceName
 from rgmgr.core.ledger import Ledger
-from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
+from rgmgr.core.model import After, ClusterState, Node, NodeStatus, Service, ServiceState
 from rgmgr.core.recovery import begin_stop
 from rgmgr.core.sharing import have_in_common
 from rgmgr.core.spec import DependMode, ServiceSpec
@@ -78,9 +78,13 @@ def must_go_first(cluster: ClusterState, service: Service) -> tuple[ServiceName,
         if (record := cluster.services.get(other.name)) is not None
         and record.state in STOPPING
         and (service.after not in BROKEN or have_in_common(service, record))
-        and record.owner is not None
-        and cluster.nodes[record.owner].status in MEMBERS
+        and (node := _owner(cluster, record)) is not None
+        and node.status in MEMBERS
     )
+
+
+def _owner(cluster: ClusterState, service: Service) -> Node | None:
+    return cluster.nodes.get(service.owner) if service.owner is not None else None
 
 
 def _dependents(cluster: ClusterState, name: ServiceName) -> Iterable[ServiceSpec]:
@@ -101,7 +105,7 @@ def _may_run(cluster: ClusterState, name: ServiceName) -> bool:
 def _is_up(cluster: ClusterState, name: ServiceName) -> bool:
     """Tell whether it runs, and not only for all that is known of a node that is lost."""
     record = cluster.services.get(name)
-    node = cluster.nodes.get(record.owner) if record and record.owner is not None else None
+    node = _owner(cluster, record) if record else None
     return _runs(cluster, name) and node is not None and node.status is not NodeStatus.UNCLEAN
 
 

@@ -34,6 +34,7 @@ from rgmgr.core.seating import may_run
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.standing import after_outage, is_left_alone
 from rgmgr.core.subtrees import as_found, non_critical_tops, tops_off
+from rgmgr.core.unproven import UNPROVEN
 
 LOST = "it left the ring without goodbye"
 TAKING_PART = (NodeStatus.ONLINE, NodeStatus.LEAVING)
@@ -70,7 +71,6 @@ def install(ledger: Ledger, message: Install) -> None:
     is_cold = not ledger.state.has_formed and not any(e.is_live for e in message.enrolments)
     if is_cold and message.ring.seq != ledger.state.ring_seq:
         _doubt_the_absent(ledger, message)
-    _doubt_the_other_half(ledger, message)
     if is_cold:
         known = [node.boot_id for node in ledger.state.nodes.values()]
         has_booted = all(e.boot_id not in known for e in message.enrolments)
@@ -92,6 +92,7 @@ def install(ledger: Ledger, message: Install) -> None:
             _enrol(ledger, node_id, enrolled[node_id])
         else:
             _lose(ledger, node_id, message, is_cold=is_cold)
+    _doubt_the_other_half(ledger, message)
     forget_lost_testers(ledger)
     joined = _arrivals(ledger, before)
     if joined or _departures(ledger, before):
@@ -125,7 +126,8 @@ def _doubt_the_other_half(ledger: Ledger, message: Install) -> None:
     """Ask for new proof of all that is away, where a tie breaker's word makes half a quorum.
 
     An arbiter may have given it to the other half meanwhile. Then who was proven down before may
-    have booted and been given services.
+    have booted and been given services. That a service is not where it was proves nothing either,
+    so who is away counts as one that has heard all of this epoch.
     """
     nodes = ledger.state.nodes
     if len(nodes) <= PAIR or 2 * len(message.ring_nodes) > len(nodes):
@@ -133,9 +135,13 @@ def _doubt_the_other_half(ledger: Ledger, message: Install) -> None:
     for node_id in sorted(set(nodes) - set(message.ring_nodes)):
         node = nodes[node_id]
         if node.status is NodeStatus.FENCED:
-            doubted = replace(node, status=NodeStatus.UNSEEN, proof=None, lost_epoch=message.epoch)
-            ledger.put_node(node_id, doubted)
+            doubted = replace(node, status=NodeStatus.UNSEEN, proof=None)
             ledger.note("member.doubted", node=ledger.name(node_id), was=node.status.value)
+        elif node.status in UNPROVEN:
+            doubted = node
+        else:
+            continue
+        ledger.put_node(node_id, replace(doubted, lost_epoch=message.epoch + 1))
 
 
 def _away_since(node: Node, epoch: int) -> int:

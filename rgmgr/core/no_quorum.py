@@ -18,8 +18,11 @@ def must_stop(turn: Turn, service: Service) -> bool:
 
     A frozen one stays, and so does all while the cluster is disarmed: it is the fence alone that
     keeps it from running twice. Where fencing is switched off that is nothing, so there it stops.
+    The members will not fence a node that their configuration has not: all stops there.
     """
     cluster = turn.cluster
+    if _is_dropped(turn):
+        return True
     if service.frozen and not cluster.spec.fencing.unsafe_disabled:
         return False
     is_staying = turn.local.shutdown is None
@@ -36,3 +39,8 @@ def policy_of(turn: Turn, service: Service) -> NoQuorumPolicy:
 def is_untouched(turn: Turn, service: Service) -> bool:
     """Tell whether nothing is begun with the service before this node may run services again."""
     return bool(turn.local.emergency) and policy_of(turn, service) is NoQuorumPolicy.FREEZE
+
+
+def _is_dropped(turn: Turn) -> bool:
+    """Tell whether the members have agreed on a configuration without this node."""
+    return turn.local.is_installed and turn.local.me not in turn.cluster.nodes

@@ -29,6 +29,7 @@ from rgmgr.core.membership import STAYING, TAKING_PART, install
 from rgmgr.core.messages import Ack, Enrolment, Hello, Install
 from rgmgr.core.model import ClusterState, NodeStatus, RingId
 from rgmgr.core.settle import settle
+from rgmgr.core.unproven import UNPROVEN
 
 NUMBER_BITS = 20
 TOO_FEW = "too few are here of those that agreed last; start rgmgrd on one more node"
@@ -296,7 +297,8 @@ def _has_mandate(turn: Turn) -> bool:
     the daemons of our last epoch must be here, be it in this life or on disk; one that said goodbye
     and whose node is in our ring counts as well. No more is asked if that epoch began in this very
     ring. Of two nodes each may go on, if corosync lets it. Of two halves the one goes on that
-    corosync's tie breaker has chosen. Neither is enough from disk.
+    corosync's tie breaker has chosen. Neither is enough from disk. To one half who is not proven
+    down may be the other one, that went on.
     """
     nodes, hellos = turn.cluster.nodes, turn.local.hellos
     if 2 * len(hellos) > len(nodes) or _is_ring_of_epoch(turn):
@@ -305,7 +307,9 @@ def _has_mandate(turn: Turn) -> bool:
     if len(nodes) <= PAIR:
         return turn.local.is_live or _may_begin_alone(turn)
     idle = [n for n in ring_nodes if n in nodes and nodes[n].status is NodeStatus.LEFT]
-    were_here = [n for n, node in nodes.items() if node.status in (*TAKING_PART, NodeStatus.UNSEEN)]
+    is_half = 2 * len(ring_nodes) == len(nodes)
+    counted = {*TAKING_PART, NodeStatus.UNSEEN, *(UNPROVEN if is_half else ())}
+    were_here = [n for n, node in nodes.items() if node.status in counted]
     present = {*idle, *(n for n in were_here if n in hellos)}
     return 2 * len(present) > len({*idle, *were_here}) or _is_chosen_half(turn)
 

@@ -47,8 +47,9 @@ def _is_member(host: Host) -> bool:
 def _free_nodes(world: World, node: NodeId, cluster: ClusterState) -> None:
     at_ms = world.engine.now_ms
     for lost, record in cluster.nodes.items():
-        if record.to_unfence and record.status in (NodeStatus.FENCED, NodeStatus.LEFT):
-            world.hosts[lost].switch_off()  # its paths are cut: it has to be booted
+        is_out = record.status in (NodeStatus.FENCED, NodeStatus.LEFT)
+        if record.to_unfence and is_out and world.hosts[lost].boot_id == record.boot_id:
+            world.hosts[lost].switch_off()  # its paths are cut: it has to be booted, once
         if record.withheld:
             world.ask(AskFence(at_ms=at_ms, node=node, order=FenceOrder.FENCE, victim=lost))
 

@@ -8,9 +8,9 @@ believes plays no part, for a wrong belief is what this must find. It never chan
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from domains.model import NodeId
+from domains.model import NodeId, ServiceName
 from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy, ServiceSpec
 from rgmgr.core.standing import is_shielded
 from rgmgr.core.tree import start_order
@@ -39,6 +39,7 @@ class _Lack:
     lost_ms: int | None  # when quorum was lost: it may have been there between two looks
     since_ms: int
     is_told: bool = False
+    busy_ms: dict[ServiceName, int] = field(default_factory=dict)  # when it was last worked on
 
 
 class Overstay:
@@ -101,6 +102,9 @@ class Overstay:
         return lack
 
     def _check(self, host: Host, lack: _Lack) -> None:
+        for (name, _), unit in host.systemd.units.items():
+            if unit.job is not None:
+                lack.busy_ms[name] = self._engine.now_ms
         heed_max_ms = HEED_MAX_MS + self._bus.slack_ms + 3 * host.slack_ms
         lack_ms = self._engine.now_ms - lack.since_ms
         if lack_ms <= heed_max_ms:
@@ -112,7 +116,9 @@ class Overstay:
                 continue
             units = [u for (name, _), u in host.systemd.units.items() if name == service.name]
             patient_ms = heed_max_ms + patience_ms(service) + 2 * len(units) * host.slack_ms
-            words = _reproach(units, is_late=lack_ms > patient_ms)
+            idle_ms = self._engine.now_ms - lack.busy_ms.get(service.name, lack.since_ms)
+            is_idle = idle_ms > host.slack_ms
+            words = _reproach(units, is_late=lack_ms > patient_ms, is_idle=is_idle)
             if words is not None:
                 where = f"{service.name} {words} on {self._spec.node_name(host.node)}"
                 self._violate("I4", f"{where} after {lack_ms / 1000:.1f} s without quorum")
@@ -126,15 +132,18 @@ def patience_ms(service: ServiceSpec) -> int:
     return starts + sum(r.stop_timeout_ms for r in resources) + NEWS_MAX_MS
 
 
-def _reproach(units: list[Unit], *, is_late: bool) -> str | None:
-    """Say what is wrong; nothing is with a service that is gone, or that refuses to stop."""
+def _reproach(units: list[Unit], *, is_late: bool, is_idle: bool) -> str | None:
+    """Say what is wrong; nothing is with a service that is gone, or that refuses to stop.
+
+    `is_idle`: a daemon that is slow has had the time for its next step.
+    """
     active = [unit for unit in units if unit.is_active and not unit.is_excused]
     if not active or any(unit.has_refused for unit in active):
         return None
     names = ", ".join(unit.resource for unit in active)
     if is_late:
         return f"is still active ({names})"
-    if any(unit.job is not None for unit in units):
+    if not is_idle:
         return None
     return f"is left running ({names})"
 

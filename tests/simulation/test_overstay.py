@@ -8,7 +8,7 @@ from dataclasses import replace
 from domains.model import NodeId
 from rgmgr.core.spec import NoQuorumPolicy
 from rgmgr.core.tree import start_order
-from rgmgr.sim.overstay import HEED_MAX_MS, patience_ms
+from rgmgr.sim.overstay import CHECK_EVERY_MS, HEED_MAX_MS, patience_ms
 from rgmgr.sim.rings import BusEvent
 from rgmgr.sim.run import unrest
 from rgmgr.sim.story import WEB, demo_script
@@ -18,6 +18,7 @@ from rgmgr.sim.world import World
 N1, N2, N3 = NodeId(1), NodeId(2), NodeId(3)
 QUIET = replace(demo_script(), faults=())
 SERVICE = QUIET.spec.services[0]
+SLOW_MS = 1_000
 LATE_MS = HEED_MAX_MS + 500
 FOREVER_MS = 1_000_000_000
 
@@ -88,6 +89,22 @@ def test_stopping_without_end_is_told_once_it_takes_longer_than_its_timeouts() -
 
     assert early == []
     assert "web is still active" in world.watch.violations[0]
+
+
+def test_between_two_stops_a_slow_daemon_has_the_time_that_it_takes() -> None:
+    world = running_world()
+    deafen(world)
+    world.hosts[N1].make_slow(SLOW_MS)
+    unit = world.hosts[N1].systemd.unit(WEB, start_order(SERVICE)[0].name)
+    busy_ms = HEED_MAX_MS + 3 * SLOW_MS + 500
+    unit.job = world.engine.after(busy_ms, lambda: setattr(unit, "job", None))
+
+    cut_off(world, busy_ms + SLOW_MS - CHECK_EVERY_MS)
+    early = list(world.watch.violations)
+    world.engine.run_until(world.engine.now_ms + 3 * CHECK_EVERY_MS)
+
+    assert early == []
+    assert "web is left running" in world.watch.violations[0]
 
 
 def test_what_the_policy_freezes_may_stay() -> None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from domains.model import ServiceName
+from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Answer, StartResource, StopResource
+from rgmgr.core.depend import must_go_first
 from rgmgr.core.events import Requested, ResourceFailed, Shutdown, ShutdownRequested
 from rgmgr.core.messages import Request, Verb
 from rgmgr.core.model import Service, ServiceState
@@ -221,6 +222,17 @@ def test_what_runs_on_a_node_that_is_lost_is_not_relied_on() -> None:
 
     assert record(cluster, WEB).state is ServiceState.STOPPED
     assert why(cluster) == "waiting for db, which is on node1, which is unclean"
+
+
+def test_what_an_unknown_node_is_said_to_have_holds_no_stop_up() -> None:
+    """Such a record breaks an invariant; that it can be shown helps whoever asks why."""
+    cluster = formed(spec=pair()).states[N1].cluster
+    db, user = (cluster.services[name] for name in (DB, WEB))
+    stopping = replace(db, state=ServiceState.STOPPING)
+    stray = replace(user, state=ServiceState.STOPPING, owner=NodeId(9))
+    services = {**cluster.services, DB: stopping, WEB: stray}
+
+    assert must_go_first(replace(cluster, services=services), stopping) == ()
 
 
 def test_nothing_starts_on_the_strength_of_what_is_just_being_stopped() -> None:

@@ -57,6 +57,21 @@ def test_what_is_left_running(policy: NoQuorumPolicy, left: set[str]) -> None:
     assert cluster.took(StartResource) == []
 
 
+@pytest.mark.parametrize("policy", REST)
+def test_a_node_that_the_members_have_dropped_stops_all_whatever_the_policy(
+    policy: NoQuorumPolicy,
+) -> None:
+    """Nobody will fence it, and the service belongs to a member."""
+    cluster = formed(spec=replace(spec(nodes=2), no_quorum_policy=policy))
+    cluster.units[N3] = set(BOTH)
+
+    cluster.boot(N3)
+    cluster.view(N1, N2, N3)
+
+    assert cluster.units[N3] == set()
+    assert cluster.units[N1] == BOTH
+
+
 def test_suicide_reboots_once_before_anything_is_stopped() -> None:
     cluster = with_policy(NoQuorumPolicy.SUICIDE)
 

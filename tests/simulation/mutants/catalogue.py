@@ -209,6 +209,13 @@ MUTANTS = (
         "best = min(candidates,",
     ),
     _(
+        "begin-alone",
+        "lets one of two begin alone from its disk, whatever the other one may have been told",
+        SYNC,
+        "is_first = turn.cluster.epoch == 0",
+        "is_first = turn.cluster.epoch >= 0",
+    ),
+    _(
         "run-without-quorum",
         "leaves its services running without quorum",
         SYNC,
