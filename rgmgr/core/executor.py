@@ -262,8 +262,8 @@ def _new_job(turn: Turn, service: Service, duty: _Duty) -> Job:
     is_repair = service.after is After.REPAIR and duty.op == service.op
     broken = _missing(turn, service, names_off(service)) if is_repair else ()
     job = replace(jobs.stopping(service, broken), op=duty.op)
-    is_cleanup = service.owner != turn.local.me and duty.op == service.cleanup_op
-    return _with_left_overs(turn, service, job) if is_cleanup else job
+    is_whole = not is_repair and duty.op != EMERGENCY_OP  # looking units up needs the bus
+    return _with_left_overs(turn, service, job) if is_whole else job
 
 
 def _with_left_overs(turn: Turn, service: Service, job: Job) -> Job:

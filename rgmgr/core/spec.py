@@ -17,9 +17,9 @@ from domains.model import FailoverDomain, NodeId, ServiceName, Tenant, Terms
 ResourceName = NewType("ResourceName", str)
 
 EXISTING_UNIT_TYPES = ("systemd", "nfsserver")
+"""Types of which the unit is installed on the nodes, under its own name."""
 LEFT_OVER = "left-over"
 """The type of a resource of which nothing but its name is known: it can only be stopped."""
-"""Types of which the unit is installed on the nodes, under its own name."""
 
 SHAREABLE_FILE_SYSTEMS = frozenset({"gfs2", "ocfs2"})
 """Those that several nodes may mount at once."""

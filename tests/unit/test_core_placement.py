@@ -95,6 +95,20 @@ def test_what_is_in_no_agreed_tree_is_cleaned_up_too() -> None:
     assert cluster.service().owner == N1
 
 
+def test_an_owner_stops_what_is_in_no_agreed_tree_too() -> None:
+    """The state that won a merge knew no new tree of it: a part ran on beside the next owner."""
+    cluster = formed()
+    cluster.kill(N1)
+    cluster.units[N1] = {"nginx", "vip", "newer"}
+    cluster.boot(N1)
+    cluster.view(N1, N2, N3)
+    assert cluster.service().owner == N1
+
+    cluster.ask(N2, Verb.DISABLE)
+
+    assert cluster.units[N1] == set()
+
+
 def test_a_failed_service_says_where_and_what_to_do() -> None:
     cluster = formed(broken_stops={(N1, "vip")})
     cluster.ask(N2, Verb.STOP)
