@@ -39,21 +39,6 @@ def test_half_with_a_rebooted_node_waits_for_one_more() -> None:
     assert not cluster.states[N1].local.is_installed
 
 
-def test_half_from_disk_waits_while_the_half_that_it_lost_may_have_gone_on() -> None:
-    """Nobody proved those down: an arbiter may have let them fence this half and go on."""
-    cluster = formed(spec=spec(nodes=4), auto_fence=False)
-    cluster.kill(N3)
-    cluster.kill(N4)
-    cluster.view(N1, N2, quorate=True)
-    assert cluster.node(N3).status is NodeStatus.UNCLEAN
-    cluster.kill(N1)
-    cluster.kill(N2)
-    cluster.boot(N1, N2)
-    cluster.view(N1, N2, quorate=True)
-
-    assert not cluster.states[N1].local.is_installed
-
-
 def test_each_new_epoch_of_a_half_takes_nobody_for_down_by_an_old_proof() -> None:
     cluster = halved()
     cluster.view(N1, N2, quorate=True)
