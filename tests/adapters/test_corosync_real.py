@@ -141,11 +141,12 @@ def check_cfg(found: Found, numbers: list[int]) -> None:
 
 
 def check_report(report: list[Any], numbers: list[int]) -> None:
-    me, cluster_name, names, links, quorum, totem = report
+    me, cluster_name, names, links, quorum, totem, glance = report
     assert (me, cluster_name) == (1, "probe")
     assert names == {str(number): f"n{number}" for number in numbers}
     assert [link[0] for link in links] == numbers[1:]
     assert [voter[:3] for voter in quorum[-1]] == [[n, f"n{n}", "member"] for n in numbers]
+    assert [[n, is_reachable] for n, is_reachable, _ in glance] == [[n, True] for n in numbers]
     assert totem[:3] == ["knet", 1000, 1200]
     assert totem[-6:] == ["passive", "none", "none", 1, {"0": 200}, {"0": 2000}]
 

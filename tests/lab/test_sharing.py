@@ -92,6 +92,24 @@ def fixture_pair(booted: Lab) -> Iterator[Pair]:
         booted.up(3)
 
 
+@pytest.fixture(autouse=True)
+def at_home(pair: Pair) -> None:
+    """Each test begins with both on node1, whatever the one before it left."""
+    for node in NODES:
+        if not pair.lab.is_on(node):
+            pair.lab.boot(node)
+    pair.await_that(lambda: pair.is_calm(pair.status("node1")), "all nodes online")
+    for name in ("db", "web"):
+        view = pair.status("node1")
+        service = view.service_named(name) if view else None
+        if service and service.state == "disabled":
+            pair.do("node1", "rgmgr", "enable", name)
+    pair.await_that(lambda: pair.owners() is not None, "both to be up")
+    if pair.owners() != ("node1", "node1"):
+        pair.do("node1", "rgmgr", "relocate", "db", "-m", "node1")
+    pair.await_both_on("node1")
+
+
 def test_the_tree_and_systemd_tell_who_shares_it(pair: Pair) -> None:
     tree = pair.do("node1", "rgmgr", "tree", "web")
     assert "fs data  (level 2 up, 8 down)  (shared with db)" in tree
