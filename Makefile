@@ -81,8 +81,9 @@ bench-sim: setup ## measure the simulator: seeds per second, and long histories 
 bench-status: setup ## measure `rgmgr status` of 16 nodes with 1,000 services; minutes, most of them to start those
 	@PYTHONPATH=. $(BIN)/python benchmarks/status.py
 
-bench: setup ## measure status, fence agents, each part of a failover, 200 units on real nodes (root)
+bench: setup ## measure status, placement, fence agents, each part of a failover, 200 units on real nodes (root)
 	@PYTHONPATH=. $(BIN)/python benchmarks/status.py
+	@PYTHONPATH=. $(BIN)/python benchmarks/placement.py
 	@PYTHONPATH=. $(BIN)/python benchmarks/agents.py
 	@$(BIN)/python benchmarks/failover.py --dir $(LAB_DIR)
 	@$(BIN)/python benchmarks/units.py --dir $(LAB_DIR)
