@@ -127,10 +127,12 @@ def _doubt_the_other_half(ledger: Ledger, message: Install) -> None:
 
     An arbiter may have given it to the other half meanwhile. Then who was proven down before may
     have booted and been given services. That a service is not where it was proves nothing either,
-    so who is away counts as one that has heard all of this epoch.
+    so who is away counts as one that has heard all of this epoch. Of two nodes one that was proven
+    down has booted and knows nothing, unless its watchdog was the proof.
     """
     nodes = ledger.state.nodes
-    if len(nodes) <= PAIR or 2 * len(message.ring_nodes) > len(nodes):
+    is_known_off = len(nodes) <= PAIR and not ledger.state.spec.fencing.watchdog
+    if is_known_off or 2 * len(message.ring_nodes) > len(nodes):
         return
     for node_id in sorted(set(nodes) - set(message.ring_nodes)):
         node = nodes[node_id]
