@@ -326,7 +326,7 @@ loader.exec_module(agent)
 def inside(text: str) -> str:
     """Return what Python code prints that has the agent as a module."""
     return subprocess.run(
-        [sys.executable, "-I", "-c", INSIDE + text, str(AGENT)],
+        [sys.executable, "-IB", "-c", INSIDE + text, str(AGENT)],
         capture_output=True, text=True, timeout=40, check=True,
     ).stdout  # fmt: skip
 
