@@ -153,10 +153,15 @@ class LocalState:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All a member knows."""
+    """All a member knows.
+
+    `is_quiet`: nothing followed from it when that was last looked at, and nothing will from an
+    event that leaves it as it is (`machine.step`). No knowledge, so it counts in no comparison.
+    """
 
     cluster: ClusterState
     local: LocalState
+    is_quiet: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +182,7 @@ class Turn:
         self.now_ms = now_ms
         self.actions: list[Action] = []
         self.fired_key: str | None = None  # the timer that this event is
+        self.is_quiet = False  # see `State`
 
     def do(self, *actions: Action) -> None:
         """Ask for actions, in this order."""
@@ -208,4 +214,4 @@ class Turn:
 
     def step(self) -> Step:
         """Return the outcome."""
-        return Step(State(self.cluster, self.local), tuple(self.actions))
+        return Step(State(self.cluster, self.local, self.is_quiet), tuple(self.actions))
