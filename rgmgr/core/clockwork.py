@@ -32,8 +32,8 @@ from rgmgr.core.seating import online
 from rgmgr.core.standing import why_nothing_starts
 from rgmgr.core.sync import has_quorum_of
 
-_PASSING = ("tick_count", "tick_sent_ms", "tick_seen_ms", "heard_ms", "acks", "applied_by")
-_is_alike = comparer(f.name for f in fields(LocalState) if f.name not in _PASSING)
+_is_alike = comparer(f.name for f in fields(LocalState) if f.name != "acks")
+"""Whose disk has what, only the gate asks, and what waits for disks."""
 TICK = "tick"
 QUORUM_WAIT_MS = 5_000
 FIRST_TEST_MS = 5_000
@@ -48,7 +48,7 @@ def wind(turn: Turn) -> bool:
 
     False: they were not looked at, for nothing has changed since the event before.
     """
-    if turn.fired_key is None and _are_as_before(turn):
+    if turn.fired_key is None and is_as_before(turn):
         return False
     wanted = {} if turn.local.is_over else {**_own(turn), **_agreed(turn)}
     timers, fired_key = turn.local.timers, turn.fired_key
@@ -69,9 +69,10 @@ def tick_on(turn: Turn) -> None:
         turn.do(SetTimer(turn.fired_key, TICK_MS))
 
 
-def _are_as_before(turn: Turn) -> bool:
-    """Tell at little cost that the same timers are wanted as before this event."""
-    return turn.cluster is turn.before.cluster and _is_alike(turn.local, turn.before.local)
+def is_as_before(turn: Turn) -> bool:
+    """Tell at little cost that this event has changed nothing, but what ticks and disks tell."""
+    now, before = turn.local, turn.before.local
+    return turn.cluster is turn.before.cluster and (now is before or _is_alike(now, before))
 
 
 def fired(turn: Turn, key: str) -> bool:

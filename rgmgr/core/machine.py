@@ -8,7 +8,6 @@ after every event the rest follows from the state: jobs, fencing, timers, saving
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 
 from domains.model import NodeId
 from rgmgr.core import (
@@ -54,7 +53,6 @@ from rgmgr.core.events import (
     ViewChanged,
     WatchdogArmed,
 )
-from rgmgr.core.evolve import comparer
 from rgmgr.core.invariants import check_actions, check_cluster
 from rgmgr.core.local import LocalState, State, Step, Turn
 from rgmgr.core.membership import with_spec
@@ -74,12 +72,6 @@ from rgmgr.core.messages import (
 from rgmgr.core.model import ClusterState
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.errors import InvariantViolation
-
-_PASSING = frozenset(
-    ("tick_count", "tick_sent_ms", "tick_seen_ms", "minute", "heard_ms", "applied_by", "acks")
-)
-"""Of these a change alone lets nothing follow but from the gate, and from what waits for disks."""
-_is_alike = comparer(f.name for f in fields(LocalState) if f.name not in _PASSING)
 
 
 def begin(
@@ -142,13 +134,8 @@ def _stays_quiet(turn: Turn) -> bool:
 
     A gate that has closed since lets no more follow. Most events are such ones.
     """
-    before = turn.before
-    return (
-        before.is_quiet
-        and turn.cluster is before.cluster
-        and (turn.fired_key is None or turn.fired_key == clockwork.TICK)
-        and (turn.local is before.local or _is_alike(turn.local, before.local))
-    )
+    is_ours = turn.fired_key is None or turn.fired_key == clockwork.TICK
+    return turn.before.is_quiet and is_ours and clockwork.is_as_before(turn)
 
 
 def _is_idle_tick(state: State, event: Event, now_ms: int) -> bool:

@@ -71,9 +71,8 @@ def corosync_lost(turn: Turn, reason: str) -> None:
         is_quorate=False,
         is_installed=False,
         hellos={},
-        tick_sent_ms=0,
-        tick_seen_ms=None,
     )
+    turn.beat(sent_ms=0, seen_ms=None)
     declare_emergency(turn, f"corosync is not reachable: {reason}")
 
 
@@ -480,13 +479,12 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
         hellos={},
         has_sent_install=False,
         acks={},
-        applied_by={},
-        heard_ms={},
         clock_offset_ms=message.at_ms - turn.now_ms,
         tested=_test_known_of(turn.cluster, turn.local.me),
         emergency="",
         reported={n: r for n, r in turn.local.reported.items() if r[0] > 0},
     )
+    turn.beat(applied_by={}, heard_ms={})
     members = ", ".join(map(turn.cluster.spec.node_name, turn.cluster.members()))
     turn.note("epoch.installed", epoch=message.epoch, members=members)
     turn.do(*ledger.records)

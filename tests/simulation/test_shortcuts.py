@@ -47,7 +47,7 @@ def test_from_what_stays_quiet_nothing_would_have_followed(monkeypatch: pytest.M
 def test_timers_that_are_not_looked_at_anew_are_those_wanted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    may_skip, skipped = clockwork._are_as_before, 0
+    may_skip, skipped = clockwork.is_as_before, 0
 
     def checked(turn: Turn) -> bool:
         nonlocal skipped
@@ -58,7 +58,7 @@ def test_timers_that_are_not_looked_at_anew_are_those_wanted(
             assert turn.local.timers.keys() == wanted.keys()
         return is_skipped
 
-    monkeypatch.setattr(clockwork, "_are_as_before", checked)
+    monkeypatch.setattr(clockwork, "is_as_before", checked)
 
     assert all(simulate(seed=seed).is_good for seed in SEEDS)
     assert skipped > 100
@@ -96,7 +96,7 @@ def test_a_member_that_is_not_measured_anew_remembers_as_much_as_before(
         is_needed = may_differ(before, after)
         if not is_needed:
             skipped += 1
-            found = [list(check_local(s.local, s.cluster)) for s in (before, after)]
+            found = [list(check_local(s)) for s in (before, after)]
             assert found[0] == found[1]
         return is_needed
 
