@@ -133,7 +133,8 @@ def _is_miscounted(local: LocalState, me: Node) -> bool:
     """Tell whether this node counts as down and lives, or as gone without having gone."""
     has_gone = me.status is NodeStatus.LEFT and me.incarnation == local.incarnation
     is_out = me.status in (NodeStatus.FENCED, NodeStatus.LEFT)
-    return is_out and not has_gone and not me.to_unfence
+    is_cut_off = bool(me.to_unfence) and me.boot_id == local.boot_id  # only a boot helps
+    return is_out and not has_gone and not is_cut_off
 
 
 def _next_test_ms(turn: Turn) -> int:
