@@ -157,14 +157,26 @@ def test_an_unanswered_request_keeps_the_world_from_rest() -> None:
     assert unrest(world) == ["request 5 (stop web) is open"]
 
 
-def test_told_done_although_it_still_runs_is_told() -> None:
+@pytest.mark.parametrize(
+    ("verb", "is_late", "is_broken"),
+    [
+        (Verb.DISABLE, False, True),
+        (Verb.DISABLE, True, True),
+        (Verb.STOP, False, True),
+        (Verb.STOP, True, False),  # a change of membership may have started it again
+    ],
+)
+def test_told_done_although_it_still_runs_is_told(
+    verb: Verb, *, is_late: bool, is_broken: bool
+) -> None:
     world = running_world()
-    host, _ = daemon_of(world, N1)
-    world.watch.asked(host, Request(number=5, verb=Verb.DISABLE, service=WEB))
+    host, daemon = daemon_of(world, N1)
+    world.watch.asked(host, Request(number=5, verb=verb, service=WEB))
+    daemon.due_ms = world.engine.now_ms + 500 if is_late else 0
 
     world.watch.acts(host, Reply(number=5, answer=Answer.DONE, text="", owner=None))
 
-    assert world.watch.violations[0].startswith("I7 ")
+    assert [words[:3] for words in world.watch.violations] == (["I7 "] if is_broken else [])
 
 
 def test_a_record_that_does_not_agree_with_systemd_is_unrest() -> None:
