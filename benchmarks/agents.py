@@ -4,7 +4,8 @@
 Usage: agents.py [--rounds N]. Prints, for `status`, the median time of the agent, of one that was
 started before and waited for its options (as rgmgrd keeps ready), of the bare exchange by the tool
 that does nothing else (ipmitool, snmpget, ssh), and how much longer than that the two took. Last,
-after how long the first packet of one that waited leaves: it asks a socket of ours, which is deaf.
+after how long the first packet leaves, of one that is started and of one that waited: they ask a
+socket of ours, which is deaf. Run it with `chrt --rr 5`, or other work on the machine is measured.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ READY_MAX_S = 3.0
 STATE_OID = ".1.3.6.1.4.1.318.1.1.12.3.5.1.1.4.1"
 V3 = ["-v3", "-l", "authPriv", "-u", "sha-aes", "-a", "SHA", "-A", AUTH_KEY]
 V3 += ["-x", "AES", "-X", PRIVACY_KEY]
+Needed = tuple[subprocess.Popen[str], float]  # an agent, and when it was needed
+Start = Callable[[Sequence[str], dict[str, str]], contextlib.AbstractContextManager[Needed]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
         ):
             print(
                 f"{'status':<16} {'agent':>8} {'ready':>8} {'bare':>8} {'over':>8} {'ready':>8}"
-                f" {'packet':>8}   median of {rounds}, ms"
+                f" {'packet':>8} {'ready':>8}   median of {rounds}, ms"
             )
             for contest in (_ipmi(board), *_pdu(pdu), _ssh(node)):
                 _measure(contest, rounds)
@@ -115,30 +118,35 @@ def _measure(contest: Contest, rounds: int) -> None:
     ready_ms = statistics.median(_ready_ms(argv, text, environment) for _ in range(rounds))
     bare_ms = _median_ms(lambda: _run(contest.bare, "", environment), rounds)
     times = (agent_ms, ready_ms, bare_ms, agent_ms - bare_ms, ready_ms - bare_ms)
-    packet = "       -"
-    if "ipport" in contest.options and contest.agent.name != "fence_ssh":
-        sent_ms = (_packet_ms(argv, contest.options, environment) for _ in range(rounds))
-        packet = f"{statistics.median(sent_ms):8.0f}"
+    packet = f"{'-':>8} {'-':>8}"
+    if contest.agent.name != "fence_ssh":  # it speaks TCP
+        sent_ms = (
+            statistics.median(
+                _packet_ms(argv, contest.options, environment, start) for _ in range(rounds)
+            )
+            for start in (_starting, _waiting)
+        )
+        packet = " ".join(f"{each:8.0f}" for each in sent_ms)
     print(f"{contest.name:<16}" + "".join(f" {each:8.0f}" for each in times) + f" {packet}")
 
 
 def _ready_ms(argv: Sequence[str], text: str, environment: dict[str, str]) -> float:
     """Return how long an agent takes that has started and waits in its read."""
-    with _waiting(argv, environment) as agent:
-        began = time.monotonic()
+    with _waiting(argv, environment) as (agent, began):
         agent.communicate(text)
         return (time.monotonic() - began) * 1000
 
 
-def _packet_ms(argv: Sequence[str], options: dict[str, str], environment: dict[str, str]) -> float:
-    """Return how long after it was told its options a waiting agent sends its first packet."""
+def _packet_ms(
+    argv: Sequence[str], options: dict[str, str], environment: dict[str, str], start: Start
+) -> float:
+    """Return how long after it was needed an agent sends its first packet."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.settimeout(READY_MAX_S)
         told = options | {"action": "status", "ipport": str(deaf.getsockname()[1])}
-        with _waiting(argv, environment) as agent:
+        with start(argv, environment) as (agent, began):
             assert agent.stdin is not None  # noqa: S101 - a pipe was asked for
-            began = time.monotonic()
             agent.stdin.write("".join(f"{name}={value}\n" for name, value in told.items()))
             agent.stdin.close()
             deaf.recv(1)
@@ -148,17 +156,25 @@ def _packet_ms(argv: Sequence[str], options: dict[str, str], environment: dict[s
 
 
 @contextlib.contextmanager
-def _waiting(argv: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Give an agent that has started and waits in its read."""
+def _starting(argv: Sequence[str], environment: dict[str, str]) -> Iterator[Needed]:
+    """Give an agent that is started now, and the time before that."""
+    began = time.monotonic()
     pipe, null = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(
         argv, env=environment, text=True, stdin=pipe, stdout=null, stderr=null
     ) as agent:
+        yield agent, began
+
+
+@contextlib.contextmanager
+def _waiting(argv: Sequence[str], environment: dict[str, str]) -> Iterator[Needed]:
+    """Give an agent that has started and waits in its read, and the time now."""
+    with _starting(argv, environment) as (agent, _):
         syscall = Path(f"/proc/{agent.pid}/wchan")
         deadline = time.monotonic() + READY_MAX_S
         while syscall.read_text() != "pipe_read" and time.monotonic() < deadline:
             time.sleep(0.005)
-        yield agent
+        yield agent, time.monotonic()
 
 
 def _run(argv: Sequence[str], text: str, environment: dict[str, str]) -> None:

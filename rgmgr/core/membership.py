@@ -381,11 +381,12 @@ def _judge_owner(ledger: Ledger, service: Service, owner: NodeId, claim: Claim |
     health = claim.health if claim else Health.NONE
     found = _as_claimed(service, claim, tops_off(service))
     match service.state:
-        case ServiceState.STARTING if found:
+        case ServiceState.STARTING if found and claim and claim.op == service.op:
             running = ledger.move(replace(found, failed_on=(), fault=""), ServiceState.STARTED)
             service_back(ledger, running.spec.name, owner)
         case ServiceState.STARTING if claim and (claim.is_busy or claim.op == service.op):
             begin_stop(ledger, _faulty(service, "its start was interrupted"), After.SETTLE)
+        # else its daemon is another one: what is active may be on its way up, and starts anew
         case ServiceState.STARTED:
             _judge_running(ledger, service, owner, claim)
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:

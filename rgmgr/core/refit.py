@@ -12,7 +12,7 @@ from collections.abc import Collection
 
 from domains.model import ServiceName
 from rgmgr.core import sharing
-from rgmgr.core.delta import Delta, delta
+from rgmgr.core.delta import Delta, delta, is_same_definition
 from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, Service, ServiceState
@@ -21,6 +21,7 @@ from rgmgr.core.spec import ResourceSpec, ServiceSpec
 from rgmgr.core.standing import is_left_alone
 from rgmgr.core.subtrees import refitted
 from rgmgr.core.survey import catalogue_of, in_order, restless
+from rgmgr.core.tree import start_order
 
 
 def settle(ledger: Ledger) -> None:
@@ -33,7 +34,7 @@ def settle(ledger: Ledger) -> None:
             continue
         if service.spec == spec:
             ledger.put(replace(service, spec=spec))  # the same object is the same at a glance
-        elif service.owner in members and not _is_untouchable(ledger.state, service):
+        elif service.owner in members and not _must_wait(ledger.state, service, spec):
             if sharing.parted(ledger.state, service, service.owner, spec):
                 begin_stop(ledger, service, After.SETTLE)  # it starts where what it shares is
             else:
@@ -48,8 +49,25 @@ def _concerned(ledger: Ledger) -> Collection[ServiceName]:
     return restless(before).union(ledger.changed())
 
 
-def _is_untouchable(cluster: ClusterState, service: Service) -> bool:
-    return is_left_alone(cluster, service) or service.is_being_mended
+def _must_wait(cluster: ClusterState, service: Service, spec: ServiceSpec) -> bool:
+    is_untouchable = is_left_alone(cluster, service) or service.is_being_mended
+    return is_untouchable or _is_ahead(cluster, service, spec)
+
+
+def _is_ahead(cluster: ClusterState, service: Service, spec: ServiceSpec) -> bool:
+    """Tell whether another service there still goes to an earlier definition of what they share.
+
+    It waits until all have left the one before that, which the new tree may bring back.
+    """
+    shared = {r.name: r for r in delta(service.spec, spec).starts if r.is_shared}
+    return bool(shared) and any(
+        resource.is_shared
+        and resource.name in shared
+        and not is_same_definition(resource, shared[resource.name])
+        for other in cluster.services.values()
+        if other.former and other.owner == service.owner
+        for resource in start_order(other.spec)
+    )
 
 
 def _refit(ledger: Ledger, service: Service, spec: ServiceSpec) -> None:

@@ -12,8 +12,6 @@ wins every merge; INSTALLs of one ring are in total order, so the second of two 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from domains.model import NodeId
 from rgmgr.core import outbox
 from rgmgr.core.actions import Exit, Multicast, Severity
@@ -23,6 +21,7 @@ from rgmgr.core.events import ViewChanged
 from rgmgr.core.evolve import replace
 from rgmgr.core.executor import claims, holds_anything
 from rgmgr.core.fence_share import forget_answered
+from rgmgr.core.lineage import not_outlived, recency
 from rgmgr.core.local import LocalState, Turn
 from rgmgr.core.membership import STAYING, TAKING_PART, begun
 from rgmgr.core.messages import Ack, Enrolment, Hello, Install
@@ -68,9 +67,8 @@ def corosync_lost(turn: Turn, reason: str) -> None:
         is_quorate=False,
         is_installed=False,
         hellos={},
-        tick_sent_ms=0,
-        tick_seen_ms=None,
     )
+    turn.beat(sent_ms=0, seen_ms=None)
     declare_emergency(turn, f"corosync is not reachable: {reason}")
 
 
@@ -356,69 +354,11 @@ def _is_source(turn: Turn) -> bool:
     state is as recent may begin. Of several INSTALLs of one ring only the first counts.
     """
     hellos, me = turn.local.hellos, turn.local.me
-    candidates = _not_outlived(hellos)
-    best = max(candidates, key=lambda n: _recency(n, hellos[n]))
-    is_as_recent = _recency(me, hellos[me])[:3] == _recency(best, hellos[best])[:3]
+    candidates = not_outlived(hellos)
+    best = max(candidates, key=lambda n: recency(n, hellos[n]))
+    is_as_recent = recency(me, hellos[me])[:3] == recency(best, hellos[best])[:3]
     is_good = me in candidates and is_as_recent
     return best == me or (turn.local.is_sync_overdue and is_good)
-
-
-def _not_outlived(hellos: Mapping[NodeId, Hello]) -> tuple[NodeId, ...]:
-    """Return whose state may count, whatever their numbers.
-
-    Two nodes that part both go on, and their numbers tell nothing. What another state knows of
-    the end of the boot in which a state was agreed does; first what is known for certain.
-    """
-    for is_outlived in (_has_outlived, _may_have_outlived):
-        kept = tuple(
-            n
-            for n, hello in hellos.items()
-            if not any(is_outlived(other, n, hello) for other in hellos.values())
-        )
-        if 0 < len(kept) < len(hellos):
-            return kept
-    return tuple(hellos)
-
-
-def _has_outlived(other: Hello, node: NodeId, hello: Hello) -> bool:
-    """Tell whether a state was agreed in a boot that the other one knows to be over, by proof.
-
-    One of two nodes is dropped from the configuration only when it is down.
-    """
-    is_dropped = (
-        len(hello.agreed_nodes) == PAIR
-        and other.epoch > 0
-        and other.agreed_version > hello.agreed_version
-        and node not in other.agreed_nodes
-    )
-    is_over = hello.state_boot_id and other.ended.get(node) == hello.state_boot_id
-    return is_dropped or bool(is_over)
-
-
-def _may_have_outlived(other: Hello, node: NodeId, hello: Hello) -> bool:
-    """Tell whether the other state has proof of the end of a boot, without knowing of which.
-
-    It began from a spoilt disk, and had not yet met the node. Of two, that has booted since.
-    """
-    has_booted = hello.state_boot_id not in ("", hello.boot_id)
-    is_pair = len(other.agreed_nodes) == PAIR
-    return is_pair and has_booted and not other.ended.get(node, hello.boot_id)
-
-
-def _recency(node: NodeId, hello: Hello) -> tuple[int, int, int, bool, int, int]:
-    """Order states by age.
-
-    An INSTALL that only one side of a parting ring saw has the same epoch as the one that the
-    other side made in its next ring; the next ring has the greater sequence, and the quorum.
-    """
-    return (
-        hello.epoch,
-        hello.epoch_ring_seq,
-        hello.applied,
-        hello.is_live,
-        hello.config_version,
-        -node,
-    )
 
 
 def _make_install(turn: Turn) -> Install:
@@ -468,13 +408,12 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
         hellos={},
         has_sent_install=False,
         acks={},
-        applied_by={},
-        heard_ms={},
         clock_offset_ms=message.at_ms - turn.now_ms,
         tested=_test_known_of(turn.cluster, turn.local.me),
         emergency="",
         reported={n: r for n, r in turn.local.reported.items() if r[0] > 0},
     )
+    turn.beat(applied_by={}, heard_ms={})
     members = ", ".join(map(turn.cluster.spec.node_name, turn.cluster.members()))
     turn.note("epoch.installed", epoch=message.epoch, members=members)
     turn.do(*ledger.records)

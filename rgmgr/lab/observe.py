@@ -7,7 +7,6 @@ Used by the demo, the benchmarks and the tests. Changes nothing.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,12 +87,17 @@ class Observer:
         return int(self.lab.client(["date", "+%s%6N"]).stdout)
 
     def lines(self, node: str, since_us: int = 0, unit: str = "rgmgrd.service") -> list[Line]:
-        """Return the journal of a unit on a running node since then, oldest first."""
-        argv = ["journalctl", "-o", "json", "--no-pager", "-u", unit]
-        said = self.lab.run(node, [*argv, f"--since=@{since_us // 1_000_000}"])
-        entries = (json.loads(raw) for raw in said.stdout.splitlines())
+        """Return the journal of a unit on a node, with power or without, oldest first."""
+        since = f"--since=@{since_us // 1_000_000}"
+        entries = self.lab.journal_entries(node, f"--unit={unit}", since)
         found = (Line(int(e["__REALTIME_TIMESTAMP"]), node, str(e["MESSAGE"])) for e in entries)
         return [line for line in found if line.at_us >= since_us]
+
+    def boot_id(self, node: str) -> str:
+        """Return the identity of a node's present boot; '' for one without power."""
+        with contextlib.suppress(LabError):
+            return self.lab.run(node, ["cat", "/proc/sys/kernel/random/boot_id"]).stdout.strip()
+        return ""
 
     def when(self, node: str, event: str, since_us: int, *words: str) -> int | None:
         """Return when a node first logged this event with these words since then."""

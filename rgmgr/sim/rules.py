@@ -142,6 +142,20 @@ def _next_to(service: Service) -> list[ServiceName]:
     return [*service.spec.depend, *(t.service for t in service.spec.terms.together if t.hard)]
 
 
+def _turn(cluster: ClusterState, service: Service) -> tuple[int, int]:
+    """Return when a service is placed, lowest first: never before one that it must be with."""
+    names = list(cluster.services)
+    chain = [service.spec.name]
+    for name in chain:  # grows meanwhile
+        ties = cluster.services[name].spec.terms.together
+        leaders = [t.service for t in ties if t.hard and t.service in cluster.services]
+        chain += [other for other in leaders if other not in chain]
+    running = [n for n in chain[1:] if cluster.services[n].state in RUNNING]
+    return max(
+        (cluster.services[n].spec.terms.priority, names.index(n)) for n in (chain[0], *running)
+    )
+
+
 def _is_closed(cluster: ClusterState, service: Service, node: NodeId) -> bool:
     """Tell whether the node cannot take it, even without the less important services there."""
     leaders = [cluster.services.get(t.service) for t in service.spec.terms.together if t.hard]
@@ -157,6 +171,7 @@ def _is_closed(cluster: ClusterState, service: Service, node: NodeId) -> bool:
         other
         for other in _company(cluster, service, node)
         if other.spec.terms.priority <= service.spec.terms.priority
+        or _turn(cluster, other) < _turn(cluster, service)
         or other.frozen
         or other.state not in RUNNING
         or other.spec.name in names

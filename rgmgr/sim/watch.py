@@ -191,8 +191,7 @@ class Watch:
             ring = f"{event.ring.node}/{event.ring.seq}"
             self._trace.tell(self._engine.now_ms, host.node, "sees {} in ring {}", names, ring)
         after = daemon.state
-        if after.local is not before.local:
-            self.jury.stepped(host.node, after)
+        self.jury.stepped(host.node, after)
         if after.cluster is before.cluster:
             return
         if isinstance(event, Delivered) and isinstance(event.message, Install):
@@ -349,12 +348,16 @@ class Watch:
         self.violate("answers", f"{self.name(host.node)} answers {action.number}, never asked")
 
     def _check_done(self, host: Host, request: Request) -> None:
-        """What was told stopped must not run on any member, unless somebody asked again (I7)."""
+        """What was told stopped must not run on any member, unless somebody asked again (I7).
+
+        A `stop` ends with the membership of its time, and a slow daemon hears of that later.
+        """
         verb, service = request.verb, request.service
         wish = next(w for w in self.wishes if w.request is request)
         is_stop = verb in (Verb.DISABLE, Verb.STOP) and wish.answer is Answer.DONE
         is_last = not any(w.request.service == service for w in self._after(wish))
-        if not is_stop or not is_last or host.daemon is None:
+        may_have_ended = verb is Verb.STOP and host.is_behind
+        if not is_stop or not is_last or may_have_ended or host.daemon is None:
             return
         members = host.daemon.state.cluster.members()
         holders = [n for n, count in sorted(self._active.get(service, {}).items()) if count]

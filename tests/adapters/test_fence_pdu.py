@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -309,3 +310,71 @@ def test_without_pysnmp_it_says_what_to_install(tmp_path: Path) -> None:
 
     assert bare.returncode == 1
     assert "the Python package pysnmp 7 is missing" in bare.stderr
+
+
+# Speed
+
+
+INSIDE = """
+import importlib.machinery, importlib.util, sys
+loader = importlib.machinery.SourceFileLoader("fence_pdu", sys.argv[1])
+agent = importlib.util.module_from_spec(importlib.util.spec_from_loader("fence_pdu", loader))
+loader.exec_module(agent)
+"""
+
+
+def inside(text: str) -> str:
+    """Return what Python code prints that has the agent as a module."""
+    return subprocess.run(
+        [sys.executable, "-IB", "-c", INSIDE + text, str(AGENT)],
+        capture_output=True, text=True, timeout=40, check=True,
+    ).stdout  # fmt: skip
+
+
+def test_an_agent_that_waits_has_loaded_all_that_its_first_question_needs() -> None:
+    """What is loaded when a node is lost comes before the first packet."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        options = V3 | {"ip": "127.0.0.1", "ipport": str(deaf.getsockname()[1])}
+        loaded = inside(
+            f"""
+agent.Pdu().prepare()
+builder = agent.loop_and_engine()[1].get_mib_builder()
+before = set(builder.mibSymbols), set(sys.modules)
+options = {{p.name: p.default for p in agent.PARAMETERS}} | {options}
+pdu = agent.Pdu().open(options, agent.Log("", {{}}))
+with agent.contextlib.suppress(agent.NoAnswerError):
+    pdu.outlets(agent.time.monotonic() + 0.2)
+print(set(builder.mibSymbols) - before[0], set(sys.modules) - before[1])
+"""
+        )
+        assert deaf.recv(1), "it asked"
+
+    assert loaded == "set() set()\n"
+
+
+def test_the_keys_of_a_pass_phrase_are_those_of_the_standard() -> None:
+    """Source: the examples of RFC 3414, A.3."""
+    keys = inside('for kind in "MD5", "SHA": print(agent.master_key("maplesyrup", kind).hex())')
+
+    assert keys.split() == [
+        "9faf3283884e92834ebc9847d8edd963",
+        "9fb5cc0381497b3793528939ff788d5d79145211",
+    ]
+
+
+def test_the_keys_are_the_same_as_those_that_the_library_makes() -> None:
+    """A pass phrase is bytes; its length need not divide the stream."""
+    pairs = inside(
+        """
+from pysnmp.entity.config import AUTH_SERVICES
+api = agent.load_pysnmp()
+for kind, protocol in agent.AUTH.items():
+    service = AUTH_SERVICES[getattr(api, protocol)]
+    for phrase in "eightcha", "a pass phrase of odd length", "x" * 63 + "y", "z" * 70:
+        theirs = service.hash_passphrase(phrase.encode()).asOctets()
+        print(theirs == agent.master_key(phrase, kind))
+"""
+    )
+
+    assert pairs.split() == ["True"] * 24

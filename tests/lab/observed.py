@@ -47,12 +47,6 @@ class Observed(Observer):
         argv = ["systemctl", "show", "-P", "MainPID", "nginx.service"]
         return self.lab.run(node, argv).stdout.strip()
 
-    def boot_id(self, node: str) -> str:
-        """Return the boot id of a node, '' while it is off."""
-        with contextlib.suppress(LabError):
-            return self.lab.run(node, ["cat", "/proc/sys/kernel/random/boot_id"]).stdout.strip()
-        return ""
-
     def do(self, node: str, *argv: str, timeout: float = SETTLE_TIMEOUT) -> str:
         """Run a command on a node; it must succeed."""
         done = self.lab.run(node, list(argv), timeout)

@@ -6,7 +6,6 @@ A node that lost its power logs no stop; its unit counts as running until a surv
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from rgmgr.lab.observe import Observer
@@ -32,7 +31,6 @@ def overlaps(observer: Observer, since_us: int, unit: str = UNIT) -> list[tuple[
     spans = [
         span
         for node in observer.nodes
-        if observer.lab.is_on(node)
         for span in _spans(observer, node, unit, proofs, now_us)
         if span.to_us >= since_us
     ]
@@ -51,7 +49,6 @@ def _proofs(observer: Observer) -> list[tuple[str, int]]:
         {
             (word.removeprefix("node="), line.at_us)
             for node in observer.nodes
-            if observer.lab.is_on(node)
             for line in observer.lines(node)
             if line.text.startswith("fence.succeeded ")
             for word in line.text.split()
@@ -63,8 +60,7 @@ def _proofs(observer: Observer) -> list[tuple[str, int]]:
 def _spans(
     observer: Observer, node: str, unit: str, proofs: list[tuple[str, int]], now_us: int
 ) -> list[Span]:
-    argv = ["journalctl", "-o", "json", "--no-pager", "_PID=1", f"UNIT={unit}"]
-    entries = [json.loads(raw) for raw in observer.lab.run(node, argv).stdout.splitlines()]
+    entries = observer.lab.journal_entries(node, "_PID=1", f"UNIT={unit}")
     spans: list[Span] = []
     begun: tuple[str, int] | None = None  # boot, when
     for entry in entries:
@@ -78,8 +74,7 @@ def _spans(
             spans.append(Span(node, begun[1], at_us))
             begun = None
     if begun is not None:
-        boots = observer.lab.run(node, ["cat", "/proc/sys/kernel/random/boot_id"]).stdout.strip()
-        is_present = begun[0] == boots.replace("-", "")
+        is_present = begun[0] == observer.boot_id(node).replace("-", "")
         end_us = now_us if is_present else _off_us(node, begun[1], proofs, now_us)
         spans.append(Span(node, begun[1], end_us))
     return spans

@@ -6,11 +6,9 @@ Used by the lab's test for a few rounds and by `benchmarks/fence_race.py` for fi
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 
 from rgmgr.lab import defaultconfig
-from rgmgr.lab.errors import LabError
 from rgmgr.lab.lab import Lab
 from rgmgr.lab.layout import DISK_DEVICE, MANAGEMENT_ADDRESS, plan
 from rgmgr.lab.observe import Observer
@@ -78,14 +76,14 @@ def run_race(lab: Lab, owner: str = "") -> Result:
     observer = Observer(lab)
     observer.await_that(observer.is_settled, "both nodes online")
     owner = owner or observer.answering()
-    before = {node: _boot_id(observer, node) for node in observer.nodes}
+    before = {node: observer.boot_id(node) for node in observer.nodes}
     since = observer.now_us()
     lab.cut("node1", "node2")
     observer.await_that(lambda: _proof(observer, since) != "", "one node to be proven off")
     lab.heal()
     observer.await_that(observer.is_settled, "both nodes back")
     observer.await_that(lambda: observer.answering() != "", "the page")
-    after = {node: _boot_id(observer, node) for node in observer.nodes}
+    after = {node: observer.boot_id(node) for node in observer.nodes}
     return Result(
         owner=owner,
         survivors=tuple(node for node in observer.nodes if before[node] == after[node]),
@@ -94,19 +92,12 @@ def run_race(lab: Lab, owner: str = "") -> Result:
     )
 
 
-def _boot_id(observer: Observer, node: str) -> str:
-    argv = ["cat", "/proc/sys/kernel/random/boot_id"]
-    return observer.lab.run(node, argv).stdout.strip()
-
-
 def _proof(observer: Observer, since_us: int) -> str:
     """Return the line that says that a node was proven off; empty: none yet."""
-    found: list[str] = []
-    for node in observer.nodes:
-        with contextlib.suppress(LabError):  # it is off, or goes off while it is asked
-            found += [
-                line.text
-                for line in observer.lines(node, since_us)
-                if line.text.startswith("fence.succeeded ")
-            ]
-    return found[0] if found else ""
+    said = (
+        line.text
+        for node in observer.nodes
+        for line in observer.lines(node, since_us)
+        if line.text.startswith("fence.succeeded ")
+    )
+    return next(said, "")

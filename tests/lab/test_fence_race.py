@@ -14,13 +14,19 @@ from tests.lab.race import ROUNDS, RaceConfig, blank_disk, run_race
 
 
 @pytest.fixture(scope="module")
-def pair(booted: Lab) -> Iterator[Lab]:
-    """Give two nodes in place of the three; the other tests get new ones."""
-    booted.up(2, RaceConfig(delay_by_weight_s=9).text())
+def bench(booted: Lab) -> Iterator[Lab]:
+    """Give a lab to race in; the other tests get their three nodes back."""
     try:
         yield booted
     finally:
         booted.up(3)
+
+
+@pytest.fixture
+def pair(bench: Lab) -> Lab:
+    """Give two new nodes: no race begins with what another one has left or configured."""
+    bench.up(2, RaceConfig(delay_by_weight_s=9).text())
+    return bench
 
 
 def test_exactly_one_survives_a_race_and_the_service_runs_once(pair: Lab) -> None:
@@ -47,12 +53,12 @@ def test_a_node_that_does_not_see_the_tie_breaker_loses_whatever_it_runs(pair: L
     assert result.overlaps == []
 
 
-def test_a_lease_on_a_shared_disk_decides_without_any_delay(pair: Lab) -> None:
+def test_a_lease_on_a_shared_disk_decides_without_any_delay(bench: Lab) -> None:
     """The fence takes longer than the lease lasts unrenewed: its first device is dead."""
-    pair.up(2, RaceConfig(lease=DISK_DEVICE).text())
-    blank_disk(pair)
+    bench.up(2, RaceConfig(lease=DISK_DEVICE).text())
+    blank_disk(bench)
 
-    result = run_race(pair)
+    result = run_race(bench)
 
     assert len(result.survivors) == 1
     assert result.overlaps == []

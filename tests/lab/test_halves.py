@@ -22,8 +22,7 @@ def part(lab: Lab) -> None:
 
 
 def boots(observer: Observer) -> dict[str, str]:
-    argv = ["cat", "/proc/sys/kernel/random/boot_id"]
-    return {node: observer.lab.run(node, argv).stdout.strip() for node in observer.nodes}
+    return {node: observer.boot_id(node) for node in observer.nodes}
 
 
 def test_the_half_with_the_lowest_node_goes_on(own_lab: Lab) -> None:
@@ -79,11 +78,10 @@ def has_vote(lab: Lab) -> bool:
 
 
 def fenced(observer: Observer, since_us: int) -> set[str]:
-    """Return which nodes were proven off since then, as far as those that are on tell."""
+    """Return which nodes were proven off since then, as any of them has logged it."""
     return {
         word
         for node in observer.nodes
-        if observer.lab.is_on(node)
         for line in observer.lines(node, since_us)
         if line.text.startswith("fence.succeeded ")
         for word in line.text.split()

@@ -18,7 +18,8 @@ from rgmgr.core.messages import Request, Verb
 from rgmgr.core.model import ClusterState, NodeStatus, Proof, ProofKind, ServiceState
 from rgmgr.core.spec import FenceVerb
 from rgmgr.core.tree import start_order
-from rgmgr.sim.faults import Ask, DaemonCrash, Partition, Script
+from rgmgr.sim.edits import Edit
+from rgmgr.sim.faults import Ask, ConfigChange, DaemonCrash, Partition, Script
 from rgmgr.sim.host import Daemon, Host
 from rgmgr.sim.run import play, settle, simulate, unrest
 from rgmgr.sim.story import WEB, demo_script, tell_demo_story
@@ -100,6 +101,28 @@ def test_a_parent_stopped_before_its_child_is_told() -> None:
     assert world.watch.violations[0].startswith("I3 ")
 
 
+def test_what_goes_below_another_parent_is_stopped_where_it_was() -> None:
+    """What it will hang on stays up all the while: it did not hang on that."""
+    edits = (Edit.ADD_CHILD, Edit.REMOVE_FIRST, Edit.ADD_CHILD)
+    faults = tuple(
+        ConfigChange(
+            at_ms=10_000 + version * 1_000,
+            nodes=(N1, N2, N3),
+            version=version,
+            edit=edit,
+            service=WEB,
+            is_loaded=edit is Edit.ADD_CHILD,
+        )
+        for version, edit in enumerate(edits, start=2)
+    )
+
+    outcome = play(replace(QUIET, faults=faults))
+
+    assert outcome.is_good, outcome.violations
+    story = told(outcome.trace, outcome.script.spec)
+    assert sum("web/below stops" in line for line in story) == 1
+
+
 @pytest.mark.parametrize("victim", [N1, N2])
 def test_fencing_a_good_member_or_oneself_is_told(victim: NodeId) -> None:
     world = running_world()
@@ -157,14 +180,26 @@ def test_an_unanswered_request_keeps_the_world_from_rest() -> None:
     assert unrest(world) == ["request 5 (stop web) is open"]
 
 
-def test_told_done_although_it_still_runs_is_told() -> None:
+@pytest.mark.parametrize(
+    ("verb", "is_late", "is_broken"),
+    [
+        (Verb.DISABLE, False, True),
+        (Verb.DISABLE, True, True),
+        (Verb.STOP, False, True),
+        (Verb.STOP, True, False),  # a change of membership may have started it again
+    ],
+)
+def test_told_done_although_it_still_runs_is_told(
+    verb: Verb, *, is_late: bool, is_broken: bool
+) -> None:
     world = running_world()
-    host, _ = daemon_of(world, N1)
-    world.watch.asked(host, Request(number=5, verb=Verb.DISABLE, service=WEB))
+    host, daemon = daemon_of(world, N1)
+    world.watch.asked(host, Request(number=5, verb=verb, service=WEB))
+    daemon.due_ms = world.engine.now_ms + 500 if is_late else 0
 
     world.watch.acts(host, Reply(number=5, answer=Answer.DONE, text="", owner=None))
 
-    assert world.watch.violations[0].startswith("I7 ")
+    assert [words[:3] for words in world.watch.violations] == (["I7 "] if is_broken else [])
 
 
 def test_a_record_that_does_not_agree_with_systemd_is_unrest() -> None:

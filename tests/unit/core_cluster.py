@@ -119,6 +119,8 @@ class Cluster:
     timers: dict[tuple[NodeId, str], int] = field(default_factory=dict)
     broken_starts: set[tuple[NodeId, str]] = field(default_factory=set)
     broken_stops: set[tuple[NodeId, str]] = field(default_factory=set)
+    slow: set[str] = field(default_factory=set)  # resources whose jobs last until `hurry`
+    held: list[tuple[NodeId, Action]] = field(default_factory=list)
     auto_restore: bool = True
     found: dict[tuple[NodeId, NodeId], PathState] = field(default_factory=dict)  # tester, victim
     now_ms: int = 10_000
@@ -190,6 +192,13 @@ class Cluster:
             for node in group if sender in group else ():
                 self.feed(node, Delivered(sender, message))
 
+    def hurry(self) -> None:
+        """End the jobs of slow resources."""
+        held, self.held, self.slow = self.held, [], set()
+        for node, action in held:
+            self._react(node, action)
+        self.settle()
+
     def run(self, duration_ms: int) -> None:
         """Let time pass, firing timers."""
         end_ms = self.now_ms + duration_ms
@@ -259,6 +268,8 @@ class Cluster:
         match action:
             case Multicast(message=message):
                 self.mail.append((node, message))
+            case StartResource() | StopResource() if action.resource.name in self.slow:
+                self.held.append((node, action))
             case StartResource():
                 self.local.append((node, self._start(node, action)))
             case StopResource():

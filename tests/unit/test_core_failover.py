@@ -229,6 +229,24 @@ def test_a_daemon_that_comes_back_finds_its_service_untouched() -> None:
     assert cluster.took(FenceNode) == []
 
 
+def test_what_a_dead_daemon_was_starting_is_up_when_a_start_says_so() -> None:
+    """A unit that is on its way up counts as active, and may never come up."""
+    cluster = Cluster()
+    cluster.boot(N1, N2, N3)
+    cluster.slow = {"nginx"}
+    cluster.view(N1, N2, N3)
+    cluster.units[N1].add("nginx")
+    cluster.restart_daemon(N1)
+    cluster.view(N2, N3, ring_nodes=(N1, N2, N3))
+    cluster.view(N1, N2, N3)
+    assert cluster.service().state is ServiceState.STARTING
+
+    cluster.hurry()
+
+    assert (cluster.service().owner, cluster.service().state) == (N1, ServiceState.STARTED)
+    assert cluster.took(StopResource) == []
+
+
 def test_a_daemon_that_stays_away_is_fenced_after_its_grace() -> None:
     cluster = formed()
     cluster.kill(N1)

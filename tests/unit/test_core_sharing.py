@@ -161,19 +161,39 @@ def load(cluster: Cluster, new: ClusterSpec) -> None:
     cluster.settle()
 
 
+def redefined(device: str, *sharing: ServiceSpec) -> list[ServiceSpec]:
+    """Return the services with their file system on another device."""
+    other = replace(data(), parameters={**data().parameters, "device": device})
+    trees = [replace(other, children=s.resources[0].children) for s in sharing or SHARING]
+    return [replace(s, resources=(t,)) for s, t in zip(sharing or SHARING, trees, strict=True)]
+
+
 def test_another_definition_goes_down_for_all_before_it_comes_up() -> None:
     cluster = running()
-    other = replace(data(), parameters={**data().parameters, "device": "/dev/vg0/other"})
-    trees = [(replace(other, children=s.resources[0].children),) for s in SHARING]
-    new = [replace(s, resources=tree) for s, tree in zip(SHARING, trees, strict=True)]
-
-    load(cluster, changed(cluster.spec, *new))
+    load(cluster, changed(cluster.spec, *redefined("/dev/vg0/other")))
 
     done = deeds(cluster)
     assert done.count("-db/data") + done.count("-web/data") >= 1
     last_stop = max(i for i, d in enumerate(done) if d in ("-db/postgres", "-web/nginx"))
     assert last_stop < min(i for i, d in enumerate(done) if d[0] == "+")
     assert {record(cluster, n).state for n in (DB, WEB)} == {ServiceState.STARTED}
+
+
+def test_a_definition_that_changes_back_waits_until_all_have_the_first() -> None:
+    """Who is on the way to the first one waits for the others to leave the one before it."""
+    sharing = (service("db", data()), SHARING[1])
+    cluster = running(*sharing)
+    cluster.slow = {"nginx"}
+    first = changed(cluster.spec, *redefined("/dev/vg0/other", *sharing))
+    load(cluster, first)
+    load(cluster, changed(first, *sharing))
+
+    cluster.hurry()
+
+    for name in (DB, WEB):
+        assert record(cluster, name).former == ()
+        assert record(cluster, name).spec.resources[0].parameters == data().parameters
+    assert cluster.units[N1] == {"data", "nginx"}
 
 
 def test_what_begins_to_share_starts_where_the_other_one_is() -> None:
