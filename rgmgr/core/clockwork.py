@@ -30,10 +30,12 @@ from rgmgr.core.messages import (
 from rgmgr.core.model import ClusterState, Node, NodeStatus
 from rgmgr.core.seating import online
 from rgmgr.core.standing import why_nothing_starts
+from rgmgr.core.survey import in_order, restless
 from rgmgr.core.sync import has_quorum_of
 
-_PASSING = ("tick_count", "tick_sent_ms", "tick_seen_ms", "heard_ms", "acks", "applied_by")
-_is_alike = comparer(f.name for f in fields(LocalState) if f.name not in _PASSING)
+_is_alike = comparer(f.name for f in fields(LocalState) if f.name != "acks")
+"""Whose disk has what, only the gate asks, and what waits for disks."""
+TICK = "tick"
 QUORUM_WAIT_MS = 5_000
 FIRST_TEST_MS = 5_000
 """The cluster settles first, and what starts is not slowed down."""
@@ -42,10 +44,13 @@ REJOIN_MS = 5_000
 """A node that counts as down and lives: long enough for a true switch-off to take effect."""
 
 
-def wind(turn: Turn) -> None:
-    """Set the timers that are wanted and not running; cancel the others."""
-    if turn.fired_key is None and _are_as_before(turn):
-        return
+def wind(turn: Turn) -> bool:
+    """Set the timers that are wanted and not running; cancel the others.
+
+    False: they were not looked at, for nothing has changed since the event before.
+    """
+    if turn.fired_key is None and is_as_before(turn):
+        return False
     wanted = {} if turn.local.is_over else {**_own(turn), **_agreed(turn)}
     timers, fired_key = turn.local.timers, turn.fired_key
     if timers.keys() != wanted.keys():
@@ -56,11 +61,19 @@ def wind(turn: Turn) -> None:
     for key, after_ms in wanted.items():
         if key not in timers or key == fired_key:
             turn.do(SetTimer(key, after_ms))
+    return True
 
 
-def _are_as_before(turn: Turn) -> bool:
-    """Tell at little cost that the same timers are wanted as before this event."""
-    return turn.cluster is turn.before.cluster and _is_alike(turn.local, turn.before.local)
+def tick_on(turn: Turn) -> None:
+    """Set the timer of the ticks again if it is what fired, in a state that stays as it was."""
+    if turn.fired_key is not None:
+        turn.do(SetTimer(turn.fired_key, TICK_MS))
+
+
+def is_as_before(turn: Turn) -> bool:
+    """Tell at little cost that this event has changed nothing, but what ticks and disks tell."""
+    now, before = turn.local, turn.before.local
+    return turn.cluster is turn.before.cluster and (now is before or _is_alike(now, before))
 
 
 def fired(turn: Turn, key: str) -> bool:
@@ -96,7 +109,7 @@ def _own(turn: Turn) -> dict[str, int]:
     local = turn.local
     wanted: dict[str, int] = {}
     if local.view is not None:
-        wanted["tick"] = TICK_MS
+        wanted[TICK] = TICK_MS
         ring = f"{local.view.ring.node}.{local.view.ring.seq}"
         if has_quorum_of(local) and not (local.is_installed or local.is_sync_overdue):
             wanted[f"sync:{ring}"] = turn.cluster.spec.sync_timeout_ms
@@ -195,7 +208,9 @@ def _term_key(term: TermOver) -> str:
 def _for_services(turn: Turn) -> dict[str, int]:
     """Return the timers of services that wait, for their node or for the next try."""
     wanted: dict[str, int] = {}
-    for service in turn.cluster.services.values():
+    services = turn.cluster.services
+    for name in in_order(restless(turn.cluster, turn.before.cluster), services):
+        service = services[name]
         if service.awaits is None and not service.rounds:
             continue
         if (over := awaiting.over_of(service)) and not _is_told(turn, over):

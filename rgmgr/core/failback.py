@@ -175,7 +175,7 @@ def _left_ms(turn: Turn, name: ServiceName, entry: Failback) -> int:
     left_ms = entry.since_ms + domain.failback_delay_ms - turn.cluster_ms
     if left_ms > 0:
         return left_ms
-    window, minute = domain.failback_window, turn.local.minute
+    window, minute = domain.failback_window, turn.pulse.minute
     if window is not None and (minute < 0 or not window.is_open(minute)):
         return LOOK_MS
     return 0 if better_nodes(turn.cluster, service) else LOOK_MS

@@ -24,7 +24,7 @@ SLOW_MS = 100
 
 def gate_is_open(turn: Turn) -> bool:
     """Tell whether this member may start services and fence nodes right now."""
-    local = turn.local
+    local, seen_ms = turn.local, turn.pulse.seen_ms
     me = turn.cluster.nodes.get(local.me)
     return (
         local.is_installed
@@ -33,20 +33,20 @@ def gate_is_open(turn: Turn) -> bool:
         and not local.is_over
         and me is not None
         and me.status in (NodeStatus.ONLINE, NodeStatus.LEAVING)
-        and local.tick_seen_ms is not None
-        and turn.now_ms - local.tick_seen_ms <= LEASE_MS
+        and seen_ms is not None
+        and turn.now_ms - seen_ms <= LEASE_MS
         and is_agreed_safely(turn)
     )
 
 
 def send_tick(turn: Turn) -> None:
     """Send the next tick unless one is still on its way."""
-    if turn.local.view is None or turn.local.tick_sent_ms:
+    if turn.local.view is None or turn.pulse.sent_ms:
         return
-    turn.update(tick_count=turn.local.tick_count + 1, tick_sent_ms=max(turn.now_ms, 1))
+    turn.beat(count=turn.pulse.count + 1, sent_ms=max(turn.now_ms, 1))
     tick = Tick(
         incarnation=turn.local.incarnation,
-        count=turn.local.tick_count,
+        count=turn.pulse.count,
         epoch=turn.cluster.epoch if turn.local.is_installed else 0,
         applied=turn.cluster.applied,
         config_version=turn.local.own_spec.version,
@@ -57,29 +57,33 @@ def send_tick(turn: Turn) -> None:
 
 def heard_tick(turn: Turn, sender: NodeId, tick: Tick) -> None:
     """A tick came: our own renews the lease, anybody's tells how far its sender is."""
-    local = turn.local
+    local, pulse = turn.local, turn.pulse
     is_own = sender == local.me and tick.incarnation == local.incarnation
-    if is_own and tick.count == local.tick_count and local.tick_sent_ms:
-        turn.update(tick_seen_ms=local.tick_sent_ms, tick_sent_ms=0, minute=tick.minute)
-        if turn.now_ms - local.tick_sent_ms > SLOW_MS:
-            send_tick(turn)  # it was held up by a broken ring; how is the ring now?
-    if not local.is_installed or tick.epoch != turn.cluster.epoch:
-        return
-    _note_lateness(turn, sender)
-    if local.applied_by.get(sender) != tick.applied:
-        turn.update(applied_by={**local.applied_by, sender: tick.applied})
+    is_back = is_own and tick.count == pulse.count and pulse.sent_ms > 0
+    counts = local.is_installed and tick.epoch == turn.cluster.epoch
+    news: dict[str, object] = {}
+    if is_back:
+        news = {"seen_ms": pulse.sent_ms, "sent_ms": 0, "minute": tick.minute}
+    if counts and turn.cluster.spec.warntime_ms:
+        news["heard_ms"] = {**pulse.heard_ms, sender: turn.now_ms}
+    is_further = counts and pulse.applied_by.get(sender) != tick.applied
+    if is_further:
+        news["applied_by"] = {**pulse.applied_by, sender: tick.applied}
+    if news:
+        turn.beat(**news)
+    if is_back and turn.now_ms - pulse.sent_ms > SLOW_MS:
+        send_tick(turn)  # it was held up by a broken ring; how is the ring now?
+    if counts:
+        _note_lateness(turn, sender, pulse.heard_ms.get(sender))
+    if is_further:
         outbox.prune(turn)
 
 
-def _note_lateness(turn: Turn, sender: NodeId) -> None:
+def _note_lateness(turn: Turn, sender: NodeId, known_ms: int | None) -> None:
     """Tell of a member that was silent for long, before corosync takes it for lost."""
     warn_ms = turn.cluster.spec.warntime_ms
-    if not warn_ms:
-        return
-    known_ms = turn.local.heard_ms.get(sender)
-    turn.update(heard_ms={**turn.local.heard_ms, sender: turn.now_ms})
     silent_ms = 0 if known_ms is None else turn.now_ms - known_ms
-    if silent_ms > warn_ms:
+    if warn_ms and silent_ms > warn_ms:
         turn.note(
             "member.late",
             Severity.WARNING,

@@ -109,20 +109,12 @@ class LocalState:
     is_live: bool = False  # an epoch was installed in this life
     acks: dict[NodeId, int] = field(default_factory=dict)  # applied, in the present epoch
     is_known: bool = False  # since we joined a majority has had on disk that we take part
-    applied_by: dict[NodeId, int] = field(default_factory=dict)  # from ticks, likewise
     saved: ClusterState | None = None  # durable part last asked to be saved
     saved_at: int = 0  # `applied` when the durable part last changed in this epoch
 
     sequence: int = 0
     sent: tuple[Sent, ...] = ()
     clock_offset_ms: int = 0
-
-    tick_count: int = 0
-    tick_sent_ms: int = 0
-    tick_seen_ms: int | None = None  # when the latest tick that came back was sent
-    minute: int = -1  # of the day, as our latest tick told it; -1: not known
-
-    heard_ms: dict[NodeId, int] = field(default_factory=dict)  # this epoch's latest tick of each
 
     jobs: dict[ServiceName, Job] = field(default_factory=dict)
     active: dict[ServiceName, tuple[ResourceName, ...]] = field(default_factory=dict)
@@ -151,12 +143,30 @@ class LocalState:
     timers: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """What ticks tell. Apart from the rest, which most of them leave as it is."""
+
+    count: int = 0  # ticks sent
+    sent_ms: int = 0  # when the one was sent that is on its way; 0: none is
+    seen_ms: int | None = None  # when the latest one that came back was sent
+    minute: int = -1  # of the day, as our latest tick told it; -1: not known
+    heard_ms: dict[NodeId, int] = field(default_factory=dict)  # this epoch's latest tick of each
+    applied_by: dict[NodeId, int] = field(default_factory=dict)  # in this epoch, by each
+
+
 @dataclass(frozen=True, slots=True)
 class State:
-    """All a member knows."""
+    """All a member knows.
+
+    `is_quiet`: nothing followed from it when that was last looked at, and nothing will from an
+    event that leaves it as it is (`machine.step`). No knowledge, so it counts in no comparison.
+    """
 
     cluster: ClusterState
     local: LocalState
+    pulse: Pulse = field(default_factory=Pulse)
+    is_quiet: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +184,11 @@ class Turn:
         self.before = state
         self.cluster = state.cluster
         self.local = state.local
+        self.pulse = state.pulse
         self.now_ms = now_ms
         self.actions: list[Action] = []
         self.fired_key: str | None = None  # the timer that this event is
+        self.is_quiet = False  # see `State`
 
     def do(self, *actions: Action) -> None:
         """Ask for actions, in this order."""
@@ -191,6 +203,10 @@ class Turn:
     def update(self, **changes: object) -> None:
         """Change fields of the local state."""
         self.local = evolve(self.local, changes)
+
+    def beat(self, **changes: object) -> None:
+        """Change fields of the pulse."""
+        self.pulse = evolve(self.pulse, changes)
 
     def is_news(self, topic: str, value: object) -> bool:
         """Tell whether this was not the last thing said of a topic, and remember it as said."""
@@ -208,4 +224,4 @@ class Turn:
 
     def step(self) -> Step:
         """Return the outcome."""
-        return Step(State(self.cluster, self.local), tuple(self.actions))
+        return Step(State(self.cluster, self.local, self.pulse, self.is_quiet), tuple(self.actions))

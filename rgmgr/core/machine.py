@@ -117,13 +117,25 @@ def step(state: State, event: Event, now_ms: int) -> Step:
         return Step(state, ())
     turn = Turn(state, now_ms)
     _handle(turn, event)
-    if not _is_idle_tick(state, event, now_ms):
+    if _stays_quiet(turn):
+        turn.is_quiet = True
+        clockwork.tick_on(turn)
+    elif not _is_idle_tick(state, event, now_ms):
         _follow_up(turn)
     outcome = turn.step()
     broken = () if turn.cluster is state.cluster else check_cluster(turn.cluster, state.cluster)
     if broken := (*broken, *check_actions(outcome.state, outcome.actions)):
         raise InvariantViolation("; ".join(broken))
     return outcome
+
+
+def _stays_quiet(turn: Turn) -> bool:
+    """Tell whether nothing follows because nothing did from the same state, the gate being open.
+
+    A gate that has closed since lets no more follow. Most events are such ones.
+    """
+    is_ours = turn.fired_key is None or turn.fired_key == clockwork.TICK
+    return turn.before.is_quiet and is_ours and clockwork.is_as_before(turn)
 
 
 def _is_idle_tick(state: State, event: Event, now_ms: int) -> bool:
@@ -212,7 +224,7 @@ def _send_if_open(turn: Turn, body: Body | None) -> None:
 
 
 _ON_TIMER: dict[str, Callable[[Turn, str], None]] = {
-    "tick": lambda turn, _key: lease.send_tick(turn),
+    clockwork.TICK: lambda turn, _key: lease.send_tick(turn),
     "sync": lambda turn, _key: sync.overdue(turn),
     "quorum": lambda turn, _key: _quorum_overdue(turn),
     "goodbye": lambda turn, _key: departure.proceed(turn, is_late=True),
@@ -236,7 +248,8 @@ _ON_TIMER: dict[str, Callable[[Turn, str], None]] = {
 
 
 def _follow_up(turn: Turn) -> None:
-    """Do what follows from the state, whatever the event was."""
+    """Do what follows from the state, whatever the event was, and note whether it was nothing."""
+    cluster, local, done = turn.cluster, turn.local, len(turn.actions)
     sync.heed_own_status(turn)
     if turn.local.emergency and turn.local.waiting:
         desk.give_up(turn, turn.local.emergency)
@@ -252,7 +265,14 @@ def _follow_up(turn: Turn) -> None:
     health.tell(turn)
     desk.settle_requests(turn)
     departure.proceed(turn)
-    clockwork.wind(turn)
+    is_all_looked_at = clockwork.wind(turn)
+    is_same = turn.cluster is cluster and turn.local is local
+    done += turn.fired_key is not None  # that timer was set again
+    # safety: what else time or the disks of others could bring about is looked at each time
+    waits = bool(local.waiting or local.emergency) or local.shutdown is not None
+    turn.is_quiet = (
+        may_act and is_same and is_all_looked_at and len(turn.actions) == done and not waits
+    )
 
 
 def _heed_foreign(turn: Turn) -> None:

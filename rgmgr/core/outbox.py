@@ -63,7 +63,7 @@ def prune(turn: Turn) -> None:
     if not turn.local.sent:
         return
     members = turn.cluster.members()
-    stable = min((turn.local.applied_by.get(n, 0) for n in members), default=0)
+    stable = min((turn.pulse.applied_by.get(n, 0) for n in members), default=0)
     if any(0 < s.applied_at <= stable for s in turn.local.sent):
         kept = tuple(s for s in turn.local.sent if not 0 < s.applied_at <= stable)
         turn.update(sent=kept)

@@ -29,7 +29,7 @@ def is_on_guard(turn: Turn) -> bool:
 
 def is_proven(turn: Turn) -> bool:
     """Tell whether this member's own tick proved a moment ago that it takes part."""
-    local = turn.local
+    local, seen_ms = turn.local, turn.pulse.seen_ms
     me = turn.cluster.nodes.get(local.me)
     return (
         local.is_installed
@@ -37,14 +37,14 @@ def is_proven(turn: Turn) -> bool:
         and not local.emergency
         and me is not None
         and me.status in TAKING_PART
-        and local.tick_seen_ms is not None
-        and is_fresh(local.tick_seen_ms, turn.now_ms)
+        and seen_ms is not None
+        and is_fresh(seen_ms, turn.now_ms)
     )
 
 
 def feed(turn: Turn) -> None:
     """Keep the node from being reset, if it may live on."""
-    proven_ms = turn.local.tick_seen_ms
+    proven_ms = turn.pulse.seen_ms
     if turn.local.is_armed and proven_ms is not None and is_proven(turn):
         turn.do(FeedWatchdog(proven_ms))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from rgmgr.core.evolve import comparer
 from rgmgr.core.ladder import rungs_of
-from rgmgr.core.local import LocalState, State
+from rgmgr.core.local import State
 from rgmgr.core.model import HISTORY_MAX, ClusterState
 
 RESULTS_PER_SERVICE = 4
@@ -23,18 +23,23 @@ FAULT_BYTES_MAX = 8_192
 
 _COUNTED = (
     *("view", "own_spec", "waiting", "sent", "timers"),
-    *("hellos", "acks", "applied_by", "jobs", "said"),
+    *("hellos", "acks", "jobs", "said"),
 )
 _is_alike = comparer(_COUNTED)
 
 
 def may_differ(before: State, after: State) -> bool:
     """Tell at little cost whether `check_local` may find what it did not find before."""
-    return before.cluster is not after.cluster or not _is_alike(before.local, after.local)
+    return (
+        before.cluster is not after.cluster
+        or before.pulse.applied_by is not after.pulse.applied_by
+        or (before.local is not after.local and not _is_alike(before.local, after.local))
+    )
 
 
-def check_local(local: LocalState, cluster: ClusterState) -> Iterator[str]:
+def check_local(state: State) -> Iterator[str]:
     """Yield what one member remembers too much of."""
+    local, cluster = state.local, state.cluster
     nodes = len(cluster.nodes)
     if local.view is not None:  # a node may be in the group and not in the configuration
         nodes = max(nodes, len(local.view.ring_nodes), len(local.own_spec.nodes))
@@ -45,7 +50,7 @@ def check_local(local: LocalState, cluster: ClusterState) -> Iterator[str]:
         ("timers", local.timers, OWN_TIMERS + 2 * nodes + services),
         ("hellos", local.hellos, nodes),
         ("acks", local.acks, 2 * nodes),  # also of those that were dropped from the configuration
-        ("members' places", local.applied_by, 2 * nodes),
+        ("members' places", state.pulse.applied_by, 2 * nodes),
         ("jobs", local.jobs, services),
         ("words", local.said, WORDS_MAX),
     ):

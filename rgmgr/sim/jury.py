@@ -79,7 +79,7 @@ class Jury:
         if before is not None and not may_differ(before, after):
             return
         self._measured[node] = after
-        for sentence in check_local(after.local, after.cluster):
+        for sentence in check_local(after):
             self._violate("I13", f"{after.cluster.spec.node_name(node)} {sentence}")
 
     def changed(

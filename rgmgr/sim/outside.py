@@ -8,11 +8,11 @@ nodes that are cut off from it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from domains.model import MINUTES_PER_DAY
 from rgmgr.core.actions import SendPing
 from rgmgr.core.events import PingEnded
+from rgmgr.core.evolve import replace
 from rgmgr.core.messages import Message, Tick
 from rgmgr.sim.engine import Engine
 

@@ -191,8 +191,7 @@ class Watch:
             ring = f"{event.ring.node}/{event.ring.seq}"
             self._trace.tell(self._engine.now_ms, host.node, "sees {} in ring {}", names, ring)
         after = daemon.state
-        if after.local is not before.local:
-            self.jury.stepped(host.node, after)
+        self.jury.stepped(host.node, after)
         if after.cluster is before.cluster:
             return
         if isinstance(event, Delivered) and isinstance(event.message, Install):

@@ -169,13 +169,13 @@ def test_a_member_that_remembers_too_much_is_told() -> None:
     world = running_world()
     daemon = world.hosts[N1].daemon
     assert daemon is not None
-    local, cluster = daemon.state.local, daemon.state.cluster
+    before = daemon.state
     words = tuple(f"word {number}" for number in range(WORDS_MAX + 1))
 
-    daemon.state = replace(daemon.state, local=replace(local, said=words))
+    daemon.state = replace(before, local=replace(before.local, said=words))
     world.engine.run_until(world.engine.now_ms + 1_000)
 
-    assert list(check_local(local, cluster)) == []
+    assert list(check_local(before)) == []
     assert world.watch.violations[0].startswith("I13 ")
     assert "node1 remembers 65 words, more than 64" in world.watch.violations[0]
 

@@ -87,8 +87,8 @@ def test_the_window_is_that_of_the_keepers_own_clock() -> None:
     (key,) = _keys(cluster)
 
     for minute, owner in ((NOON - 1, N2), (-1, N2), (NOON, N1)):
-        local = replace(cluster.states[N1].local, minute=minute)
-        cluster.states[N1] = replace(cluster.states[N1], local=local)
+        pulse = replace(cluster.states[N1].pulse, minute=minute)
+        cluster.states[N1] = replace(cluster.states[N1], pulse=pulse)
         cluster.feed(N1, TimerFired(key))
         cluster.settle()
         assert cluster.service().owner == owner
@@ -128,17 +128,17 @@ def test_a_tick_tells_the_minute_to_its_own_sender_alone() -> None:
     local = cluster.states[N1].local
     tick = Tick(
         incarnation=local.incarnation,
-        count=local.tick_count,
+        count=cluster.states[N1].pulse.count,
         epoch=cluster.states[N1].cluster.epoch,
         applied=0,
         minute=NOON,
     )
-    before = cluster.states[N2].local.minute
+    before = cluster.states[N2].pulse.minute
 
     for node in (N1, N2):
-        sent = replace(cluster.states[node].local, tick_sent_ms=1)
-        cluster.states[node] = replace(cluster.states[node], local=sent)
+        sent = replace(cluster.states[node].pulse, sent_ms=1)
+        cluster.states[node] = replace(cluster.states[node], pulse=sent)
         cluster.feed(node, Delivered(N1, tick))
 
-    assert cluster.states[N1].local.minute == NOON
-    assert cluster.states[N2].local.minute == before
+    assert cluster.states[N1].pulse.minute == NOON
+    assert cluster.states[N2].pulse.minute == before

@@ -437,8 +437,8 @@ MUTANTS = (
         "endless-lease",
         "starts and fences although its ring may have stopped turning",
         LEASE,
-        "and turn.now_ms - local.tick_seen_ms <= LEASE_MS",
-        "and turn.now_ms >= local.tick_seen_ms",
+        "and turn.now_ms - seen_ms <= LEASE_MS",
+        "and turn.now_ms >= seen_ms",
     ),
     _(
         "fence-through-a-closed-gate",
