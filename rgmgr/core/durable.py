@@ -152,8 +152,8 @@ def is_agreed_safely(turn: Turn) -> bool:
 
 def _is_half(cluster: ClusterState) -> bool:
     """Tell whether just half of more than two nodes take part, by a tie breaker's word."""
-    is_apart = all(node.status is not NodeStatus.DETACHED for node in cluster.nodes.values())
-    return is_apart and PAIR < len(cluster.nodes) == 2 * len(cluster.members())
+    is_half = PAIR < len(cluster.nodes) == 2 * len(cluster.members())
+    return is_half and all(n.status is not NodeStatus.DETACHED for n in cluster.nodes.values())
 
 
 def _majority(turn: Turn) -> int:

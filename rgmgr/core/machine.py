@@ -198,6 +198,10 @@ def _handle(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one arm
 
 def _delivered(turn: Turn, event: Delivered) -> None:
     match event.message:
+        case Tick() as tick:  # first, for most messages are ticks
+            lease.heard_tick(turn, event.sender, tick)
+            if event.sender == turn.local.me:
+                watchdog.feed(turn)
         case Hello() as hello:
             sync.heard_hello(turn, event.sender, hello)
         case Install() as install:
@@ -206,10 +210,6 @@ def _delivered(turn: Turn, event: Delivered) -> None:
             operations.heard(turn, event.sender, operation)
         case Ack() as ack:
             sync.heard_ack(turn, event.sender, ack)
-        case Tick() as tick:
-            lease.heard_tick(turn, event.sender, tick)
-            if event.sender == turn.local.me:
-                watchdog.feed(turn)
 
 
 def _timer_fired(turn: Turn, key: str) -> None:
