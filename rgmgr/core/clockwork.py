@@ -31,6 +31,7 @@ from rgmgr.core.messages import (
 from rgmgr.core.model import ClusterState, Node, NodeStatus
 from rgmgr.core.seating import online
 from rgmgr.core.standing import why_nothing_starts
+from rgmgr.core.survey import in_order, restless
 from rgmgr.core.sync import has_quorum_of
 
 _is_alike = comparer(f.name for f in fields(LocalState) if f.name != "acks")
@@ -207,7 +208,9 @@ def _term_key(term: TermOver) -> str:
 def _for_services(turn: Turn) -> dict[str, int]:
     """Return the timers of services that wait, for their node or for the next try."""
     wanted: dict[str, int] = {}
-    for service in turn.cluster.services.values():
+    services = turn.cluster.services
+    for name in in_order(restless(turn.cluster, turn.before.cluster), services):
+        service = services[name]
         if service.awaits is None and not service.rounds:
             continue
         if (over := awaiting.over_of(service)) and not _is_told(turn, over):

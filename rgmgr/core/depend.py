@@ -15,8 +15,9 @@ from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, Node, NodeStatus, Service, ServiceState
 from rgmgr.core.recovery import begin_stop
 from rgmgr.core.sharing import have_in_common
-from rgmgr.core.spec import DependMode, ServiceSpec
+from rgmgr.core.spec import ServiceSpec
 from rgmgr.core.standing import is_left_alone
+from rgmgr.core.survey import catalogue_of
 from rgmgr.core.unproven import may_have_outlived
 
 STOPPING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
@@ -47,7 +48,7 @@ def is_hopeless(cluster: ClusterState, spec: ServiceSpec) -> bool:
 
 def stop_dependents(ledger: Ledger) -> None:
     """Stop what runs and has lost what it needs, and then what needs that."""
-    bound = [s for s in ledger.state.spec.services if s.depend and s.depend_mode is DependMode.HARD]
+    bound = catalogue_of(ledger.state.spec).bound
     while any(_stop_if_lost(ledger, spec) for spec in bound):
         pass
 

@@ -11,11 +11,12 @@ from dataclasses import fields
 
 from domains.model import NodeId
 from rgmgr.core.actions import Multicast, SaveState
-from rgmgr.core.evolve import changed, replace
+from rgmgr.core.evolve import replace
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Ack
 from rgmgr.core.model import ClusterState, FenceCase, Node, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import TakeoverMode
+from rgmgr.core.survey import changed_services
 
 KEPT_STATES = (ServiceState.DISABLED, ServiceState.FAILED)
 PAIR = 2
@@ -83,14 +84,14 @@ def _is_as_saved(turn: Turn) -> bool:
     return (
         (before.cases is now.cases or saved.cases == _ended(now))
         and saved.nodes.keys() == now.nodes.keys()
-        and list(saved.services) == list(now.services)
+        and len(saved.services) == len(now.services)  # of one configuration, so the same ones
         and all(
             record is before.nodes.get(n) or _node(record) == saved.nodes[n]
             for n, record in now.nodes.items()
         )
         and all(
             _essence(now.services[name], _service(now.services[name])) == saved.services[name]
-            for name in changed(before.services, now.services)
+            for name in changed_services(before, now)
         )
     )
 

@@ -23,7 +23,7 @@ from rgmgr.core.events import (
     ResourceStopped,
     ServiceProbed,
 )
-from rgmgr.core.evolve import changed, replace
+from rgmgr.core.evolve import replace
 from rgmgr.core.local import Job, JobKind, Turn
 from rgmgr.core.messages import (
     EMERGENCY_OP,
@@ -38,6 +38,7 @@ from rgmgr.core.recovery import STOPPING_STATES
 from rgmgr.core.sharing import users
 from rgmgr.core.spec import LEFT_OVER, ResourceName
 from rgmgr.core.subtrees import ground_of, names_off
+from rgmgr.core.survey import changed_services, restless
 from rgmgr.core.tree import start_order, stopped_later
 from rgmgr.core.uses import is_kept, must_wait
 
@@ -153,8 +154,9 @@ def _concerned(turn: Turn) -> list[ServiceName]:
         return sorted(services)
     due = {name for name, job in jobs.items() if not job.is_waiting}
     due |= {*turn.local.resting, *turn.before.local.resting}
-    stopping = [name for name, service in services.items() if service.state in STOPPING_STATES]
-    asked = {*changed(turn.before.cluster.services, services), *_news(turn), *stopping}
+    uneasy = restless(turn.cluster, turn.before.cluster)
+    stopping = [name for name in uneasy if services[name].state in STOPPING_STATES]
+    asked = {*changed_services(turn.before.cluster, turn.cluster), *_news(turn), *stopping}
     concerned = {name for name in asked if _is_ours(turn, name)} | due
     return sorted(name for name in concerned if name in services)
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from domains.model import NodeId
+from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Action, FenceNode, StartResource
 from rgmgr.core.evolve import changed
 from rgmgr.core.local import State
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
+from rgmgr.core.survey import changed_services
 
 OWNED = (
     ServiceState.STARTING,
@@ -37,10 +38,13 @@ def check_cluster(cluster: ClusterState, before: ClusterState | None = None) -> 
     ground, are right now. None: all are looked at.
     """
     problems: list[str] = []
-    for node_id, node in cluster.nodes.items():
-        problems += _check_node(cluster, node_id, node)
-    known = before.services if before is not None and _is_same_ground(before, cluster) else {}
-    for name in changed(known, cluster.services):
+    for node_id in changed(before.nodes if before else {}, cluster.nodes):
+        problems += _check_node(cluster, node_id, cluster.nodes[node_id])
+    if before is not None and _is_same_ground(before, cluster):
+        names: Iterable[ServiceName] = changed_services(before, cluster)
+    else:
+        names = cluster.services
+    for name in names:
         problems += _check_service(cluster, cluster.services[name])
     return tuple(problems)
 

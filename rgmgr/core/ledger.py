@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Record, Severity
-from rgmgr.core.evolve import replace
+from rgmgr.core.evolve import changed, replace
 from rgmgr.core.model import (
     FACT_CHARS_MAX,
     HISTORY_MAX,
@@ -32,6 +32,15 @@ class Ledger:
         self.before = state
         self.state = state
         self.records: list[Record] = []
+        self._own: dict[ServiceName, Service] = {}
+        self._touched: dict[ServiceName, None] | None = None  # in `_own`; None: not known
+
+    def changed(self) -> list[ServiceName]:
+        """Return the services whose records are not what they were to begin with."""
+        before, now = self.before.services, self.state.services
+        if now is not self._own or self._touched is None:
+            return changed(before, now)
+        return [name for name in self._touched if now[name] is not before.get(name)]
 
     def note(
         self, event: str, severity: Severity = Severity.INFO, **fields: str | int | None
@@ -64,8 +73,14 @@ class Ledger:
 
     def put(self, service: Service) -> None:
         """Write a service's record as it is."""
-        services = {**self.state.services, service.spec.name: service}
-        self.state = replace(self.state, services=services)
+        services = self.state.services
+        if self._own is not services:  # one copy for all that this event changes
+            self._touched = {} if services is self.before.services else None
+            self._own = dict(services)
+            self.state = replace(self.state, services=self._own)
+        self._own[service.spec.name] = service
+        if self._touched is not None:
+            self._touched[service.spec.name] = None
 
     def move(self, service: Service, to: ServiceState) -> Service:
         """Write a record in its new state, with a fresh number where the owner has to act."""

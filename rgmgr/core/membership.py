@@ -31,6 +31,7 @@ from rgmgr.core.model import (
 from rgmgr.core.placement import offer_to_joiners
 from rgmgr.core.recovery import begin_stop, finish_stop
 from rgmgr.core.seating import may_run
+from rgmgr.core.settle import settle
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.standing import after_outage, is_left_alone
 from rgmgr.core.subtrees import as_found, non_critical_tops, tops_off
@@ -39,6 +40,7 @@ from rgmgr.core.unproven import UNPROVEN
 LOST = "it left the ring without goodbye"
 TAKING_PART = (NodeStatus.ONLINE, NodeStatus.LEAVING)
 STAYING = (*TAKING_PART, NodeStatus.DETACHED)
+NUMBER_BITS = 20
 Claims = dict[NodeId, Claim]
 
 
@@ -64,6 +66,21 @@ def with_spec(state: ClusterState, spec: ClusterSpec) -> ClusterState:
     gone = {name: s for name, s in state.services.items() if name not in services}
     standby = {n: order for n, order in state.standby.items() if n in nodes}
     return replace(state, spec=spec, nodes=nodes, services={**services, **gone}, standby=standby)
+
+
+def begun(base: ClusterState, message: Install) -> Ledger:
+    """Return what INSTALL makes of the state that it is for: alike everywhere."""
+    ledger = Ledger(replace(base, next_op=_first_op(message)))
+    install(ledger, message)
+    settle(ledger)
+    return ledger
+
+
+def _first_op(message: Install) -> int:
+    """Number transitions apart from those of any other epoch, also of a lost branch."""
+    lives = sum(enrolment.incarnation for enrolment in message.enrolments)
+    apart = (message.ring.seq + lives) % (1 << NUMBER_BITS)
+    return ((message.epoch << NUMBER_BITS) + apart) << NUMBER_BITS
 
 
 def install(ledger: Ledger, message: Install) -> None:
@@ -279,10 +296,9 @@ def new_chance(ledger: Ledger) -> None:
 
 def _reconcile(ledger: Ledger, enrolled: dict[NodeId, Enrolment], rebooted: set[NodeId]) -> None:
     taking_part = [n for n in sorted(enrolled) if _takes_part(ledger, n)]
+    claims_by_name = _claims_by_name(enrolled, taking_part)
     for name in tuple(ledger.state.services):
-        claims = {
-            n: claim for n in taking_part for claim in enrolled[n].claims if claim.service == name
-        }
+        claims = claims_by_name.get(name, {})
         _give_way(ledger, ledger.state.services[name], claims, taking_part)
         service = ledger.state.services[name]
         if service.owner is None:
@@ -293,12 +309,20 @@ def _reconcile(ledger: Ledger, enrolled: dict[NodeId, Enrolment], rebooted: set[
         elif service.owner in taking_part:
             _judge_owner(ledger, service, service.owner, claims.get(service.owner))
         _order_cleanup(ledger, name, claims, taking_part)
-    strangers: dict[ServiceName, tuple[NodeId, ...]] = {}
+    known = ledger.state.services
+    strangers = {name: tuple(held) for name, held in claims_by_name.items() if name not in known}
+    ledger.state = replace(ledger.state, strangers=strangers)
+
+
+def _claims_by_name(
+    enrolled: dict[NodeId, Enrolment], taking_part: list[NodeId]
+) -> dict[ServiceName, Claims]:
+    """Return by service what each member says of it, lowest id first."""
+    found: dict[ServiceName, Claims] = {}
     for n in taking_part:
         for claim in enrolled[n].claims:
-            if claim.service not in ledger.state.services:
-                strangers[claim.service] = (*strangers.get(claim.service, ()), n)
-    ledger.state = replace(ledger.state, strangers=strangers)
+            found.setdefault(claim.service, {})[n] = claim
+    return found
 
 
 def _give_way(ledger: Ledger, service: Service, claims: Claims, taking_part: list[NodeId]) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from domains.model import NodeId
 from domains.rank import may_own
 from rgmgr.core import (
@@ -27,6 +29,7 @@ from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import Turn
 from rgmgr.core.membership import TAKING_PART, heed_strangers, new_chance, with_spec
 from rgmgr.core.messages import (
+    AnyRequest,
     AwaitOver,
     ConfigProposed,
     FailbackDue,
@@ -60,8 +63,18 @@ from rgmgr.core.requests import PROVEN_DOWN
 from rgmgr.core.settle import settle
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.core.stop_failures import stop_failed
+from rgmgr.core.survey import note_difference
 from rgmgr.core.unproven import UNPROVEN
 from rgmgr.core.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What became of a request, and the number of what follows from it; 0: nothing has one."""
+
+    request: AnyRequest
+    verdict: Verdict
+    number: int
 
 
 def heard(turn: Turn, sender: NodeId, operation: Operation) -> None:
@@ -73,17 +86,11 @@ def heard(turn: Turn, sender: NodeId, operation: Operation) -> None:
         return
     if operation.incarnation != node.incarnation or operation.sequence <= node.sequence:
         return
-    ledger = Ledger(
-        replace(
-            turn.cluster,
-            applied=turn.cluster.applied + 1,
-            now_ms=max(turn.cluster.now_ms, operation.at_ms),
-        )
-    )
-    ledger.put_node(sender, replace(node, sequence=operation.sequence))
-    _apply(turn, ledger, sender, operation)
-    settle(ledger)
+    ledger, ruling = applied(turn.cluster, sender, operation)
+    if ruling is not None and sender == turn.local.me:
+        verdict_given(turn, ruling.request, ruling.verdict, ruling.number)
     turn.cluster = ledger.state
+    note_difference(ledger)
     turn.do(*ledger.records)
     if sender == turn.local.me:
         outbox.applied(turn, operation)
@@ -91,15 +98,31 @@ def heard(turn: Turn, sender: NodeId, operation: Operation) -> None:
     settle_requests(turn)
 
 
-def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> None:  # noqa: C901, PLR0912, PLR0915  # one arm per kind
+def applied(
+    cluster: ClusterState, sender: NodeId, operation: Operation
+) -> tuple[Ledger, Ruling | None]:
+    """Return what an operation makes of the agreed state, and of a request: alike everywhere."""
+    ledger = Ledger(
+        replace(
+            cluster,
+            applied=cluster.applied + 1,
+            now_ms=max(cluster.now_ms, operation.at_ms),
+        )
+    )
+    ledger.put_node(sender, replace(cluster.nodes[sender], sequence=operation.sequence))
+    ruling = _apply(ledger, sender, operation)
+    settle(ledger)
+    return ledger, ruling
+
+
+def _apply(ledger: Ledger, sender: NodeId, operation: Operation) -> Ruling | None:  # noqa: C901, PLR0912, PLR0915  # one arm per kind
     first_epoch = operation.first_epoch
     match operation.body:
         case Request() as request:
             verdict = requests.apply(ledger, request)
             _note_request(ledger, sender, request, verdict)
             service = ledger.state.services.get(request.service)
-            if sender == turn.local.me:
-                verdict_given(turn, request, verdict, service.op if service else 0)
+            return Ruling(request, verdict, service.op if service else 0)
         case ServiceStarted() as body:
             recovery.started(ledger, sender, body)
         case ServiceStartFailed() as body:
@@ -118,12 +141,10 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             fencing.attempt_failed(ledger, body)
         case FenceRequest() as request:
             verdict = fence_requests.apply(ledger, sender, request)
-            if sender == turn.local.me:
-                verdict_given(turn, request, verdict, fence_requests.number_of(ledger, request))
+            return Ruling(request, verdict, fence_requests.number_of(ledger, request))
         case MaintenanceRequest() as request:
             verdict = maintenance.apply(ledger, sender, request)
-            if sender == turn.local.me:
-                verdict_given(turn, request, verdict, 0)
+            return Ruling(request, verdict, 0)
         case TermOver() as body:
             maintenance.over(ledger, body)
         case PowerRestored() as body:
@@ -152,6 +173,7 @@ def _apply(turn: Turn, ledger: Ledger, sender: NodeId, operation: Operation) -> 
             _goodbye(ledger, sender)
         case ConfigProposed(spec=spec):
             _propose(ledger, sender, spec)
+    return None
 
 
 def _note_request(ledger: Ledger, sender: NodeId, request: Request, verdict: Verdict) -> None:

@@ -14,7 +14,7 @@ from domains.rank import rank_nodes
 from rgmgr.core import awaiting, depend, failback, retrying
 from rgmgr.core.actions import Severity
 from rgmgr.core.choice import why_chosen
-from rgmgr.core.evolve import changed, replace
+from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.recovery import begin_stop
@@ -37,6 +37,7 @@ from rgmgr.core.seating import (
 )
 from rgmgr.core.spec import ServiceSpec
 from rgmgr.core.standing import is_left_alone, why_nothing_starts
+from rgmgr.core.survey import catalogue_of, in_order, restless
 from rgmgr.core.unproven import blockers
 
 
@@ -47,7 +48,7 @@ def targets(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
 
 def settle(ledger: Ledger) -> None:
     """Start what should run and can, move what must move. Called after every agreed event."""
-    configured = {spec.name: spec for spec in ledger.state.spec.services}
+    configured = catalogue_of(ledger.state.spec).by_name
     idle: list[Service] = []
     for name in _concerned(ledger):
         service = ledger.state.services[name]
@@ -76,11 +77,13 @@ def _concerned(ledger: Ledger) -> list[ServiceName]:
     before, now = ledger.before, ledger.state
     if not _is_same_ground(before, now):
         return list(now.services)
-    news = set(changed(before.services, now.services))
+    news = set(ledger.changed())
     return [
         name
-        for name, service in now.services.items()
-        if service.state in IDLE or name in news or service.spec.terms.together
+        for name in in_order(news | restless(before), now.services)
+        if (service := now.services[name]).state in IDLE
+        or name in news
+        or service.spec.terms.together
     ]
 
 

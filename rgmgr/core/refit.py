@@ -8,6 +8,9 @@ owner goes from one to the other (`delta.py`) and says so.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from domains.model import ServiceName
 from rgmgr.core import sharing
 from rgmgr.core.delta import Delta, delta, is_same_definition
 from rgmgr.core.evolve import replace
@@ -17,14 +20,16 @@ from rgmgr.core.recovery import begin_stop
 from rgmgr.core.spec import ResourceSpec, ServiceSpec
 from rgmgr.core.standing import is_left_alone
 from rgmgr.core.subtrees import refitted
+from rgmgr.core.survey import catalogue_of, in_order, restless
 from rgmgr.core.tree import start_order
 
 
 def settle(ledger: Ledger) -> None:
     """Give running services the trees that are configured."""
     members = ledger.state.members()
-    for spec in ledger.state.spec.services:
-        service = ledger.state.services.get(spec.name)
+    configured = catalogue_of(ledger.state.spec).by_name
+    for name in in_order(_concerned(ledger), configured):
+        service, spec = ledger.state.services.get(name), configured[name]
         if service is None or service.spec is spec or service.state is not ServiceState.STARTED:
             continue
         if service.spec == spec:
@@ -34,6 +39,14 @@ def settle(ledger: Ledger) -> None:
                 begin_stop(ledger, service, After.SETTLE)  # it starts where what it shares is
             else:
                 _refit(ledger, service, spec)
+
+
+def _concerned(ledger: Ledger) -> Collection[ServiceName]:
+    """Return the services that may have another tree than the configured one."""
+    before, now = ledger.before, ledger.state
+    if before.spec is not now.spec:
+        return now.services
+    return restless(before).union(ledger.changed())
 
 
 def _must_wait(cluster: ClusterState, service: Service, spec: ServiceSpec) -> bool:

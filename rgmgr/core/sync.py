@@ -21,16 +21,13 @@ from rgmgr.core.events import ViewChanged
 from rgmgr.core.evolve import replace
 from rgmgr.core.executor import claims, holds_anything
 from rgmgr.core.fence_share import forget_answered
-from rgmgr.core.ledger import Ledger
 from rgmgr.core.lineage import not_outlived, recency
 from rgmgr.core.local import LocalState, Turn
-from rgmgr.core.membership import STAYING, TAKING_PART, install
+from rgmgr.core.membership import STAYING, TAKING_PART, begun
 from rgmgr.core.messages import Ack, Enrolment, Hello, Install
 from rgmgr.core.model import ClusterState, NodeStatus, RingId
-from rgmgr.core.settle import settle
 from rgmgr.core.unproven import UNPROVEN
 
-NUMBER_BITS = 20
 TOO_FEW = "too few are here of those that agreed last; start rgmgrd on one more node"
 EX_CONFIG = 78
 """systemd does not start it again after this status."""
@@ -394,13 +391,6 @@ def _make_install(turn: Turn) -> Install:
     )
 
 
-def _first_op(message: Install) -> int:
-    """Number transitions apart from those of any other epoch, also of a lost branch."""
-    lives = sum(enrolment.incarnation for enrolment in message.enrolments)
-    apart = (message.ring.seq + lives) % (1 << NUMBER_BITS)
-    return ((message.epoch << NUMBER_BITS) + apart) << NUMBER_BITS
-
-
 def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
     before = base.nodes.get(turn.local.me)
     has_stayed = (
@@ -408,9 +398,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
         and before.status in STAYING
         and before.incarnation == turn.local.incarnation
     )
-    ledger = Ledger(replace(base, next_op=_first_op(message)))
-    install(ledger, message)
-    settle(ledger)
+    ledger = begun(base, message)
     turn.cluster = ledger.state
     turn.update(
         is_installed=True,

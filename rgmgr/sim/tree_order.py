@@ -10,7 +10,7 @@ from rgmgr.core.actions import StartResource, StopResource
 from rgmgr.core.jobs import as_it_was, change_of
 from rgmgr.core.local import JobKind
 from rgmgr.core.model import After, Service
-from rgmgr.core.spec import ResourceName, ResourceSpec
+from rgmgr.core.spec import ResourceName, ResourceSpec, ServiceSpec
 from rgmgr.core.subtrees import non_critical_top
 from rgmgr.core.tree import names_in, start_order, way_to
 from rgmgr.sim.host import Host
@@ -34,9 +34,14 @@ def _touched(service: Service, action: StartResource | StopResource) -> frozense
 
 
 def order_of(service: Service, action: StartResource | StopResource) -> tuple[ResourceSpec, ...]:
-    """Return the order of the tree that the action belongs to; a changed service has two."""
+    """Return the order of the tree that the action belongs to."""
+    return start_order(_tree_of(service, action))
+
+
+def _tree_of(service: Service, action: StartResource | StopResource) -> ServiceSpec:
+    """Return the tree that the action belongs to; a changed service has two."""
     is_gone = isinstance(action, StopResource) and action.resource in change_of(service).stops
-    return start_order(as_it_was(service) if is_gone else service.spec)
+    return as_it_was(service) if is_gone else service.spec
 
 
 def unneeded(host: Host, action: StartResource | StopResource) -> frozenset[ResourceName]:
@@ -60,7 +65,8 @@ def unneeded(host: Host, action: StartResource | StopResource) -> frozenset[Reso
     parts = _touched(service, action) - names_in(
         service.spec, [non_critical_top(service.spec, name) or name for name in job.failed]
     )
-    needed = parts.union(r.name for r in way_to(service.spec.resources, action.resource.name))
+    way = way_to(_tree_of(service, action).resources, action.resource.name)
+    needed = parts.union(r.name for r in way)
     vital = _vital(service.spec.resources)
     if isinstance(action, StartResource) and action.resource.name in vital:
         needed |= vital

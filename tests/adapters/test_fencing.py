@@ -144,6 +144,17 @@ def test_a_secret_of_another_user_is_refused(lab: Lab) -> None:
     assert lab.calls() == []
 
 
+def test_a_secret_that_was_changed_counts_from_the_next_run(lab: Lab) -> None:
+    lab.recorder("fence_x")
+    told = []
+    for password in ("old", "new"):
+        lab.secret("pw", password)
+        run(lab, single(password="secret:pw"))
+        told.append([line for line in lab.input() if line.startswith("password=")])
+
+    assert told == [["password=old"], ["password=new"]]
+
+
 def test_secrets_are_masked_in_everything_that_is_told(lab: Lab) -> None:
     secret = "hunter2 is long"
     coded = base64.b64encode(secret.encode()).decode()

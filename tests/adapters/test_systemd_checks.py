@@ -15,9 +15,10 @@ from dbus_next.message import Message
 from rgmgr.core.events import ResourceFailed
 from rgmgr.core.spec import CheckKind, CheckSpec, ResourceSpec
 from tests.adapters.fake_systemd import FakeSystemd
-from tests.adapters.systemd_stage import APP, STARTED, STOPPED, Stage, stage
+from tests.adapters.systemd_stage import APP, STARTED, STOPPED, Stage, resource, stage
 
 CHECK_UNIT = "rgmgr-web-app-check0.service"
+AGENT = resource("app", "ocf", agent="heartbeat:Dummy")
 
 
 class Peer:
@@ -143,6 +144,32 @@ def test_a_command_that_fails_is_a_failure_and_names_its_journal(tmp_path: Path)
         await _started(s, _checked(CheckKind.COMMAND, "/usr/bin/probe --deep"))
         reason = await _failure(s)
         assert reason.endswith(f"it failed; see 'journalctl -u {CHECK_UNIT}'")
+
+    stage(tmp_path, play)
+
+
+def test_of_two_checks_the_one_that_fails_is_named(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        async with peer() as works, peer() as busy:
+            urls = [f"http://127.0.0.1:{server.port}/" for server in (works, busy)]
+            both = [_checked(CheckKind.HTTP, url).checks[0] for url in urls]
+            await _started(s, replace(APP, checks=tuple(both)))
+            await works.requests.get()
+            busy.answer = b"HTTP/1.1 503 Busy\r\n\r\n"
+            assert await _failure(s) == f"check http {urls[1]}: status 503, not 200"
+
+    stage(tmp_path, play)
+
+
+def test_an_agent_that_says_degraded_is_up(tmp_path: Path) -> None:
+    """190 and 191 are OCF's words for: it works, but look at it. systemd judges the status."""
+
+    async def play(s: Stage) -> None:
+        spec = replace(AGENT, checks=_checked(CheckKind.MONITOR, "0").checks)
+        s.start(spec)
+        assert await s.event() == STARTED
+        await s.pid1.wait_called("StartTransientUnit", 2)
+        assert s.pid1.made[CHECK_UNIT]["SuccessExitStatus"] == [[190, 191], []]
 
     stage(tmp_path, play)
 

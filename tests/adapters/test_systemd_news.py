@@ -150,6 +150,23 @@ def test_down_just_after_a_reload_is_not_believed(tmp_path: Path) -> None:
     stage(tmp_path, play)
 
 
+def test_a_unit_that_reloads_its_configuration_is_up(tmp_path: Path) -> None:
+    async def play(s: Stage) -> None:
+        s.start()
+        assert await s.event() == STARTED
+        s.pid1.change(APP_UNIT, "reloading", "reload")
+        s.systemd.probe(cluster(APP))  # as a daemon that comes back just then
+        assert await s.event() == ServiceProbed(service=WEB, active=(APP.name,))
+        assert await s.event() == ProbeFinished()
+        s.pid1.change(APP_UNIT, "failed", "failed")
+        failed = await s.event()
+        assert isinstance(failed, ResourceFailed)
+        assert "failed" in failed.reason
+        assert "reloading" not in failed.reason
+
+    stage(tmp_path, play)
+
+
 def test_neither_a_lost_bus_nor_a_lost_pid_1_is_a_failure(tmp_path: Path) -> None:
     async def play(s: Stage) -> None:
         s.start()

@@ -18,7 +18,8 @@ from rgmgr.core.messages import Request, Verb
 from rgmgr.core.model import ClusterState, NodeStatus, Proof, ProofKind, ServiceState
 from rgmgr.core.spec import FenceVerb
 from rgmgr.core.tree import start_order
-from rgmgr.sim.faults import Ask, DaemonCrash, Partition, Script
+from rgmgr.sim.edits import Edit
+from rgmgr.sim.faults import Ask, ConfigChange, DaemonCrash, Partition, Script
 from rgmgr.sim.host import Daemon, Host
 from rgmgr.sim.run import play, settle, simulate, unrest
 from rgmgr.sim.story import WEB, demo_script, tell_demo_story
@@ -98,6 +99,28 @@ def test_a_parent_stopped_before_its_child_is_told() -> None:
     world.watch.acts(host, StopResource(service=WEB, resource=TREE[0], op=1))
 
     assert world.watch.violations[0].startswith("I3 ")
+
+
+def test_what_goes_below_another_parent_is_stopped_where_it_was() -> None:
+    """What it will hang on stays up all the while: it did not hang on that."""
+    edits = (Edit.ADD_CHILD, Edit.REMOVE_FIRST, Edit.ADD_CHILD)
+    faults = tuple(
+        ConfigChange(
+            at_ms=10_000 + version * 1_000,
+            nodes=(N1, N2, N3),
+            version=version,
+            edit=edit,
+            service=WEB,
+            is_loaded=edit is Edit.ADD_CHILD,
+        )
+        for version, edit in enumerate(edits, start=2)
+    )
+
+    outcome = play(replace(QUIET, faults=faults))
+
+    assert outcome.is_good, outcome.violations
+    story = told(outcome.trace, outcome.script.spec)
+    assert sum("web/below stops" in line for line in story) == 1
 
 
 @pytest.mark.parametrize("victim", [N1, N2])

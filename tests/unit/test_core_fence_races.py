@@ -35,6 +35,12 @@ def test_without_a_delay_both_halves_fence_at_once() -> None:
     assert fencers_within(halves(), 0) == [N1, N2]
 
 
+def test_each_half_tells_that_the_other_one_is_lost() -> None:
+    cluster = halves()
+
+    assert ["node.unclean" in cluster.records(node) for node in (N1, N2)] == [True, True]
+
+
 def test_the_half_that_runs_less_waits() -> None:
     cluster = halves(delay_by_weight_ms=4_000)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from domains.model import ServiceName
+from domains.model import FailoverDomain, ServiceName, Terms
 from rgmgr.core.actions import Answer, Record, StartResource, StopResource
 from rgmgr.core.events import ConfigLoaded, Delivered, ResourceFailed
 from rgmgr.core.messages import Verb
@@ -152,6 +152,45 @@ def test_a_single_node_recovers_by_relocate_as_well_as_it_can() -> None:
     cluster.run(60_000)
 
     assert cluster.service(N1).state is ServiceState.STARTED
+
+
+def test_enable_where_an_exclusive_one_runs_takes_another_node_or_says_why() -> None:
+    """rgmanager called it an invalid operation."""
+    mail = ServiceSpec(
+        name=ServiceName("mail"), resources=(unit("mail"),), terms=Terms(exclusive=True)
+    )
+    wide = formed(spec=spec(web(autostart=False), mail))
+    narrow = formed(spec=spec(web(autostart=False), mail, nodes=1))
+
+    elsewhere, refused = wide.ask(N2, Verb.ENABLE), narrow.ask(N1, Verb.ENABLE)
+
+    assert elsewhere is not None
+    assert (elsewhere.answer, elsewhere.owner) == (Answer.DONE, N2)
+    assert refused is not None
+    assert (refused.answer, "mail" in refused.text) == (Answer.NOT_ALLOWED, True)
+
+
+def test_enable_on_a_node_of_what_runs_elsewhere_says_where() -> None:
+    reply = formed().ask(N2, Verb.ENABLE, N3)
+
+    assert reply is not None
+    assert (reply.answer, reply.owner) == (Answer.ALREADY_RUNNING, N1)
+
+
+def test_bystanders_outside_the_domain_change_nothing_about_a_failed_recovery() -> None:
+    tried = []
+    for nodes in (2, 3):
+        plain = spec(nodes=nodes)
+        pair = FailoverDomain(name="prefer", restricted=True, priorities={N1: 1, N2: 1})
+        cluster = formed(spec=replace(plain, domains={"prefer": pair}))
+        cluster.broken_starts |= {(n, NGINX) for n in (N1, N2)}
+        del cluster.actions[:]
+        cluster.feed(N1, ResourceFailed(service=WEB, resource=NGINX, reason="exit"))
+        cluster.settle(tuple(plain.nodes))
+        assert cluster.service().state is ServiceState.STOPPED
+        tried.append({node for node, _ in cluster.took(StartResource)})
+
+    assert tried == [{N1, N2}] * 2
 
 
 def changed(*services: ServiceSpec, version: int = 2) -> ClusterSpec:
