@@ -373,7 +373,7 @@ class ClusterState:
     def members(self) -> tuple[NodeId, ...]:
         """Nodes that take part now, lowest id first."""
         taking_part = (NodeStatus.ONLINE, NodeStatus.LEAVING)
-        return tuple(sorted([n for n, node in self.nodes.items() if node.status in taking_part]))
+        return tuple(sorted(n for n, node in self.nodes.items() if node.status in taking_part))
 
     def owned_by(self, node: NodeId) -> tuple[ServiceName, ...]:
         """Services whose record names `node` as owner, in configuration order."""

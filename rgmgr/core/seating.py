@@ -29,11 +29,9 @@ def online(cluster: ClusterState) -> tuple[NodeId, ...]:
     """Nodes that take part and stay, lowest id first; none that is still cut off."""
     return tuple(
         sorted(
-            [
-                n
-                for n, x in cluster.nodes.items()
-                if x.status is NodeStatus.ONLINE and not x.is_cut_off
-            ]
+            n
+            for n, x in cluster.nodes.items()
+            if x.status is NodeStatus.ONLINE and not x.is_cut_off
         )
     )
 
