@@ -16,7 +16,7 @@ FIRST_SEED ?= 1000
 SEEDS ?= 1000
 CHECKED := rgmgr domains tests tools benchmarks fence_agents systemd
 
-.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-corosync bench-crowd bench-detection bench-peers bench-placement bench-race bench-scale bench-sim bench-status clean
+.PHONY: help setup packages check lint types imports files fast test sim seeds golden gen demo lab bench bench-corosync bench-crowd bench-detection bench-idle bench-peers bench-placement bench-race bench-scale bench-sim bench-status clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ bench-corosync: setup ## measure the binding of corosync against the same loop i
 
 bench-detection: setup ## measure how soon corosync sees a power cut, at 2 to 16 nodes (root)
 	@$(BIN)/python -m benchmarks.detection
+
+bench-idle: setup ## what a tick costs an idle daemon, from the descriptor to the core and back
+	@$(BIN)/python -m benchmarks.idle
 
 bench-peers: setup ## the same work done by rgmgr, Pacemaker and systemd by hand (root; 25 minutes)
 	@rm -f $(LAB_DIR)/peers.json

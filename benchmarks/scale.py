@@ -38,6 +38,7 @@ from rgmgr.core.machine import step
 from rgmgr.core.membership import begun
 from rgmgr.core.messages import AnyRequest, Install, Operation
 from rgmgr.core.model import ClusterState, NodeStatus, ServiceState
+from rgmgr.core.spec import ClusterSpec
 from rgmgr.lab.layout import NodePlan
 from rgmgr.sim import host
 from rgmgr.sim.faults import Script
@@ -186,11 +187,7 @@ def main() -> int:
 
 def measure(nodes: int, services: int) -> Size:
     """Let one cluster start everything, lose nodes, and have all back."""
-    planned = tuple(NodePlan(number) for number in range(1, nodes + 1))
-    homes = dict.fromkeys(range(1, services + 1), "")
-    text = Rgmgr(is_fencing=True).cluster_toml(planned, homes)
-    ids = {node.name: NodeId(node.number) for node in planned}
-    spec = loads(text, source="the benchmark's cluster.toml", node_ids=ids)
+    spec = configuration(nodes, services)
     meter, plain = Meter(NodeId(nodes)), Plain()
     gc.collect()
     gc.freeze()
@@ -217,6 +214,15 @@ def measure(nodes: int, services: int) -> Size:
         took_s=time.process_time() - began_s,
         is_good=plain.is_good and is_whole and _all_run(world, plain),
     )
+
+
+def configuration(nodes: int, services: int) -> ClusterSpec:
+    """Return that of a cluster whose services may run anywhere."""
+    planned = tuple(NodePlan(number) for number in range(1, nodes + 1))
+    homes = dict.fromkeys(range(1, services + 1), "")
+    text = Rgmgr(is_fencing=True).cluster_toml(planned, homes)
+    ids = {node.name: NodeId(node.number) for node in planned}
+    return loads(text, source="the benchmark's cluster.toml", node_ids=ids)
 
 
 @contextmanager

@@ -134,4 +134,15 @@ def run_agent(agent: Agent, arguments: list[str]) -> int:
         return run_action(agent, given, unknown, log)
     except (FenceError, OSError) as error:
         log.say(str(error))
-        return EXIT_FAILED
+    except Exception as error:  # noqa: BLE001 -- the words of a library could hold a secret
+        log.say(f"{bug(error)}; the power state is unknown, ask for status, and report this")
+    return EXIT_FAILED
+
+
+def bug(error: Exception) -> str:
+    """Return what nobody has foreseen and where, without the error's own words."""
+    place = error.__traceback__
+    while place and place.tb_next:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "no known place"
+    return f"a bug: {type(error).__name__} at {where}"

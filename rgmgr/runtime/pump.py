@@ -47,25 +47,47 @@ class Pump:
         self._dispatch = dispatch
         self._after = after
         self._inbox: deque[Event] = deque()
-        self._is_filled = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None  # while it runs
+        self._failed: asyncio.Future[None] | None = None
+        self._is_called = False
 
     def put(self, event: Event) -> None:
         """Add an event; raises InboxOverflowError when the core has stopped keeping up."""
         if len(self._inbox) >= INBOX_MAX:
             raise InboxOverflowError(f"{len(self._inbox)} events wait; the last is {event!r:.200}")
         self._inbox.append(event)
-        self._is_filled.set()
+        self._call()
 
     async def run(self) -> None:
         """Handle events until cancelled. An exception ends the daemon."""
-        while True:
-            await self._is_filled.wait()
+        self._loop = asyncio.get_running_loop()
+        self._failed = self._loop.create_future()
+        self._call()
+        try:
+            await self._failed
+        finally:
+            self._loop = None
+
+    def _call(self) -> None:
+        """Have the loop call us: a task that waits for events would be woken up twice for each."""
+        if self._loop is not None and not self._is_called:
+            self._is_called = True
+            self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        self._is_called = False
+        if self._loop is None or self._failed is None or self._failed.done():
+            return
+        try:
             for _ in range(min(EVENTS_PER_TURN, len(self._inbox))):
                 self._turn(self._inbox.popleft())
             if not self._inbox:
-                self._is_filled.clear()
                 self._after(self.state)
-            await asyncio.sleep(0)
+        except BaseException as error:  # noqa: BLE001 - raised by `run`
+            self._failed.set_exception(error)
+            return
+        if self._inbox:
+            self._call()
 
     def _turn(self, event: Event) -> None:
         outcome = step(self.state, event, monotonic_ms())

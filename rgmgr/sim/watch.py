@@ -48,6 +48,7 @@ from rgmgr.core.messages import (
 from rgmgr.core.model import ClusterState
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.sim.bonds import Stops
+from rgmgr.sim.bounds import may_differ
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
@@ -192,6 +193,8 @@ class Watch:
             ring = f"{event.ring.node}/{event.ring.seq}"
             self._trace.tell(self._engine.now_ms, host.node, "sees {} in ring {}", names, ring)
         after = daemon.state
+        if not may_differ(before, after):
+            return
         self.jury.stepped(host.node, after)
         if after.cluster is before.cluster:
             return

@@ -38,6 +38,11 @@ class Flag(enum.IntFlag):
     COMPRESSED = 2
 
 
+_COMPRESSED: Final = int(Flag.COMPRESSED)
+_KNOWN_BITS: Final = int(Flag.MUST_UNDERSTAND | Flag.COMPRESSED)
+_KNOWN_FLAGS: Final = tuple(map(Flag, range(_KNOWN_BITS + 1)))  # to make one is slow
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """What was in an envelope, decompressed."""
@@ -84,11 +89,11 @@ def unpack(magic: bytes, payload: bytes) -> Frame:
     crc = zlib.crc32(body, zlib.crc32(payload[: _FIXED.size]))
     if (crc,) != _CRC.unpack_from(payload, _FIXED.size):
         raise WireError(f"a wrong checksum over {length} bytes")
-    if flags & Flag.COMPRESSED:
+    if flags & _COMPRESSED:
         body = _decompress(body)
     elif length > BODY_BYTES_MAX:
         raise WireError(f"{length} bytes, above the limit of {BODY_BYTES_MAX}")
-    return Frame(kind, Flag(flags & (Flag.MUST_UNDERSTAND | Flag.COMPRESSED)), body)
+    return Frame(kind, _KNOWN_FLAGS[flags & _KNOWN_BITS], body)
 
 
 def _decompress(body: bytes) -> bytes:

@@ -102,7 +102,8 @@ def test_every_agent_of_this_machine_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("exit 3", "ended with 3"),
+        ("exit 3", "ended with 3 when asked for its metadata"),
+        ("echo 'no module x' >&2; exit 1", "when asked for its metadata: no module x"),
         ("echo nothing", "is no XML"),
         ("echo '<a/>'", "is <a> and not <resource-agent>"),
         ("kill -9 $$", "ended with -9"),

@@ -204,6 +204,16 @@ def test_a_secret_that_the_device_does_not_answer_to_is_no_answer(
     assert "no answer on UDP port" in ended.stderr
 
 
+def test_a_community_may_have_any_bytes(pdu: PduPeer) -> None:
+    community = "\u043a\u043b\u044e\u0447"
+
+    ended = ask(pdu.port, "status", community=community)
+
+    assert ended.returncode == 1
+    assert "no answer on UDP port" in ended.stderr
+    assert community not in ended.stderr
+
+
 def test_a_silent_device_is_a_failure_within_the_deadline(pdu: PduPeer) -> None:
     pdu.fall_silent()
     started = time.monotonic()
@@ -299,6 +309,29 @@ def test_no_secret_is_in_a_command_line_or_in_debug_output(pdu: PduPeer) -> None
     said = debug.read_text()
     assert "set_cmd" in said
     assert not [secret for secret in SECRETS if secret in said]
+
+
+def test_what_nobody_has_foreseen_is_one_line_without_any_secret() -> None:
+    said = inside(
+        f"""
+import os
+os.dup2(1, 2)
+read, write = os.pipe()
+os.write(write, b"action=off\\nip=127.0.0.1\\nplug=1\\ncommunity={WRITE}\\n")
+os.close(write)
+os.dup2(read, 0)
+def broken(*_):
+    raise ValueError("{WRITE} is odd")
+agent.Pdu.open = broken
+print(agent.run_agent(agent.Pdu(), []))
+"""
+    )
+
+    line, status = said.splitlines()
+    assert line.startswith("fence_pdu: a bug: ValueError at <string>:")
+    assert line.endswith("; the power state is unknown, ask for status, and report this")
+    assert WRITE not in said
+    assert status == "1"
 
 
 def test_without_pysnmp_it_says_what_to_install(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from domains.model import FailoverDomain, NodeId, ServiceName
 from rgmgr.core import executor, ladder, lease, membership, recovery
 from rgmgr.core.actions import Multicast, StartResource
+from rgmgr.core.events import ProbeFinished
 from rgmgr.core.messages import (
     ConfigProposed,
     Goodbye,
@@ -173,7 +174,7 @@ def test_a_member_that_remembers_too_much_is_told() -> None:
     words = tuple(f"word {number}" for number in range(WORDS_MAX + 1))
 
     daemon.state = replace(before, local=replace(before.local, said=words))
-    world.engine.run_until(world.engine.now_ms + 1_000)
+    world.watch.stepped(world.hosts[N1], ProbeFinished(), before)
 
     assert list(check_local(before)) == []
     assert world.watch.violations[0].startswith("I13 ")

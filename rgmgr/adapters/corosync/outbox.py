@@ -75,6 +75,8 @@ class Outbox:
         Raises:
             CorosyncError: the connection is gone.
         """
+        if not (self._queue or self._frames or self._long):
+            return None  # as nearly always
         while frames := self._next_frames():
             taken = self._multicast(frames)
             self._note_taken(taken)

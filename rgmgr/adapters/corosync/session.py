@@ -37,6 +37,7 @@ from rgmgr.wire.chunks import Garbage, Reassembler
 
 Emit = Callable[[CorosyncEvent], None]
 OnGarbage = Callable[[GroupMember, str], None]
+_LIBRARIES = tuple(Library)  # in the order in which they are asked
 
 
 class Session:
@@ -57,6 +58,7 @@ class Session:
         self._drained = asyncio.Event()  # the outbox is empty, or the session is over
         self._ended = asyncio.Event()
         self._is_stopped = False
+        self._is_sending = False  # the loop will hand over what is queued
 
     @property
     def backlog(self) -> int:
@@ -67,7 +69,9 @@ class Session:
         """Queue a message; it is sent on this connection or never."""
         self._outbox.put(payload)
         self._drained.clear()
-        self._wake.set()
+        if not self._is_sending:
+            self._is_sending = True
+            asyncio.get_running_loop().call_soon(self._send_now)
 
     async def serve(self) -> None:
         """Serve until the own LEAVE, or until stopped.
@@ -129,10 +133,19 @@ class Session:
         return self._views.has_left or self._is_stopped
 
     def _readable(self) -> None:
-        """Take what has come; `serve` is woken up only for the end."""
-        if self._failure is None and not self._is_over:
+        """Take what has come."""
+        self._guarded(self._turn)
+
+    def _send_now(self) -> None:
+        """Hand over what several callers have queued, at once."""
+        self._is_sending = False
+        self._guarded(self._flush)
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Do a part of the work; `serve` is woken up only for the end."""
+        if self._failure is None and not (self._is_over or self._ended.is_set()):
             try:
-                self._turn()
+                act()
             except BaseException as error:  # noqa: BLE001 - raised by `serve`
                 self._failure = error
         if self._failure is not None or self._is_over:
@@ -143,11 +156,10 @@ class Session:
 
         What is left over keeps a descriptor readable, which brings the next turn.
         """
-        for library in Library:
+        for library in _LIBRARIES:
             for event in self._connection.dispatch(library):
                 self._take(event)
-        if self._views.has_joined and not self._views.has_left:
-            self._flush()
+        self._flush()
 
     def _take(self, event: RawEvent) -> None:
         match event:
@@ -186,6 +198,9 @@ class Session:
             self._emit(event)
 
     def _flush(self) -> None:
+        """Hand over what may be sent; only members send."""
+        if not self._views.has_joined or self._views.has_left:
+            return
         if self._retry is None:
             delay_ms = self._outbox.flush()
             if delay_ms is not None:

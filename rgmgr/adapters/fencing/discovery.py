@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from rgmgr.adapters.fencing.agent import AgentRun, find_agent
+from rgmgr.adapters.fencing.agent import AgentRun, find_agent, masked_tail
 from rgmgr.adapters.fencing.metadata import (
     AgentMetadata,
     MetadataError,
@@ -79,7 +79,9 @@ async def read_metadata(agent: Path) -> AgentMetadata:
     if status is None:
         raise MetadataError(f"it did not tell its metadata in {METADATA_TIMEOUT_S:g} s")
     if status != 0:
-        raise MetadataError(f"it ended with {status} when asked for its metadata")
+        said = masked_tail(run.output, ())
+        end = f"it ended with {status} when asked for its metadata"
+        raise MetadataError(f"{end}: {said}" if said else end)
     return parse_metadata(run.output.tail.decode("utf-8", "replace"))
 
 
