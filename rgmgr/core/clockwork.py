@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from domains.model import NodeId
 from rgmgr.core import awaiting, failback, health, retrying
 from rgmgr.core.actions import CancelTimer, SetTimer
 from rgmgr.core.evolve import comparer
@@ -51,7 +52,8 @@ def wind(turn: Turn) -> bool:
     """
     if turn.fired_key is None and is_as_before(turn):
         return False
-    wanted = {} if turn.local.is_over else {**_own(turn), **_agreed(turn)}
+    able = online(turn.cluster)
+    wanted = {} if turn.local.is_over else {**_own(turn, able), **_agreed(turn, able)}
     timers, fired_key = turn.local.timers, turn.fired_key
     if timers.keys() != wanted.keys():
         turn.update(timers=wanted)
@@ -105,7 +107,7 @@ def term_over(turn: Turn, key: str) -> TermOver | None:
     return next((term for term in _terms(turn.cluster) if _term_key(term) == key), None)
 
 
-def _own(turn: Turn) -> dict[str, int]:
+def _own(turn: Turn, able: tuple[NodeId, ...]) -> dict[str, int]:
     local = turn.local
     wanted: dict[str, int] = {}
     if local.view is not None:
@@ -120,7 +122,7 @@ def _own(turn: Turn) -> dict[str, int]:
         wanted[f"rejoin:{turn.cluster.epoch}"] = REJOIN_MS
     if turn.cluster.spec.pings:
         wanted |= health.timers(turn)
-    if test_ms := _next_test_ms(turn):
+    if test_ms := _next_test_ms(turn, able):
         wanted["test"] = test_ms
     disarmed = turn.cluster.disarmed
     if local.emergency and disarmed and turn.cluster_ms < disarmed.until_ms:
@@ -138,9 +140,8 @@ def _is_miscounted(local: LocalState, me: Node) -> bool:
     return is_out and not has_gone and not is_cut_off
 
 
-def _next_test_ms(turn: Turn) -> int:
+def _next_test_ms(turn: Turn, members: tuple[NodeId, ...]) -> int:
     """Return when to test the fence paths next; the members take turns. 0: not at all."""
-    members = online(turn.cluster)
     every_ms = turn.cluster.spec.fencing.test_interval_ms
     is_idle = turn.local.is_installed and turn.local.testing is None
     if not every_ms or not is_idle or turn.local.me not in members:
@@ -150,8 +151,7 @@ def _next_test_ms(turn: Turn) -> int:
     return FIRST_TEST_MS + every_ms * members.index(turn.local.me) // len(members)
 
 
-def _agreed(turn: Turn) -> dict[str, int]:
-    able = online(turn.cluster)
+def _agreed(turn: Turn, able: tuple[NodeId, ...]) -> dict[str, int]:
     if not turn.local.is_installed or not able or able[0] != turn.local.me:
         return {}
     wanted = {

@@ -3,7 +3,7 @@
 
 Every field counts. Dictionaries count by content, not by order, but for the services of a state:
 theirs is the order of the configuration, and placement follows it. The configuration is most of
-a state and seldom changes, so its own digest is remembered, and so is the text of each record.
+a state and seldom changes, so its own digest is remembered, and so is that of each record.
 A member asks for the digest of one state several times, so those of the last few are remembered.
 """
 
@@ -29,7 +29,7 @@ DIGEST_BYTES: Final = 8
 SPEC_DIGEST_BYTES: Final = 16
 SPECS_KEPT: Final = 8
 STATES_KEPT: Final = 8
-TEXTS_KEPT: Final = 4_096
+RECORDS_KEPT: Final = 4_096
 
 _LEAVES: Final = frozenset({int, str, bool, type(None)})
 _STATE_FIELDS: Final = tuple(
@@ -38,7 +38,7 @@ _STATE_FIELDS: Final = tuple(
 _SERVICE_FIELDS: Final = attrgetter(*(f.name for f in fields(Service) if f.name != "spec"))
 _specs: Final[deque[tuple[ClusterSpec, str]]] = deque(maxlen=SPECS_KEPT)
 _states: Final[deque[tuple[ClusterState, str]]] = deque(maxlen=STATES_KEPT)
-_texts: Final[dict[int, tuple[object, ServiceSpec | None, str]]] = {}  # by id() of the record
+_records: Final[dict[int, tuple[object, ServiceSpec | None, str]]] = {}  # by id() of the record
 _readers: Final[dict[type, attrgetter[tuple[object, ...]]]] = {}
 
 
@@ -54,8 +54,8 @@ def digest(state: ClusterState) -> str:
     configured = {spec.name: spec for spec in state.spec.services}
     plain = (
         _digest_of_spec(state.spec),
-        [_text_of_field(getattr(state, name)) for name in _STATE_FIELDS],
-        tuple([(n, _text_of_service(s, configured.get(n))) for n, s in state.services.items()]),
+        [_of_field(getattr(state, name)) for name in _STATE_FIELDS],
+        tuple([(n, _of_service(s, configured.get(n))) for n, s in state.services.items()]),
     )
     fingerprint = _fingerprint(plain, DIGEST_BYTES)
     _states.append((state, fingerprint))
@@ -77,39 +77,43 @@ def _fingerprint(plain: object, size_bytes: int) -> str:
     return hashlib.blake2b(ascii(plain).encode("ascii"), digest_size=size_bytes).hexdigest()
 
 
-def _text_of_service(service: Service, configured: ServiceSpec | None) -> str:
+def _of_service(service: Service, configured: ServiceSpec | None) -> str:
     """Name the specification only where it differs from the configured one: it is the bulk."""
-    known = _texts.get(id(service))
+    known = _records.get(id(service))
     if known and known[0] is service and known[1] is configured:
         return known[2]
     spec = None if service.spec == configured else _plain(service.spec)
     return _remember(service, configured, (_plain_each(_SERVICE_FIELDS(service)), spec))
 
 
-def _text_of_field(value: object) -> str:
+def _of_field(value: object) -> object:
     if isinstance(value, tuple):
-        return ascii([_text_of_record(item) for item in value])
+        known = _records  # the history has hundreds: no call for each that is known
+        return [
+            found[2] if (found := known.get(id(item))) and found[0] is item else _of_record(item)
+            for item in value
+        ]
     if isinstance(value, dict):
-        return ascii([(key, _text_of_record(value[key])) for key in sorted(value)])
-    return _text_of_record(value)
+        return [(key, _of_record(value[key])) for key in sorted(value)]
+    return _of_record(value)
 
 
-def _text_of_record(record: object) -> str:
+def _of_record(record: object) -> object:
     if type(record) in _LEAVES:
-        return ascii(record)
-    known = _texts.get(id(record))
+        return record
+    known = _records.get(id(record))
     if known and known[0] is record:
         return known[2]
     return _remember(record, None, _plain(record))
 
 
 def _remember(record: object, configured: ServiceSpec | None, plain: object) -> str:
-    """Keep a record's text, since a record seldom changes between two digests."""
-    text = ascii(plain)
-    if len(_texts) >= TEXTS_KEPT:
-        _texts.clear()
-    _texts[id(record)] = (record, configured, text)
-    return text
+    """Keep a record's fingerprint, since a record seldom changes between two digests."""
+    fingerprint = _fingerprint(plain, DIGEST_BYTES)
+    if len(_records) >= RECORDS_KEPT:
+        _records.clear()
+    _records[id(record)] = (record, configured, fingerprint)
+    return fingerprint
 
 
 def _plain(value: object) -> object:

@@ -62,7 +62,10 @@ def save_if_changed(turn: Turn) -> None:
     projection = project(turn.cluster)
     essence = replace(
         projection,
-        services={name: _essence(service) for name, service in turn.cluster.services.items()},
+        services={
+            name: _essence(service, projection.services[name])
+            for name, service in turn.cluster.services.items()
+        },
         cases=_ended(turn.cluster),
         applied=0,
         now_ms=0,
@@ -87,7 +90,7 @@ def _is_as_saved(turn: Turn) -> bool:
             for n, record in now.nodes.items()
         )
         and all(
-            _essence(now.services[name]) == saved.services[name]
+            _essence(now.services[name], _service(now.services[name])) == saved.services[name]
             for name in changed_services(before, now)
         )
     )
@@ -150,8 +153,8 @@ def is_agreed_safely(turn: Turn) -> bool:
 
 def _is_half(cluster: ClusterState) -> bool:
     """Tell whether just half of more than two nodes take part, by a tie breaker's word."""
-    is_apart = all(node.status is not NodeStatus.DETACHED for node in cluster.nodes.values())
-    return is_apart and PAIR < len(cluster.nodes) == 2 * len(cluster.members())
+    is_half = PAIR < len(cluster.nodes) == 2 * len(cluster.members())
+    return is_half and all(n.status is not NodeStatus.DETACHED for n in cluster.nodes.values())
 
 
 def _majority(turn: Turn) -> int:
@@ -191,19 +194,18 @@ def _service(service: Service) -> Service:
     )
 
 
-def _essence(service: Service) -> Service:
-    """Return that of a record which has to be on disk at once.
+def _essence(service: Service, kept: Service) -> Service:
+    """Return that of a record which has to be on disk at once. `kept`: its durable part.
 
     That a service was started, and where, counts only for some: each start of the others would cost
     a write of the whole state. It is saved along with what is kept, as the history is.
     """
-    kept = _service(service)
     is_placed = service.spec.takeover is not TakeoverMode.AUTO or kept.state in KEPT_STATES
-    return replace(
-        kept,
-        is_new=service.is_new and not service.spec.autostart,
-        last_owner=kept.last_owner if is_placed else None,
-    )
+    is_new = service.is_new and not service.spec.autostart
+    last_owner = kept.last_owner if is_placed else None
+    if kept.is_new is is_new and kept.last_owner is last_owner:
+        return kept
+    return replace(kept, is_new=is_new, last_owner=last_owner)
 
 
 def _ended(cluster: ClusterState) -> tuple[FenceCase, ...]:

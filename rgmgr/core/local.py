@@ -159,14 +159,15 @@ class Pulse:
 class State:
     """All a member knows.
 
-    `is_quiet`: nothing followed from it when that was last looked at, and nothing will from an
-    event that leaves it as it is (`machine.step`). No knowledge, so it counts in no comparison.
+    `quiet_gate`: nothing followed from it when that was last looked at, with the gate open, or
+    closed, and nothing will from an event that leaves it so (`machine.step`); None: something may.
+    That is no knowledge, so it counts in no comparison.
     """
 
     cluster: ClusterState
     local: LocalState
     pulse: Pulse = field(default_factory=Pulse)
-    is_quiet: bool = field(default=False, compare=False)
+    quiet_gate: bool | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ class Turn:
         self.now_ms = now_ms
         self.actions: list[Action] = []
         self.fired_key: str | None = None  # the timer that this event is
-        self.is_quiet = False  # see `State`
+        self.quiet_gate: bool | None = None  # see `State`
 
     def do(self, *actions: Action) -> None:
         """Ask for actions, in this order."""
@@ -224,4 +225,6 @@ class Turn:
 
     def step(self) -> Step:
         """Return the outcome."""
-        return Step(State(self.cluster, self.local, self.pulse, self.is_quiet), tuple(self.actions))
+        return Step(
+            State(self.cluster, self.local, self.pulse, self.quiet_gate), tuple(self.actions)
+        )

@@ -118,24 +118,28 @@ def step(state: State, event: Event, now_ms: int) -> Step:
     turn = Turn(state, now_ms)
     _handle(turn, event)
     if _stays_quiet(turn):
-        turn.is_quiet = True
+        turn.quiet_gate = state.quiet_gate
         clockwork.tick_on(turn)
     elif not _is_idle_tick(state, event, now_ms):
         _follow_up(turn)
     outcome = turn.step()
     broken = () if turn.cluster is state.cluster else check_cluster(turn.cluster, state.cluster)
-    if broken := (*broken, *check_actions(outcome.state, outcome.actions)):
+    if turn.actions:
+        broken += check_actions(outcome.state, outcome.actions)
+    if broken:
         raise InvariantViolation("; ".join(broken))
     return outcome
 
 
 def _stays_quiet(turn: Turn) -> bool:
-    """Tell whether nothing follows because nothing did from the same state, the gate being open.
+    """Tell whether nothing follows because nothing did from the same state.
 
-    A gate that has closed since lets no more follow. Most events are such ones.
+    A gate that has closed since lets no more follow than one that was open. Most events are such.
     """
+    gate = turn.before.quiet_gate
     is_ours = turn.fired_key is None or turn.fired_key == clockwork.TICK
-    return turn.before.is_quiet and is_ours and clockwork.is_as_before(turn)
+    is_same = gate is not None and is_ours and clockwork.is_as_before(turn)
+    return is_same and (gate is True or not lease.gate_is_open(turn))
 
 
 def _is_idle_tick(state: State, event: Event, now_ms: int) -> bool:
@@ -194,6 +198,10 @@ def _handle(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one arm
 
 def _delivered(turn: Turn, event: Delivered) -> None:
     match event.message:
+        case Tick() as tick:  # first, for most messages are ticks
+            lease.heard_tick(turn, event.sender, tick)
+            if event.sender == turn.local.me:
+                watchdog.feed(turn)
         case Hello() as hello:
             sync.heard_hello(turn, event.sender, hello)
         case Install() as install:
@@ -202,10 +210,6 @@ def _delivered(turn: Turn, event: Delivered) -> None:
             operations.heard(turn, event.sender, operation)
         case Ack() as ack:
             sync.heard_ack(turn, event.sender, ack)
-        case Tick() as tick:
-            lease.heard_tick(turn, event.sender, tick)
-            if event.sender == turn.local.me:
-                watchdog.feed(turn)
 
 
 def _timer_fired(turn: Turn, key: str) -> None:
@@ -269,10 +273,10 @@ def _follow_up(turn: Turn) -> None:
     is_same = turn.cluster is cluster and turn.local is local
     done += turn.fired_key is not None  # that timer was set again
     # safety: what else time or the disks of others could bring about is looked at each time
-    waits = bool(local.waiting or local.emergency) or local.shutdown is not None
-    turn.is_quiet = (
-        may_act and is_same and is_all_looked_at and len(turn.actions) == done and not waits
-    )
+    is_shielded = bool(local.emergency) and cluster.disarmed is not None
+    waits = bool(local.waiting) or local.shutdown is not None or is_shielded
+    if is_same and is_all_looked_at and len(turn.actions) == done and not waits:
+        turn.quiet_gate = may_act
 
 
 def _heed_foreign(turn: Turn) -> None:

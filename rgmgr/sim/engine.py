@@ -68,7 +68,7 @@ class Engine:
 
     def after(self, delay_ms: int, call: Call) -> Alarm:
         """Make a call `delay_ms` from now (never before what is already due at that instant)."""
-        due_ms = self.now_ms + max(0, delay_ms)
+        due_ms = self.now_ms + delay_ms if delay_ms > 0 else self.now_ms
         alarm = Alarm(call, due_ms)
         self._sequence += 1
         heapq.heappush(self._heap, (due_ms, self._sequence, alarm))

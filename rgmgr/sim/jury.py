@@ -15,7 +15,7 @@ from rgmgr.core.local import State
 from rgmgr.core.messages import Install, Operation
 from rgmgr.core.model import ClusterState
 from rgmgr.errors import InvariantViolation
-from rgmgr.sim.bounds import check_agreed, check_local, may_differ
+from rgmgr.sim.bounds import check_agreed, check_local
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.evictions import welcomed_too_early
 from rgmgr.sim.excuses import Excuses
@@ -46,7 +46,6 @@ class Jury:
         self._part_windows = PartWindows(violate)
         self._leftovers = Leftovers(engine, active, excuses, violate)
         self._engine = engine
-        self._measured: dict[NodeId, State] = {}
         self._calls_made = 0
         self._calls_max = 0
         self._violate = violate
@@ -74,11 +73,7 @@ class Jury:
         self._windows.began(node)
 
     def stepped(self, node: NodeId, after: State) -> None:
-        """A daemon took an event, any event."""
-        before = self._measured.get(node)
-        if before is not None and not may_differ(before, after):
-            return
-        self._measured[node] = after
+        """A daemon took an event that `may_differ` asks about."""
         for sentence in check_local(after):
             self._violate("I13", f"{after.cluster.spec.node_name(node)} {sentence}")
 

@@ -24,6 +24,7 @@ from rgmgr.core.actions import (
     StartResource,
     StopResource,
 )
+from rgmgr.core.durable import PAIR
 from rgmgr.core.events import Delivered, Event, ViewChanged
 from rgmgr.core.invariants import check_cluster, check_fence
 from rgmgr.core.local import State
@@ -47,6 +48,7 @@ from rgmgr.core.messages import (
 from rgmgr.core.model import ClusterState
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.sim.bonds import Stops
+from rgmgr.sim.bounds import may_differ
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
@@ -150,7 +152,7 @@ class Watch:
         self.excuses.lied(node, active)
 
     def state_damaged(self) -> None:
-        """A state file was spoilt: what was told done before may be forgotten with it."""
+        """A state was lost: what was told done before may be forgotten with it."""
         self._damaged_ms = self._engine.now_ms
 
     def began(self, host: Host) -> None:
@@ -191,6 +193,8 @@ class Watch:
             ring = f"{event.ring.node}/{event.ring.seq}"
             self._trace.tell(self._engine.now_ms, host.node, "sees {} in ring {}", names, ring)
         after = daemon.state
+        if not may_differ(before, after):
+            return
         self.jury.stepped(host.node, after)
         if after.cluster is before.cluster:
             return
@@ -225,6 +229,8 @@ class Watch:
         other, theirs = self._agreed.setdefault(key, (node, mine))
         self.jury.changed(node, event, before, after, is_first=mine is theirs)
         if mine is theirs:
+            if before.cluster.epoch == 0 and _is_one_of_two(mine):
+                self.state_damaged()  # what the other one was told is lost, as ADR 25 has it
             gone = before.cluster.nodes.keys() - mine.nodes.keys()
             self._dropped_ms |= dict.fromkeys(gone, self._engine.now_ms)
             forgotten = before.cluster.services.keys() - mine.services.keys()
@@ -438,6 +444,10 @@ _MOMENTS: dict[type, Moment] = {
     Leaving: Moment.LEAVING,
     Goodbye: Moment.GOODBYE,
 }
+
+
+def _is_one_of_two(cluster: ClusterState) -> bool:
+    return len(cluster.nodes) == PAIR and len(cluster.members()) == 1
 
 
 def _in_words(request: AnyRequest) -> str:

@@ -13,6 +13,7 @@ import pytest
 from domains.model import FailoverDomain, NodeId, ServiceName
 from rgmgr.core import executor, ladder, lease, membership, recovery
 from rgmgr.core.actions import Multicast, StartResource
+from rgmgr.core.events import ProbeFinished
 from rgmgr.core.messages import (
     ConfigProposed,
     Goodbye,
@@ -173,7 +174,7 @@ def test_a_member_that_remembers_too_much_is_told() -> None:
     words = tuple(f"word {number}" for number in range(WORDS_MAX + 1))
 
     daemon.state = replace(before, local=replace(before.local, said=words))
-    world.engine.run_until(world.engine.now_ms + 1_000)
+    world.watch.stepped(world.hosts[N1], ProbeFinished(), before)
 
     assert list(check_local(before)) == []
     assert world.watch.violations[0].startswith("I13 ")
@@ -224,6 +225,23 @@ def test_a_move_to_a_joiner_that_is_not_preferred_is_told(monkeypatch: pytest.Mo
 
     assert outcome.violations[0].startswith("I8 ")
     assert "web is moved from node2 to node1" in outcome.violations[0]
+
+
+def test_what_is_found_elsewhere_leaves_the_node_where_it_was_found() -> None:
+    """The record that an INSTALL found had it where it was before it was lost."""
+    told: list[str] = []
+    world = running_world()
+    domains = {DOMAIN.name: replace(DOMAIN, nofailback=False)}
+    cluster = cluster_of(world)
+    before = replace(cluster, spec=replace(cluster.spec, domains=domains))
+    moving = {"state": ServiceState.STOPPING, "after": After.RELOCATE, "target": N1}
+    moves = Moves(lambda invariant, words: told.append(f"{invariant} {words}"))
+
+    moves.changed(world.watch.installs[N1], before, with_web(before, owner=N2, **moving))
+    assert told == []
+    moves.changed(world.watch.installs[N1], before, with_web(before, owner=N1, **moving))
+
+    assert told == ["I8 web is moved from node1 to node1, which its domain does not prefer"]
 
 
 def test_a_joiner_that_is_preferred_and_does_not_get_its_service_is_told(

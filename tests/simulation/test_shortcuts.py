@@ -14,7 +14,8 @@ from rgmgr.core.lease import TICK_MS
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import State, Turn
 from rgmgr.core.model import ClusterState
-from rgmgr.sim import jury
+from rgmgr.core.seating import online
+from rgmgr.sim import watch
 from rgmgr.sim.bounds import check_local, may_differ
 from rgmgr.sim.engine import dice
 from rgmgr.sim.run import simulate
@@ -54,7 +55,8 @@ def test_timers_that_are_not_looked_at_anew_are_those_wanted(
         is_skipped = may_skip(turn)
         if is_skipped and not turn.local.is_over:
             skipped += 1
-            wanted = {**clockwork._own(turn), **clockwork._agreed(turn)}
+            able = online(turn.cluster)
+            wanted = {**clockwork._own(turn, able), **clockwork._agreed(turn, able)}
             assert turn.local.timers.keys() == wanted.keys()
         return is_skipped
 
@@ -100,7 +102,7 @@ def test_a_member_that_is_not_measured_anew_remembers_as_much_as_before(
             assert found[0] == found[1]
         return is_needed
 
-    monkeypatch.setattr(jury, "may_differ", checked)
+    monkeypatch.setattr(watch, "may_differ", checked)
 
     assert all(simulate(seed=seed).is_good for seed in SEEDS)
     assert skipped > 1_000
@@ -112,7 +114,7 @@ def test_a_digest_that_is_remembered_is_that_of_the_state(monkeypatch: pytest.Mo
 
     def anew(state: ClusterState) -> str:
         remembered = make(state)
-        for memory in (digest._states, digest._specs, digest._texts):
+        for memory in (digest._states, digest._specs, digest._records):
             memory.clear()
         assert make(state) == remembered
         return remembered
