@@ -2,8 +2,9 @@
 """Many real nodes on one machine: `make bench-crowd`.
 
 All services start, nothing happens for a while, then two nodes lose their power at once. Each size
-is a lab of its own; one that this machine cannot carry is told as such. All nodes share the
-processors of one machine: on a machine for each, all but the memory would be better.
+is a lab of its own, and has its time: one that this machine cannot carry is ended when that is up,
+and told as such with the figures that it came to, which are written as they come. All nodes share
+the processors of one machine: on a machine for each, all but the memory would be better.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 
 from benchmarks.peers import layer
 from benchmarks.peers.contestants import Rgmgr
-from benchmarks.peers.report import replace_between
+from benchmarks.peers.report import number, replace_between, table
 from benchmarks.peers.stage import US_PER_MS, Stage, now_us
 from benchmarks.peers.works import units
 from rgmgr.lab.errors import LabError
@@ -30,7 +33,7 @@ from rgmgr.lab.layout import plan
 
 SIZES = ((16, 1000), (32, 1000))
 LOST = 2
-START_S, BACK_S, IDLE_S = 180.0, 120.0, 10.0
+START_S, BACK_S, IDLE_S, MINUTES = 240.0, 180.0, 10.0, 9.0
 BEGIN, END = "<!-- crowd: begin -->", "<!-- crowd: end -->"
 HEADS = {
     "boot_s": "boot and quorum, s",
@@ -56,6 +59,31 @@ class Crowd:
     fault: str = ""
 
 
+class Figures:
+    """What one size has come to so far; each figure is kept, and told, as it is found."""
+
+    def __init__(self, nodes: int, services: int, keep: Callable[[Crowd], None]) -> None:
+        self.nodes, self.services = nodes, services
+        self.found: dict[str, float] = {}
+        self._keep = keep
+
+    def add(self, key: str, value: float) -> None:
+        """Keep a figure, one of `HEADS`."""
+        self.found[key] = value
+        print(f"{self.nodes} nodes: {HEADS[key]}: {number(value)}", file=sys.stderr, flush=True)
+        self._keep(self.crowd("still under way"))
+
+    def crowd(self, fault: str) -> Crowd:
+        """Return all of them."""
+        return Crowd(
+            nodes=self.nodes,
+            services=self.services,
+            load=os.getloadavg()[0],
+            figures=dict(self.found),
+            fault=fault,
+        )
+
+
 def main() -> int:
     """Measure each size, print a table, and put it into the document; 1 when one was not done."""
     parser = argparse.ArgumentParser(prog="benchmarks.crowd", description=__doc__)
@@ -63,53 +91,75 @@ def main() -> int:
     parser.add_argument("--size", type=int, nargs=2, action="append", metavar=("NODES", "SERVICES"))
     parser.add_argument("--json", type=Path, default=Path(".lab/crowd.json"))
     parser.add_argument("--document", type=Path)
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="for each size")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # the lab goes, too
-    found = []
+    found: list[Crowd] = []
+
+    def keep(crowd: Crowd) -> None:
+        known = {"schema": 1, "crowds": [asdict(each) for each in (*found, crowd)]}
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(f"{json.dumps(known, indent=1)}\n", encoding="utf-8")
+
     for nodes, services in options.size or SIZES:
-        found.append(_measured(Lab(options.dir), nodes, services))
-        text = json.dumps({"schema": 1, "crowds": [asdict(crowd) for crowd in found]}, indent=1)
-        options.json.write_text(f"{text}\n", encoding="utf-8")
-    table = rendered(found)
-    print(table)
+        figures = Figures(nodes, services, keep)
+        fault = _measured(Lab(options.dir), figures, options.minutes)
+        keep(figures.crowd(fault))
+        found.append(figures.crowd(fault))
+    shown = rendered(found)
+    print(shown)
     if options.document:
-        replace_between(options.document, BEGIN, END, table)
+        replace_between(options.document, BEGIN, END, shown)
     return 1 if any(crowd.fault for crowd in found) else 0
 
 
 def rendered(crowds: Sequence[Crowd]) -> str:
     """Return a table in Markdown, a column for each size."""
-    heads = [f"{crowd.nodes} nodes, {crowd.services:,} services" for crowd in crowds]
-    lines = [f"| | {' | '.join(heads)} |", f"|---|{'--:|' * len(crowds)}"]
-    for key, title in HEADS.items():
-        cells = [f"{c.figures[key]:.3g}" if key in c.figures else "" for c in crowds]
-        lines.append(f"| {title} | {' | '.join(cells)} |")
-    lines.append(f"| load average at the end | {' | '.join(f'{c.load:.1f}' for c in crowds)} |")
-    lines += [f"\n**{c.nodes} nodes: not done: {c.fault}**" for c in crowds if c.fault]
-    return "\n".join(lines)
+    heads = ("", *(f"{crowd.nodes} nodes, {crowd.services:,} services" for crowd in crowds))
+    rows = [
+        (title, *(number(c.figures[key]) if key in c.figures else "" for c in crowds))
+        for key, title in HEADS.items()
+    ]
+    rows.append(("load average at the end", *(number(crowd.load) for crowd in crowds)))
+    faults = [f"\n**{c.nodes} nodes: not done: {c.fault}**" for c in crowds if c.fault]
+    return "\n".join((*table(heads, rows), *faults))
 
 
-def _measured(lab: Lab, nodes: int, services: int) -> Crowd:
-    """Let one size live; what it came to before something failed is kept."""
-    figures: dict[str, float] = {}
-    fault = ""
+def _measured(lab: Lab, figures: Figures, minutes: float) -> str:
+    """Let one size live; return what could not be done, empty when all was."""
     try:
-        _live(lab, nodes, services, figures)
+        with _at_most(minutes):
+            _live(lab, figures)
     except (LabError, OSError, subprocess.SubprocessError) as error:
-        fault = str(error)
+        return f"{error} (after {', '.join(figures.found) or 'nothing'})"
     finally:
         lab.down()
-    load = os.getloadavg()[0]
-    return Crowd(nodes=nodes, services=services, load=load, figures=figures, fault=fault)
+    return ""
 
 
-def _live(lab: Lab, nodes: int, services: int, figures: dict[str, float]) -> None:
-    """Fill in the figures, one after the other."""
+@contextmanager
+def _at_most(minutes: float) -> Iterator[None]:
+    """End what takes longer, wherever it is."""
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        raise LabError(f"not done in {minutes:g} minutes")
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, 60 * minutes)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _live(lab: Lab, figures: Figures) -> None:
+    """Find the figures, one after the other."""
+    nodes, services = figures.nodes, figures.services
     who, homes = Rgmgr(is_fencing=True), dict.fromkeys(range(1, services + 1), "")
     over = layer.ensure(lab.layout.directory, lab.layout.root, lab.progress)
     began_s = time.monotonic()
-    lab.up(nodes, who.cluster_toml(plan(nodes), {}), [over])
-    figures["boot_s"] = time.monotonic() - began_s
+    lab.up(nodes, Rgmgr().cluster_toml(plan(nodes), {}), [over])  # nobody is fenced while it boots
+    figures.add("boot_s", time.monotonic() - began_s)
     stage = Stage(lab)
     stage.shell(stage.nodes, "rm -f /etc/systemd/system/*.wants/rgmgrd.service")
     who.erase(stage)
@@ -117,22 +167,20 @@ def _live(lab: Lab, nodes: int, services: int, figures: dict[str, float]) -> Non
     began = now_us()
     who.start(stage)
     stage.await_running(units(homes), START_S)
-    figures["start_s"] = _seconds(began, _last_start(stage, began, units(homes)))
-    lab.progress(f"all of {services} run")
+    figures.add("start_s", _seconds(began, _last_start(stage, began, units(homes))))
     _idle(stage, figures)
     victims = stage.nodes[:LOST]
     lost = [unit for victim in victims for unit in stage.running(victim)]
-    figures["lost"] = len(lost)
+    figures.add("lost", len(lost))
     began = now_us()
     for victim in victims:
         lab.kill(victim)
     stage.await_running(units(homes), BACK_S)
-    figures["ring_s"] = _seconds(began, stage.ring_formed(began, stage.nodes[LOST:]))
-    figures["back_s"] = _seconds(began, _last_start(stage, began, lost))
-    lab.progress(f"{len(lost)} services of {LOST} nodes are back")
+    figures.add("ring_s", _seconds(began, stage.ring_formed(began, stage.nodes[LOST:])))
+    figures.add("back_s", _seconds(began, _last_start(stage, began, lost)))
 
 
-def _idle(stage: Stage, figures: dict[str, float]) -> None:
+def _idle(stage: Stage, figures: Figures) -> None:
     """Look at one node that has nothing to do."""
     time.sleep(IDLE_S)  # what is left of the start is not idleness
     node = stage.nodes[-1]
@@ -143,8 +191,8 @@ def _idle(stage: Stage, figures: dict[str, float]) -> None:
     spent_us = now_us() - began
     for name, unit in daemons.items():
         after = stage.usage(node, unit)
-        figures[f"{name}_percent"] = 100 * (after.cpu_us - before[name].cpu_us) / spent_us
-        figures[f"{name}_mb"] = after.memory_kib / 1024
+        figures.add(f"{name}_percent", 100 * (after.cpu_us - before[name].cpu_us) / spent_us)
+        figures.add(f"{name}_mb", after.memory_kib / 1024)
 
 
 def _last_start(stage: Stage, since_us: int, wanted: Sequence[str]) -> int:

@@ -21,8 +21,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.peers.contestants import Rgmgr
 from benchmarks.plot import Line, plot
@@ -34,7 +35,7 @@ from rgmgr.core.digest import digest
 from rgmgr.core.events import Event
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import State, Step
-from rgmgr.core.machine import step
+from rgmgr.core.machine import begin, step
 from rgmgr.core.membership import begun
 from rgmgr.core.messages import AnyRequest, Install, Operation
 from rgmgr.core.model import ClusterState, NodeStatus, ServiceState
@@ -94,6 +95,7 @@ class Meter:
         self.messages = 0
         self.state: State | None = None
         self._measured = measured
+        self._first: ClusterState | None = None
         self._is_measured = False
         self._applied: dict[tuple[int, int], tuple[ClusterState, object, Applied]] = {}
         self._begun: dict[int, tuple[Install, Ledger]] = {}
@@ -110,6 +112,14 @@ class Meter:
             self.state = outcome.state
         self.messages += sum(isinstance(action, Multicast) for action in outcome.actions)
         return outcome
+
+    def begin(self, *, saved: ClusterState | None, **facts: Any) -> State:
+        """Begin a daemon; likewise, where no disk has anything."""
+        state = begin(saved=saved, **facts)
+        if saved is not None or facts["me"] == self._measured:
+            return state
+        self._first = self._first or state.cluster
+        return replace(state, cluster=self._first)
 
     def applied(self, cluster: ClusterState, sender: NodeId, operation: Operation) -> Applied:
         """Apply an operation; all but the measured daemon share what comes of it."""
@@ -228,12 +238,12 @@ def configuration(nodes: int, services: int) -> ClusterSpec:
 @contextmanager
 def _put_between(meter: Meter) -> Iterator[None]:
     """Let the meter stand where the core is called, and where it does what all members do alike."""
-    host.step = meter.step  # type: ignore[attr-defined]
+    host.step, host.begin = meter.step, meter.begin  # type: ignore[attr-defined]
     operations.applied, sync.begun = meter.applied, meter.begun  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        host.step = step  # type: ignore[attr-defined]
+        host.step, host.begin = step, begin  # type: ignore[attr-defined]
         operations.applied, sync.begun = APPLY, begun  # type: ignore[attr-defined]
 
 

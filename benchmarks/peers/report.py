@@ -161,7 +161,7 @@ def save(path: Path, results: Results) -> None:
 
 def told(run: Run) -> str:
     """Return one line about one run."""
-    values = ", ".join(f"{name} {_number(value)}" for name, value in run.samples.items())
+    values = ", ".join(f"{name} {number(value)}" for name, value in run.samples.items())
     return f"{TITLES[run.work]} ({run.services}), {run.who}: {run.fault or values}"
 
 
@@ -199,7 +199,7 @@ def measured(results: Results) -> str:
 
 def _summary(runs: Sequence[Run]) -> list[str]:
     heads = ("work", "rgmgr", "Pacemaker", "ratio", "systemd by hand", "target", "")
-    lines = [f"| {' | '.join(heads)} |", "|---|--:|--:|--:|--:|--:|---|"]
+    rows = []
     for line in HEADLINES:
         some = [run for run in runs if (run.work, run.services) == (line.work, line.services)]
         ours, peer = _median(some, line.who, line.sample), _median(some, PEER, line.sample)
@@ -208,8 +208,8 @@ def _summary(runs: Sequence[Run]) -> list[str]:
         ratio = f"{peer / ours:.1f}" if ours and peer else ""
         verdict = "" if target is None or ours is None else ("met" if ours <= target else "MISSED")
         cells = [_shown(ours), _shown(peer), ratio, _shown(floor), _shown(target), verdict]
-        lines.append(f"| {line.title} | {' | '.join(cells)} |")
-    return lines
+        rows.append((line.title, *cells))
+    return table(heads, rows, words=(0, len(heads) - 1))
 
 
 def _target(runs: Sequence[Run], line: Headline, floor: float | None) -> float | None:
@@ -235,18 +235,25 @@ def tables(runs: Iterable[Run]) -> str:
 
 def _table(work: str, services: int, runs: Sequence[Run]) -> str:
     heads = ("", "who", "median", "least", "most", "rounds")
-    lines = [f"### {TITLES[work]}, {services} services", ""]
-    lines += [f"| {' | '.join(heads)} |", "|---|---|--:|--:|--:|--:|"]
+    rows = []
     everybody = dict.fromkeys(run.who for run in runs)
     for name in dict.fromkeys(name for run in runs for name in run.samples):
         for who in everybody:
             values = _values(runs, who, name)
             if values:
                 found = (statistics.median(values), min(values), max(values))
-                cells = [name, who, *map(_number, found), str(len(values))]
-                lines.append(f"| {' | '.join(cells)} |")
+                rows.append((name, who, *map(number, found), str(len(values))))
+    lines = [f"### {TITLES[work]}, {services} services", "", *table(heads, rows, words=(0, 1))]
     lines += [f"\n**{run.who}: not done: {run.fault}**" for run in runs if run.fault]
     return "\n".join(lines) + "\n"
+
+
+def table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], words: Sequence[int] = (0,)
+) -> list[str]:
+    """Return the lines of a table in Markdown; all columns but these hold numbers."""
+    kinds = "".join("---|" if at in words else "--:|" for at in range(len(heads)))
+    return [f"| {' | '.join(heads)} |", f"|{kinds}", *(f"| {' | '.join(row)} |" for row in rows)]
 
 
 def _values(runs: Sequence[Run], who: str, name: str) -> list[float]:
@@ -259,9 +266,9 @@ def _median(runs: Sequence[Run], who: str, name: str) -> float | None:
 
 
 def _shown(value: float | None) -> str:
-    return "" if value is None else _number(value)
+    return "" if value is None else number(value)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three digits are as many as such a measurement is worth."""
     return f"{float(f'{value:.3g}'):,g}"

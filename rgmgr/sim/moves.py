@@ -227,9 +227,10 @@ def _needless_moves(before: ClusterState, after: ClusterState) -> Iterator[str]:
         domain = after.spec.domain_of(service.spec)
         if _follows(after, service):
             continue
-        if service.target is None or not is_preferred(domain, was.owner, service.target):
+        owner_now = service.owner  # the same INSTALL may have found it there
+        if service.target is None or not is_preferred(domain, owner_now, service.target):
             target = after.spec.node_name(service.target or NodeId(0))
-            owner = after.spec.node_name(was.owner or NodeId(0))
+            owner = after.spec.node_name(owner_now or NodeId(0))
             yield f"{name} is moved from {owner} to {target}, which its domain does not prefer"
 
 

@@ -24,6 +24,7 @@ from rgmgr.core.actions import (
     StartResource,
     StopResource,
 )
+from rgmgr.core.durable import PAIR
 from rgmgr.core.events import Delivered, Event, ViewChanged
 from rgmgr.core.invariants import check_cluster, check_fence
 from rgmgr.core.local import State
@@ -151,7 +152,7 @@ class Watch:
         self.excuses.lied(node, active)
 
     def state_damaged(self) -> None:
-        """A state file was spoilt: what was told done before may be forgotten with it."""
+        """A state was lost: what was told done before may be forgotten with it."""
         self._damaged_ms = self._engine.now_ms
 
     def began(self, host: Host) -> None:
@@ -228,6 +229,8 @@ class Watch:
         other, theirs = self._agreed.setdefault(key, (node, mine))
         self.jury.changed(node, event, before, after, is_first=mine is theirs)
         if mine is theirs:
+            if before.cluster.epoch == 0 and _is_one_of_two(mine):
+                self.state_damaged()  # what the other one was told is lost, as ADR 25 has it
             gone = before.cluster.nodes.keys() - mine.nodes.keys()
             self._dropped_ms |= dict.fromkeys(gone, self._engine.now_ms)
             forgotten = before.cluster.services.keys() - mine.services.keys()
@@ -441,6 +444,10 @@ _MOMENTS: dict[type, Moment] = {
     Leaving: Moment.LEAVING,
     Goodbye: Moment.GOODBYE,
 }
+
+
+def _is_one_of_two(cluster: ClusterState) -> bool:
+    return len(cluster.nodes) == PAIR and len(cluster.members()) == 1
 
 
 def _in_words(request: AnyRequest) -> str:

@@ -227,6 +227,23 @@ def test_a_move_to_a_joiner_that_is_not_preferred_is_told(monkeypatch: pytest.Mo
     assert "web is moved from node2 to node1" in outcome.violations[0]
 
 
+def test_what_is_found_elsewhere_leaves_the_node_where_it_was_found() -> None:
+    """The record that an INSTALL found had it where it was before it was lost."""
+    told: list[str] = []
+    world = running_world()
+    domains = {DOMAIN.name: replace(DOMAIN, nofailback=False)}
+    cluster = cluster_of(world)
+    before = replace(cluster, spec=replace(cluster.spec, domains=domains))
+    moving = {"state": ServiceState.STOPPING, "after": After.RELOCATE, "target": N1}
+    moves = Moves(lambda invariant, words: told.append(f"{invariant} {words}"))
+
+    moves.changed(world.watch.installs[N1], before, with_web(before, owner=N2, **moving))
+    assert told == []
+    moves.changed(world.watch.installs[N1], before, with_web(before, owner=N1, **moving))
+
+    assert told == ["I8 web is moved from node1 to node1, which its domain does not prefer"]
+
+
 def test_a_joiner_that_is_preferred_and_does_not_get_its_service_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -19,11 +19,12 @@ from rgmgr.core.model import ClusterState, NodeStatus, Proof, ProofKind, Service
 from rgmgr.core.spec import FenceVerb
 from rgmgr.core.tree import start_order
 from rgmgr.sim.edits import Edit
-from rgmgr.sim.faults import Ask, ConfigChange, DaemonCrash, Partition, Script
+from rgmgr.sim.faults import Ask, ConfigChange, DaemonCrash, Partition, PowerLoss, Script
 from rgmgr.sim.host import Daemon, Host
 from rgmgr.sim.run import play, settle, simulate, unrest
 from rgmgr.sim.story import WEB, demo_script, tell_demo_story
 from rgmgr.sim.trace import told
+from rgmgr.sim.votes import TieBreaker
 from rgmgr.sim.world import World
 
 N1, N2, N3 = NodeId(1), NodeId(2), NodeId(3)
@@ -200,6 +201,25 @@ def test_told_done_although_it_still_runs_is_told(
     world.watch.acts(host, Reply(number=5, answer=Answer.DONE, text="", owner=None))
 
     assert [words[:3] for words in world.watch.violations] == (["I7 "] if is_broken else [])
+
+
+def test_what_one_of_two_was_told_is_lost_where_the_other_one_is_new() -> None:
+    """ADR 25: without any state, and with an arbiter's vote, it begins without the other one."""
+    nodes = {n: QUIET.spec.nodes[n] for n in (N1, N2)}
+    faults = (
+        PowerLoss(at_ms=0, node=N2, for_ms=40_000),
+        Partition(at_ms=0, sides=((N1,), (N2,)), for_ms=45_000),
+        Ask(at_ms=9_000, node=N1, verb=Verb.DISABLE, service=WEB),
+        PowerLoss(at_ms=12_000, node=N1, for_ms=60_000),
+    )
+    spec = replace(QUIET.spec, nodes=nodes)
+
+    outcome = play(Script(seed=5, spec=spec, faults=faults, tie_breaker=TieBreaker.ARBITER))
+
+    story = "\n".join(told(outcome.trace, spec))
+    assert "DONE: web is disabled" in story
+    assert "web runs on node2" in story
+    assert outcome.is_good, outcome.violations
 
 
 def test_a_record_that_does_not_agree_with_systemd_is_unrest() -> None:
