@@ -37,15 +37,15 @@ def run_child(argv: list[str], env: dict[str, str], timeout_s: float) -> Ended:
         )
     except OSError as error:
         raise FenceError(f"cannot start {argv[0]!r}: {error.strerror}; reinstall it") from error
-    with child:
-        try:
-            out, err = child.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
+    try:  # not within `with child`: a signal that comes before this would wait for the child's end
+        out, err = child.communicate(timeout=timeout_s)
+    except BaseException as error:
+        os.killpg(child.pid, signal.SIGKILL)
+        with child:  # its pipes are closed, and it is reaped
+            pass
+        if isinstance(error, subprocess.TimeoutExpired):
             return Ended(None, "", "")
-        except BaseException:
-            os.killpg(child.pid, signal.SIGKILL)
-            raise
+        raise
     return Ended(child.returncode, os.fsdecode(out), os.fsdecode(err))
 
 

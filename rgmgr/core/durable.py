@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
+from typing import Final
 
-from domains.model import NodeId
+from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Multicast, SaveState
 from rgmgr.core.evolve import replace
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Ack
 from rgmgr.core.model import ClusterState, FenceCase, Node, NodeStatus, Service, ServiceState
-from rgmgr.core.spec import TakeoverMode
+from rgmgr.core.spec import ServiceSpec, TakeoverMode
 from rgmgr.core.survey import changed_services
 
 KEPT_STATES = (ServiceState.DISABLED, ServiceState.FAILED)
 PAIR = 2
 KEPT_NODES = (NodeStatus.LEFT, NodeStatus.FENCED)
+_NODE: Final = Node()
+_SERVICE: Final = Service(spec=ServiceSpec(name=ServiceName(""), resources=()))
+"""Blank records: a copy of one takes a fourth of the time of a new one."""
 
 _PASSING = (
     "applied",
@@ -169,8 +173,9 @@ def _disks_with(turn: Turn, applied: int, nodes: Iterable[NodeId]) -> int:
 def _node(node: Node) -> Node:
     cut = node.to_unfence or (node.to_restore if node.is_cut_off else ())
     if node.status not in KEPT_NODES:
-        return Node(boot_id=node.boot_id, to_unfence=cut)
-    return Node(
+        return replace(_NODE, boot_id=node.boot_id, to_unfence=cut)
+    return replace(
+        _NODE,
         status=node.status,
         incarnation=node.incarnation,
         boot_id=node.boot_id,
@@ -181,7 +186,8 @@ def _node(node: Node) -> Node:
 
 def _service(service: Service) -> Service:
     state = service.state if service.state in KEPT_STATES else ServiceState.STOPPED
-    return Service(
+    return replace(
+        _SERVICE,
         spec=service.spec,
         state=state,
         last_owner=_last_place(service),

@@ -91,7 +91,7 @@ def heed_own_status(turn: Turn) -> None:
 def has_quorum_of(local: LocalState) -> bool:
     """Tell whether the latest verdict is for the present ring, and says yes."""
     view = local.view
-    return view is not None and local.quorum_ring == view.ring and local.is_quorate
+    return view is not None and local.is_quorate and local.quorum_ring == view.ring
 
 
 def has_quorum(turn: Turn) -> bool:
