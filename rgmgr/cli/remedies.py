@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from domains.model import NodeId
-from rgmgr.core import awaiting, depend, retrying
+from rgmgr.core import awaiting, depend, retrying, rivals
 from rgmgr.core.model import ClusterState, Node, NodeStatus, Service, ServiceState
 from rgmgr.core.placement import targets
 from rgmgr.core.seating import may_run, other_seats
@@ -92,6 +92,9 @@ def _of_idle(cluster: ClusterState, service: Service) -> Iterator[Remedy]:
         for other in needed:
             if other in cluster.services:
                 yield from _of_service(cluster, cluster.services[other])
+    elif holders := rivals.unreleased(cluster, service):
+        for other in holders:
+            yield from _of_service(cluster, cluster.services[other])
     elif not service.cleanup:
         yield from _of_unhindered(cluster, service)
 

@@ -89,7 +89,10 @@ def _owner(cluster: ClusterState, service: Service) -> Node | None:
 
 
 def _dependents(cluster: ClusterState, name: ServiceName) -> Iterable[ServiceSpec]:
-    return (spec for spec in cluster.spec.services if name in spec.depend)
+    """Yield who depends on it: as is configured, or as it was of who is configured no more."""
+    configured = catalogue_of(cluster.spec).by_name
+    specs = (configured.get(other, record.spec) for other, record in cluster.services.items())
+    return (spec for spec in specs if name in spec.depend)
 
 
 def _runs(cluster: ClusterState, name: ServiceName) -> bool:

@@ -9,6 +9,7 @@ is judged by what its owner's systemd reports, never by memory alone.
 from __future__ import annotations
 
 from domains.model import NodeId, ServiceName
+from rgmgr.core import rivals
 from rgmgr.core.actions import Severity
 from rgmgr.core.durable import PAIR
 from rgmgr.core.evolve import replace
@@ -49,16 +50,19 @@ def with_spec(state: ClusterState, spec: ClusterSpec) -> ClusterState:
 
     A node that is new in the configuration of a formed cluster has never run anything.
     """
+    found = rivals.found(state, spec.services)
     new_node = Node(status=NodeStatus.LEFT if state.has_formed else NodeStatus.UNSEEN)
     nodes = {n: state.nodes.get(n, new_node) for n in sorted(spec.nodes)}
     services: dict[ServiceName, Service] = {}
     for service_spec in spec.services:
         known = state.services.get(service_spec.name)
+        waits_for = found.get(service_spec.name, ())
         if known is None:
-            services[service_spec.name] = Service(spec=service_spec)
+            services[service_spec.name] = Service(spec=service_spec, rivals=waits_for)
         else:
             services[service_spec.name] = replace(
                 known,
+                rivals=waits_for,
                 spec=known.spec if known.keeps_tree else service_spec,
                 failed_on=tuple(n for n in known.failed_on if n in nodes),
                 awaits=known.awaits if known.awaits and known.awaits.node in nodes else None,

@@ -294,6 +294,7 @@ class Service:
     parts: dict[ResourceName, Part] = field(default_factory=dict)  # by the top of the part
     mending: tuple[ResourceName, ...] = ()  # parts that the owner takes down, and up unless off
     former: tuple[ResourceSpec, ...] = ()  # the tree that `spec.resources` takes the place of
+    rivals: tuple[ServiceName, ...] = ()  # who may hold what the configuration has given to it
 
     @property
     def is_being_mended(self) -> bool:

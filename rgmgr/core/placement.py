@@ -11,7 +11,7 @@ from domains.displacement import Displacement
 from domains.model import NodeId, ServiceName
 from domains.occupancy import Occupancy
 from domains.rank import rank_nodes
-from rgmgr.core import awaiting, depend, failback, retrying
+from rgmgr.core import awaiting, depend, failback, retrying, rivals
 from rgmgr.core.actions import Severity
 from rgmgr.core.choice import why_chosen
 from rgmgr.core.evolve import replace
@@ -25,6 +25,7 @@ from rgmgr.core.seating import (
     illness,
     in_turn,
     is_awaited,
+    is_barred,
     is_examined,
     is_wanted,
     may_run,
@@ -205,6 +206,8 @@ def _because_held_up(cluster: ClusterState, service: Service) -> str | None:
         return f"its stop waits for that of {', '.join(first)}"
     if service.owner is None or service.state is not ServiceState.STARTED:
         return None
+    if waits := rivals.because(cluster, service):
+        return f"its new tree is {waits}"
     order, why = cluster.standby.get(service.owner), why_nothing_starts(cluster)
     if order is not None and why:
         return f"stays on {cluster.spec.node_name(service.owner)}, which is in standby: {why}"
@@ -222,6 +225,8 @@ def _because_idle(cluster: ClusterState, service: Service) -> str:
         return f"waiting for left-overs on {', '.join(map(names, service.cleanup))}"
     if unproven := blockers(cluster, service):
         return f"waiting for proof that {', '.join(map(names, unproven))} runs none of it"
+    if waits := rivals.because(cluster, service):
+        return waits
     return because_no_seat(cluster, service)
 
 
@@ -364,7 +369,7 @@ def _wait(ledger: Ledger, service: Service, reason: str) -> None:
 
 def _place(ledger: Ledger, service: Service, seated: Occupancy) -> None:
     """Start it where it should be, or else make room for it, or else let it wait."""
-    may_start = not service.cleanup and not blockers(ledger.state, service)
+    may_start = not is_barred(ledger.state, service)
     tenant = ledger.state.spec.tenant(service.spec)
     ranked = seats(ledger.state, service, seated)
     if ranked and may_start:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from domains.model import ServiceName
-from rgmgr.core import sharing
+from domains.model import NodeId, ServiceName
+from rgmgr.core import rivals, sharing
 from rgmgr.core.delta import Delta, delta, is_same_definition
 from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
@@ -35,9 +35,9 @@ def settle(ledger: Ledger) -> None:
         if service.spec == spec:
             ledger.put(replace(service, spec=spec))  # the same object is the same at a glance
         elif service.owner in members and not _must_wait(ledger.state, service, spec):
-            if sharing.parted(ledger.state, service, service.owner, spec):
-                begin_stop(ledger, service, After.SETTLE)  # it starts where what it shares is
-            else:
+            if _must_stop(ledger.state, service, service.owner, spec):
+                begin_stop(ledger, service, After.SETTLE)
+            elif not rivals.unreleased(ledger.state, service):
                 _refit(ledger, service, spec)
 
 
@@ -52,6 +52,13 @@ def _concerned(ledger: Ledger) -> Collection[ServiceName]:
 def _must_wait(cluster: ClusterState, service: Service, spec: ServiceSpec) -> bool:
     is_untouchable = is_left_alone(cluster, service) or service.is_being_mended
     return is_untouchable or _is_ahead(cluster, service, spec)
+
+
+def _must_stop(cluster: ClusterState, service: Service, owner: NodeId, spec: ServiceSpec) -> bool:
+    """Tell whether what it is to use is elsewhere, or nobody lets go before it has done so."""
+    return bool(sharing.parted(cluster, service, owner, spec)) or rivals.is_in_a_ring(
+        cluster, service
+    )
 
 
 def _is_ahead(cluster: ClusterState, service: Service, spec: ServiceSpec) -> bool:

@@ -14,7 +14,7 @@ from domains.displacement import Displacement, Movable, displacement
 from domains.model import NodeId, ServiceName
 from domains.occupancy import Bar, Obstacle, Occupancy
 from domains.rank import may_own, obstacle, rank_nodes
-from rgmgr.core import awaiting, depend
+from rgmgr.core import awaiting, depend, rivals
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.sharing import parted, places
 from rgmgr.core.unproven import blockers
@@ -175,16 +175,23 @@ def seated_for(cluster: ClusterState, service: Service) -> Occupancy:
         if name == service.spec.name:
             break
         other = cluster.services[name]
-        if other.cleanup or seats(cluster, other, seated) or blockers(cluster, other):
+        if seats(cluster, other, seated) or is_barred(cluster, other):
             continue
         if room := room_for(cluster, other, seated):
             seated.take(room.node, cluster.spec.tenant(other.spec), is_up=False)
     return seated
 
 
+def is_barred(cluster: ClusterState, service: Service) -> bool:
+    """Tell whether it may start nowhere yet: it, or what it is to use, may be up somewhere."""
+    return bool(
+        service.cleanup or blockers(cluster, service) or rivals.unreleased(cluster, service)
+    )
+
+
 def other_seats(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
     """Return the nodes that could have it instead of its owner, best first."""
-    there = eligible(cluster)
+    there = () if rivals.unreleased(cluster, service) else eligible(cluster)
     others = [n for n in there if n != service.owner and not parted(cluster, service, n)]
     return rank_nodes(cluster.spec.tenant(service.spec), others, occupancy(cluster))
 

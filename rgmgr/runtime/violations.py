@@ -71,4 +71,5 @@ def _of_service(service: Service) -> dict[str, object]:
         "after": service.after.value,
         "freed_epoch": service.freed_epoch,
         "cleanup": list(service.cleanup),
+        "rivals": list(service.rivals),
     }

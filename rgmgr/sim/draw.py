@@ -29,6 +29,7 @@ from rgmgr.sim.draw_fencing import TWO, cut_for_long, with_lease, with_tie_break
 from rgmgr.sim.draw_pings import draw_silences, with_pings
 from rgmgr.sim.draw_sharing import with_sharing
 from rgmgr.sim.draw_terms import with_terms
+from rgmgr.sim.draw_transfers import with_transfers
 from rgmgr.sim.engine import Dice, chance, dice
 from rgmgr.sim.faults import Fault, Script
 from rgmgr.sim.parts import draw_changes, draw_troubles, has_parts, with_parts
@@ -103,7 +104,9 @@ def draw_script(
 
 def _with_company(seed: int, script: Script, *, is_plain: bool) -> Script:
     """Return the script with what stands around a cluster: an arbiter, and operators."""
-    return with_requests(seed, script if is_plain else with_tie_breaker(seed, script))
+    if is_plain:
+        return with_requests(seed, script)
+    return with_transfers(seed, with_requests(seed, with_tie_breaker(seed, script)))
 
 
 def _with_more(seed: int, spec: ClusterSpec) -> ClusterSpec:

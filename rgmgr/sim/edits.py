@@ -20,6 +20,8 @@ from rgmgr.core.tree import start_order
 Tree = tuple[ResourceSpec, ...]
 ADDRESSES = ("10.0.0.100/24", "10.0.0.101/24")
 """Of the drawn resource that exists once."""
+ALONE = ("10.0.0.110/24", "10.0.0.111/24")
+"""Of the drawn resource that exists once and that only one service uses."""
 
 
 class Edit(Enum):
@@ -40,6 +42,8 @@ class Edit(Enum):
     REORDER = "turns the order of the services round"
     ADD_NODE = "adds the node"
     REMOVE_NODE = "removes the node"
+    MOVE_ADDRESS = "moves the address to the next service, whatever is asked of"
+    RENAME_SERVICE = "gives another name to"
 
 
 def edited(
@@ -83,6 +87,10 @@ def _edit_services(
     spec: ClusterSpec, edit: Edit, name: ServiceName | None
 ) -> tuple[ServiceSpec, ...]:
     others = tuple(service for service in spec.services if service.name != name)
+    if edit is Edit.MOVE_ADDRESS:
+        return _with_address_moved(spec.services)
+    if edit is Edit.RENAME_SERVICE and name is not None:
+        return tuple(_renamed(service, name) for service in spec.services)
     if edit is Edit.REMOVE_SERVICE:
         return tuple(needing_none(service, name) for service in others)
     if edit is Edit.ADD_SERVICE and name is not None and len(others) == len(spec.services):
@@ -93,6 +101,39 @@ def _edit_services(
     if edit is Edit.CHANGE_RESOURCE and redefined is not None and redefined.is_shared:
         return tuple(_with(s, _redefined(s.resources, redefined)) for s in changed)
     return changed
+
+
+def _with_address_moved(services: tuple[ServiceSpec, ...]) -> tuple[ServiceSpec, ...]:
+    """Give it to the next service, unless it is all that the one that has it is made of."""
+    holders = [i for i, s in enumerate(services) if any(_is_alone(r) for r in s.resources)]
+    if not holders or len(services[holders[0]].resources) == 1:
+        return services
+    moved = next(r for r in services[holders[0]].resources if _is_alone(r))
+    found = list(services)
+    rest = tuple(r for r in services[holders[0]].resources if r is not moved)
+    found[holders[0]] = _with(services[holders[0]], rest)
+    heir = (holders[0] + 1) % len(services)
+    found[heir] = _with(found[heir], (*found[heir].resources, moved))
+    return tuple(found)
+
+
+def _is_alone(resource: ResourceSpec) -> bool:
+    return resource.parameters.get("address") in ALONE and not resource.children
+
+
+def _renamed(service: ServiceSpec, name: ServiceName) -> ServiceSpec:
+    """Give the service of this name another one, and whoever goes by it, too."""
+
+    def named(other: ServiceName) -> ServiceName:
+        return ServiceName(f"{name}-anew") if other == name else other
+
+    terms = replace(
+        service.terms,
+        together=tuple(replace(tie, service=named(tie.service)) for tie in service.terms.together),
+        apart=tuple(replace(tie, service=named(tie.service)) for tie in service.terms.apart),
+    )
+    depend = tuple(named(other) for other in service.depend)
+    return replace(service, name=named(service.name), depend=depend, terms=terms)
 
 
 def _redefined(tree: Tree, shared: ResourceSpec) -> Tree:
@@ -145,8 +186,9 @@ def _change_resource(service: ServiceSpec) -> Tree:
 
 def _other_parameters(service: ServiceName, resource: ResourceSpec) -> dict[str, str]:
     if "address" in resource.parameters:
-        number = ADDRESSES.index(resource.parameters["address"]) + 1
-        return {"address": ADDRESSES[number % len(ADDRESSES)]}
+        choices = ADDRESSES if resource.parameters["address"] in ADDRESSES else ALONE
+        number = choices.index(resource.parameters["address"]) + 1
+        return {"address": choices[number % len(choices)]}
     unit = f"{service}-{resource.name}-other.service"
     return {"unit": unit} if resource.parameters["unit"] != unit else {"unit": unit[:-1]}
 
@@ -184,7 +226,8 @@ _TREE_EDITS: dict[Edit, Callable[[ServiceSpec], Tree]] = {
     Edit.ADD_CHILD: _add_child,
     Edit.REMOVE_FIRST: _remove_first,
 }
-DRAWN_APART = tuple(_TREE_EDITS)
+TRANSFERS = (Edit.MOVE_ADDRESS, Edit.RENAME_SERVICE)
+DRAWN_APART = (*_TREE_EDITS, *TRANSFERS)
 TREE_EDITS = (*_TREE_EDITS, Edit.ADD_RESOURCE, Edit.REMOVE_RESOURCE)
 """Edits that change the tree of a service."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resources that several services use, judged from outside: on one node (I1), up while used (I12).
+"""What exists once, and what several services use: on one node (I1), up while it is used (I12).
 
 A unit of a shared resource is one service's use of it; the thing itself is there while any of them
 is active. Says for itself what may be where. It never changes anything.
@@ -27,9 +27,12 @@ class Shares:
         self._excuses = excuses
         self._violate = violate
         self._active: dict[ResourceName, dict[int, tuple[NodeId, Unit]]] = {}
+        self._addresses: dict[int, tuple[NodeId, Unit]] = {}
 
     def changed(self, node: NodeId, unit: Unit) -> None:
         """A unit changed; called after the change, and after its excuse was noted."""
+        if unit.address is not None:
+            self._changed_address(node, unit)
         if unit.shared_type is None:
             return
         users = self._active.setdefault(unit.resource, {})
@@ -43,6 +46,20 @@ class Shares:
         if len({n for n, _ in found}) > 1:
             words = " and ".join(sorted(f"{u.service} on node {n}" for n, u in found))
             self._violate("I1", f"shared {unit.resource} is used by {words}")
+
+    def _changed_address(self, node: NodeId, unit: Unit) -> None:
+        if not unit.is_active:
+            self._addresses.pop(id(unit), None)
+            return
+        self._addresses[id(unit)] = (node, unit)
+        found = [
+            (n, u)
+            for n, u in self._addresses.values()
+            if u.address == unit.address and self._excuses.count_out(u.service, [n])
+        ]
+        if unit.phase is Phase.STARTING and len(found) > 1:
+            words = " and ".join(sorted(f"{u.service}/{u.resource} on node {n}" for n, u in found))
+            self._violate("I1", f"{unit.address} is had by {words}")
 
     def stops(self, host: Host, action: StopResource) -> None:
         """A daemon is about to stop a use, or the thing itself with it."""

@@ -71,6 +71,7 @@ class Unit:
     is_excused: bool = False  # a human, or a device that lies, made it run beside another
     has_refused: bool = False  # its latest stop failed
     shared_type: str | None = None  # several services use it, each by a unit like this
+    address: str | None = None  # that it alone has
 
     @property
     def is_active(self) -> bool:
@@ -124,6 +125,8 @@ class Systemd:
             _join(unit, answer, action.op)
             return
         unit.shared_type = action.resource.type if action.resource.is_shared else None
+        address = action.resource.parameters.get("address")
+        unit.address = None if action.resource.is_shared else address
         self._replace(unit, answer, action.op)
         if was is Phase.ACTIVE:
             self._end_in(unit, self.dice.randint(1, 5), lambda: self._is_up(unit))

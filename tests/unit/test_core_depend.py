@@ -10,7 +10,7 @@ import pytest
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Answer, StartResource, StopResource
 from rgmgr.core.depend import must_go_first
-from rgmgr.core.events import Requested, ResourceFailed, Shutdown, ShutdownRequested
+from rgmgr.core.events import ConfigLoaded, Requested, ResourceFailed, Shutdown, ShutdownRequested
 from rgmgr.core.messages import Request, Verb
 from rgmgr.core.model import Service, ServiceState
 from rgmgr.core.placement import because
@@ -211,6 +211,15 @@ def test_a_chain_stops_from_its_end() -> None:
 
     assert deeds(cluster) == ["-exim", "-nginx", "-vip", "-postgres"]
     assert why(cluster, mail) == "waiting for web, which is stopped"
+
+
+def test_those_that_are_removed_together_stop_in_order() -> None:
+    cluster = both()
+    rest = ServiceSpec(name=ServiceName("mail"), domain="prefer", resources=database().resources)
+    cluster.feed(N2, ConfigLoaded(replace(spec(rest), version=2, digest="d2")))
+    cluster.settle()
+
+    assert [deed for deed in deeds(cluster) if deed[0] == "-"] == ["-nginx", "-vip", "-postgres"]
 
 
 def test_what_runs_on_a_node_that_is_lost_is_not_relied_on() -> None:

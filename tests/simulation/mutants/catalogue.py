@@ -3,43 +3,33 @@
 
 from __future__ import annotations
 
-from tests.simulation.mutants.mutant import Mutant
-
-PLACEMENT = "rgmgr.core.placement"
-FAILBACK = "rgmgr.core.failback"
-OCCUPANCY = "domains.occupancy"
-FENCING = "rgmgr.core.fencing"
-RECOVERY = "rgmgr.core.recovery"
-STOP_FAILURES = "rgmgr.core.stop_failures"
-MEMBERSHIP = "rgmgr.core.membership"
-SYNC = "rgmgr.core.sync"
-SEATING = "rgmgr.core.seating"
-UNPROVEN = "rgmgr.core.unproven"
-LADDER = "rgmgr.core.ladder"
-DEPEND = "rgmgr.core.depend"
-AWAITING = "rgmgr.core.awaiting"
-REBOOTING = "rgmgr.core.rebooting"
-LEASE = "rgmgr.core.lease"
-OPERATIONS = "rgmgr.core.operations"
-OUTBOX = "rgmgr.core.outbox"
-DURABLE = "rgmgr.core.durable"
-EXECUTOR = "rgmgr.core.executor"
-JOBS = "rgmgr.core.jobs"
-MACHINE = "rgmgr.core.machine"
-SHARE = "rgmgr.core.fence_share"
-DESK = "rgmgr.core.desk"
-REQUESTS = "rgmgr.core.requests"
-CLOCKWORK = "rgmgr.core.clockwork"
-STANDING = "rgmgr.core.standing"
-DEPARTURE = "rgmgr.core.departure"
-WATCHDOG = "rgmgr.core.watchdog"
-PROMISE = "rgmgr.core.promise"
-RANK = "domains.rank"
-
-
-def _(name: str, breaks: str, module: str, old: str, new: str) -> Mutant:
-    return Mutant(name=name, breaks=breaks, module=module, old=old, new=new)
-
+from tests.simulation.mutants.defences import DEFENCES
+from tests.simulation.mutants.modules import (
+    AWAITING,
+    CLOCKWORK,
+    DEPEND,
+    DESK,
+    DURABLE,
+    EXECUTOR,
+    FAILBACK,
+    FENCING,
+    JOBS,
+    LADDER,
+    MEMBERSHIP,
+    OCCUPANCY,
+    OUTBOX,
+    PROMISE,
+    RANK,
+    REBOOTING,
+    SEATING,
+    SHARE,
+    STANDING,
+    STOP_FAILURES,
+    SYNC,
+    UNPROVEN,
+    WATCHDOG,
+)
+from tests.simulation.mutants.mutant import mutant as _
 
 MUTANTS = (
     # Standing orders.
@@ -61,9 +51,9 @@ MUTANTS = (
     _(
         "start-without-proof",
         "starts a service although a node that may run it is not proven down",
-        PLACEMENT,
-        " and not blockers(ledger.state, service)",
-        "",
+        SEATING,
+        "service.cleanup or blockers(cluster, service) or",
+        "service.cleanup or",
     ),
     _(
         "trust-a-failed-stop",
@@ -389,112 +379,6 @@ MUTANTS = (
         "if n != request.number}",
         "}",
     ),
-    # Second defences taken away.
-    _(
-        "ignore-numbers",
-        "takes the result of an earlier transition for that of the present one",
-        RECOVERY,
-        " or service.op != body.op:",
-        ":",
-    ),
-    _(
-        "stale-proof",
-        "takes the proof of an earlier loss for that of the present one",
-        FENCING,
-        "    return node.status is NodeStatus.UNCLEAN and node.victim == victim\n",
-        "    return node.status is NodeStatus.UNCLEAN\n",
-    ),
-    _(
-        "proof-frees-for-ever",
-        "believes that nobody lost with the owner can have been given its services",
-        FENCING,
-        "release(ledger, node_id, node.lost_epoch - 1)",
-        "release(ledger, node_id, ledger.state.epoch)",
-    ),
-    _(
-        "fence-the-living",
-        "welcomes a node that a device may switch off at any moment",
-        MEMBERSHIP,
-        "if node.status is NodeStatus.UNCLEAN and node.attempt > 0 and",
-        "if node.status is NodeStatus.UNCLEAN and node.attempt > 99 and",
-    ),
-    _(
-        "trust-a-stale-hello",
-        "counts a HELLO that was said for an earlier view",
-        SYNC,
-        "is_installed=False, hellos={}, has_sent_install=False,",
-        "is_installed=False, has_sent_install=False,",
-    ),
-    _(
-        "second-install",
-        "lets the second INSTALL of a ring begin the epoch anew",
-        SYNC,
-        "    if message.epoch <= max(turn.cluster.epoch, turn.local.missed_epoch):\n"
-        "        return\n",
-        "",
-    ),
-    _(
-        "endless-lease",
-        "starts and fences although its ring may have stopped turning",
-        LEASE,
-        "and turn.now_ms - seen_ms <= LEASE_MS",
-        "and turn.now_ms >= seen_ms",
-    ),
-    _(
-        "fence-through-a-closed-gate",
-        "begins to fence while its gate is closed",
-        MACHINE,
-        "    if may_act:\n        fence_share.act(turn)\n",
-        "    fence_share.act(turn)\n    if may_act:\n",
-    ),
-    _(
-        "believe-the-record",
-        "does not compare the record of a service with what its owner says",
-        MEMBERSHIP,
-        "            _judge_owner(ledger, service, service.owner, claims.get(service.owner))\n",
-        "            pass\n",
-    ),
-    _(
-        "start-beside-left-overs",
-        "starts a service while something of it is left on another node",
-        PLACEMENT,
-        "may_start = not service.cleanup and not blockers(",
-        "may_start = not blockers(",
-    ),
-    _(
-        "restarts-never-expire",
-        "counts restarts that are long past",
-        LADDER,
-        "and (not rung.window_ms or now_ms - r.at_ms < rung.window_ms)",
-        "and now_ms >= r.at_ms",
-    ),
-    _(
-        "done-before-it-is-safe",
-        "tells done before anything is on disk",
-        DESK,
-        "if verdict.answer is not None and (is_safe or verdict.answer is not Answer.DONE):",
-        "if verdict.answer is not None and (is_safe or True):",
-    ),
-    _(
-        "done-beside-left-overs",
-        "tells that a service is stopped while something of it is still being stopped",
-        REQUESTS,
-        "    if service.state in (goal, ServiceState.DISABLED) and service.cleanup:\n",
-        "    if service.cleanup and not service.spec.name:\n",
-    ),
-    _(
-        "enable-the-disabled",
-        "starts a service again that it was told to disable",
-        RECOVERY,
-        "ledger.move(freed, ServiceState.DISABLED)",
-        "ledger.move(freed, ServiceState.RECOVERING)",
-    ),
-    _(
-        "never-answer",
-        "leaves an operator without an answer when quorum is lost",
-        MACHINE,
-        "    if turn.local.emergency and turn.local.waiting:\n",
-        "    if turn.local.is_over:\n",
-    ),
+    *DEFENCES,
 )
 """Each is caught by a seed of `make test`, or by a scenario."""

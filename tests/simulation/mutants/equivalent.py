@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from tests.simulation.mutants.catalogue import OPERATIONS, OUTBOX, _
+from tests.simulation.mutants.modules import OPERATIONS, OUTBOX
+from tests.simulation.mutants.mutant import mutant as _
 
 EQUIVALENT = (
     _(

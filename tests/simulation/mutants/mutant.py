@@ -44,3 +44,8 @@ class Mutant:
         sys.modules[self.module] = module
         code = compile(self.patched(), f"{self.module} ({self.name})", "exec")
         exec(code, vars(module))  # noqa: S102 - the very point
+
+
+def mutant(name: str, breaks: str, module: str, old: str, new: str) -> Mutant:
+    """Return a mutant."""
+    return Mutant(name=name, breaks=breaks, module=module, old=old, new=new)
