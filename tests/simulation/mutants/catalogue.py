@@ -167,7 +167,7 @@ MUTANTS = (
         "quorum-of-any-ring",
         "takes a verdict of quorum for another ring for that of its own",
         SYNC,
-        "return view is not None and local.quorum_ring == view.ring and local.is_quorate",
+        "return view is not None and local.is_quorate and local.quorum_ring == view.ring",
         "return view is not None and local.is_quorate",
     ),
     _(
