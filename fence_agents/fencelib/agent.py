@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from fencelib.actions import EXIT_DONE, EXIT_FAILED, LISTS, act
 from fencelib.device import Device
-from fencelib.errors import FenceError
+from fencelib.errors import EndedError, FenceError
 from fencelib.log import Log
 from fencelib.options import (
     Options,
@@ -113,7 +113,7 @@ def run_action(agent: Agent, given: Options, unknown: list[str], log: Log) -> in
 
 def on_signal(number: int, _frame: object) -> NoReturn:
     """Leave through the code that kills the child."""
-    raise FenceError(f"ended by signal {number}; the power state is unknown, ask for status")
+    raise EndedError(f"ended by signal {number}; the power state is unknown, ask for status")
 
 
 def run_agent(agent: Agent, arguments: list[str]) -> int:
@@ -132,7 +132,7 @@ def run_agent(agent: Agent, arguments: list[str]) -> int:
             given, unknown = parse_lines(agent.parameters, os.fsdecode(text))
         log = Log(agent.name, given)
         return run_action(agent, given, unknown, log)
-    except (FenceError, OSError) as error:
+    except (FenceError, EndedError, OSError) as error:
         log.say(str(error))
     except Exception as error:  # noqa: BLE001 -- the words of a library could hold a secret
         log.say(f"{bug(error)}; the power state is unknown, ask for status, and report this")

@@ -6,6 +6,10 @@ class FenceError(Exception):
     """The action failed: what was found and what to do, in one line without secrets."""
 
 
+class EndedError(Exception):
+    """A signal ended the agent: nothing more is to be tried, whatever it was doing."""
+
+
 class NoAnswerError(FenceError):
     """The device did not answer; `sent` tells whether the command may have reached it."""
 
