@@ -30,6 +30,7 @@ SPEC_DIGEST_BYTES: Final = 16
 SPECS_KEPT: Final = 8
 STATES_KEPT: Final = 8
 RECORDS_KEPT: Final = 4_096
+"""Besides those of all services of the state that is asked about."""
 
 _LEAVES: Final = frozenset({int, str, bool, type(None)})
 _STATE_FIELDS: Final = tuple(
@@ -51,6 +52,8 @@ def digest(state: ClusterState) -> str:
     for known, fingerprint in _states:
         if known is state:
             return fingerprint
+    if len(_records) > RECORDS_KEPT + len(state.services):
+        _records.clear()
     configured = {spec.name: spec for spec in state.spec.services}
     plain = (
         _digest_of_spec(state.spec),
@@ -110,8 +113,6 @@ def _of_record(record: object) -> object:
 def _remember(record: object, configured: ServiceSpec | None, plain: object) -> str:
     """Keep a record's fingerprint, since a record seldom changes between two digests."""
     fingerprint = _fingerprint(plain, DIGEST_BYTES)
-    if len(_records) >= RECORDS_KEPT:
-        _records.clear()
     _records[id(record)] = (record, configured, fingerprint)
     return fingerprint
 

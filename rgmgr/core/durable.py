@@ -197,6 +197,7 @@ def _service(service: Service) -> Service:
         is_new=service.is_new,
         frozen=service.frozen,
         fault=service.fault if state is ServiceState.FAILED else "",
+        rivals=service.rivals,
     )
 
 

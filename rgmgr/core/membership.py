@@ -452,6 +452,7 @@ def _adopt(ledger: Ledger, service: Service, claims: Claims) -> None:
         found[owner] or service,
         op=op,
         owner=owner,
+        adopted_epoch=ledger.state.epoch,
         is_new=False,
         failed_on=(),
         awaits=None,

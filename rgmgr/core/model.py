@@ -288,6 +288,7 @@ class Service:
     is_new: bool = True  # autostart not yet considered
     frozen: bool = False
     freed_epoch: int = 0  # in which it was told to be free; 0: only known from a claim
+    adopted_epoch: int = 0  # in which its latest owner was found with it; 0: it was given to it
     cleanup: tuple[NodeId, ...] = ()  # nodes that must first stop left-overs
     cleanup_op: int = 0  # number of that work
     fault: str = ""  # the latest failure in words

@@ -407,6 +407,7 @@ def _start(ledger: Ledger, service: Service, target: NodeId, reason: str) -> Non
     starting = replace(
         service,
         owner=target,
+        adopted_epoch=0,
         target=None,
         awaits=None,
         after=After.STOP,

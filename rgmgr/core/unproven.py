@@ -40,4 +40,8 @@ def may_have_outlived(cluster: ClusterState, service: Service) -> bool:
 
 
 def _was_freed_after(service: Service, lost_epoch: int) -> bool:
-    return 0 < lost_epoch <= service.freed_epoch
+    """Tell whether its owner freed it later; one that was only found with it proves nothing then.
+
+    Who was gone when it was found had never heard of that owner.
+    """
+    return service.adopted_epoch < lost_epoch <= service.freed_epoch

@@ -171,11 +171,12 @@ def silent(cluster: ClusterState) -> Iterator[str]:
 def _waits(cluster: ClusterState, service: Service) -> bool:
     """Tell whether a service that has an owner waits: for an administrator, a time, or others."""
     if service.state is ServiceState.STOPPING:
+        configured = {spec.name: spec for spec in cluster.spec.services}
         return any(
-            service.spec.name in other.spec.depend
+            service.spec.name in configured.get(name, other.spec).depend
             and other.state is ServiceState.STOPPING
             and other.owner in cluster.members()
-            for other in cluster.services.values()
+            for name, other in cluster.services.items()
         )
     goes_back = service.spec.name in cluster.failbacks and service.state is ServiceState.STARTED
     return service.frozen or goes_back

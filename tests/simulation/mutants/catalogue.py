@@ -81,8 +81,15 @@ MUTANTS = (
         "lost-nodes-heard-nothing",
         "believes that no lost node can have been given a service that was freed at any time",
         UNPROVEN,
-        "return 0 < lost_epoch <= service.freed_epoch",
+        "return service.adopted_epoch < lost_epoch <= service.freed_epoch",
         "return 0 < lost_epoch",
+    ),
+    _(
+        "believe-who-was-found",
+        "frees a service by the word of an owner that was only found with it",
+        UNPROVEN,
+        "return service.adopted_epoch < lost_epoch <=",
+        "return 0 < lost_epoch <=",
     ),
     _(
         "skip-the-fence-wait",
