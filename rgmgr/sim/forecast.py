@@ -135,7 +135,7 @@ class Forecast:
 def forecast(present: Present, *supposed: Supposition) -> Forecast:
     """Return what happens when all of this is the case at the same moment."""
     world = set_up(present)
-    before = agreed(world)
+    before = agreed(world) if _is_anybody_left(world) else present.cluster  # all were leaving
     recorder = Recorder(world, _specs(before, supposed))
     for supposition in supposed:
         suppose(world, supposition)

@@ -11,12 +11,12 @@ from typing import get_args
 
 import pytest
 
-from domains.model import NodeId
+from domains.model import NodeId, ServiceName
 from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, Verb
-from rgmgr.core.spec import FenceVerb, NoQuorumPolicy
+from rgmgr.core.spec import FenceVerb, NoQuorumPolicy, ResourceName
 from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.disk import Damage, DiskMood
-from rgmgr.sim.edits import Edit, edited
+from rgmgr.sim.edits import ALONE, Edit, edited
 from rgmgr.sim.engine import dice
 from rgmgr.sim.faults import (
     MOMENTS,
@@ -364,9 +364,17 @@ def test_a_changed_file_is_read_at_once_or_at_the_next_start() -> None:
 
 
 def test_each_edit_makes_another_text_of_the_version_it_is_told() -> None:
+    (web,) = SPEC.services
+    vip = replace(web.resources[0], name=ResourceName("own"), parameters={"address": ALONE[0]})
+    other = replace(web, name=ServiceName("other"))
+    with_address = (replace(web, resources=(*web.resources, replace(vip, children=()))), other)
+    bases = {
+        Edit.ADD_NODE: edited(SPEC, Edit.REMOVE_NODE, version=2, node=N3),
+        Edit.MOVE_ADDRESS: replace(SPEC, services=with_address),
+    }
     for edit in Edit:
         name = EXTRA if edit is Edit.ADD_SERVICE else WEB
-        base = edited(SPEC, Edit.REMOVE_NODE, version=2, node=N3) if edit is Edit.ADD_NODE else SPEC
+        base = bases.get(edit, SPEC)
         text = edited(base, edit, version=7, service=name, node=N3, first=SPEC)
 
         assert text.version == 7
