@@ -325,17 +325,24 @@ def _report(turn: Turn, service: Service, job: Job) -> None:
 
 
 def _watch(turn: Turn, name: ServiceName, service: Service) -> None:
-    """A service that should be up here and is not, has failed."""
+    """A service that should be up here and is not, or has what no tree knows, has failed."""
     local = turn.local
     if service.owner != local.me or service.state is not ServiceState.STARTED or local.emergency:
         return
     if resting.is_unknown(turn, name):
         return
     has_said = local.reported.get(name) == (service.op, False)
-    if has_said or not (broken := _missing(turn, service, names_off(service))):
+    if has_said:
+        return
+    broken = _missing(turn, service, names_off(service))
+    known = jobs.names_of(service)
+    strays = [r for r in local.active.get(name, ()) if r not in known]
+    if not broken and not strays:
         return
     turn.update(reported={**local.reported, name: (service.op, False)})
     reason = local.faults.get(name, "found not running")
+    if strays:  # another state had them, and was not agreed
+        reason, broken = f"{', '.join(strays)}: up, and in no agreed configuration", ()
     is_any_left = bool(local.active.get(name))
     outbox.send(
         turn,

@@ -20,6 +20,7 @@ from rgmgr.core import (
     recovery,
     requests,
     retrying,
+    rivals,
 )
 from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.desk import settle_requests, verdict_given
@@ -202,6 +203,9 @@ def objection(cluster: ClusterState, spec: ClusterSpec) -> str:
             f"it drops nodes while only {len(members)} of {count} are here: at least half must know"
             " it, for the others could begin without it"
         )
+    for name, nodes in rivals.undecided(cluster, spec.services):
+        names = ", ".join(map(cluster.spec.node_name, nodes))
+        return f"it gives to others what {name} may have up on nodes that are not down: {names}"
     return ""
 
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from domains.model import ServiceName
+from domains.model import NodeId, ServiceName
 from rgmgr.core.evolve import replace
 from rgmgr.core.model import ClusterState, Service, ServiceState
 from rgmgr.core.sharing import exists_once, places
 from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec, ServiceSpec
 from rgmgr.core.survey import catalogue_of
 from rgmgr.core.tree import start_order
+from rgmgr.core.unproven import blockers
 
 Identity = tuple[str, str]
 """What a resource is, whatever it is called: `("address", "10.0.0.100")`."""
@@ -48,6 +49,28 @@ def found(
         if names:
             rivals[spec.name] = tuple(names)
     return rivals
+
+
+def undecided(
+    cluster: ClusterState, configured: Iterable[ServiceSpec]
+) -> Iterator[tuple[ServiceName, tuple[NodeId, ...]]]:
+    """Yield the services that may run unseen with what a configuration gives to others, and where.
+
+    Of those nobody says that they are up, so nobody would wait for them.
+    """
+    users = {
+        identity: (spec.name, shared)
+        for spec in configured
+        for identity, shared in _used(start_order(spec)).items()
+    }
+    for name, record in cluster.services.items():
+        nodes = blockers(cluster, record) if record.owner is None else ()
+        if nodes and any(
+            heir != name and not _is_one_resource(shared, theirs)
+            for identity, shared in _used(start_order(record.spec)).items()
+            for heir, theirs in (users.get(identity, (name, None)),)
+        ):
+            yield name, nodes
 
 
 def unreleased(cluster: ClusterState, service: Service) -> tuple[ServiceName, ...]:

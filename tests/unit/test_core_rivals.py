@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from domains.model import ServiceName
+from rgmgr.core.actions import FenceNode, Record
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import Service, ServiceState
 from rgmgr.core.placement import because
@@ -142,6 +143,33 @@ def test_who_waits_for_what_another_one_has_is_not_moved_meanwhile() -> None:
     assert mail(cluster).owner == N2
     assert has(cluster, "log") == [N2]
     assert not [a for _, a in cluster.actions[number:] if getattr(a, "service", "") == MAIL]
+
+
+def test_what_a_node_may_run_unseen_is_given_to_nobody_before_it_is_proven_down() -> None:
+    cluster = formed(spec=both((disk, app), (log,)), auto_fence=False)
+    for node in (N1, N2, N3):
+        cluster.kill(node)
+    cluster.boot(N2, N3)
+    cluster.view(N2, N3)
+    load(cluster, both((app,), (disk, log), 2))
+    cluster.run(30_000)
+
+    assert has(cluster, "disk") == [N1]
+    assert cluster.states[N2].cluster.spec.version == 1
+    (reason,) = {
+        action.fields["reason"]
+        for node, action in cluster.actions
+        if node == N2 and isinstance(action, Record) and action.event == "config.refused"
+    }
+    assert reason == "it gives to others what web may have up on nodes that are not down: node1"
+
+    node, order = cluster.took(FenceNode)[-1]
+    assert isinstance(order, FenceNode)
+    cluster.feed(node, cluster.fence_result(order))
+    cluster.settle()
+
+    assert cluster.states[N2].cluster.spec.version == 2
+    assert has(cluster, "disk") == [mail(cluster).owner]
 
 
 def test_a_unit_that_every_node_has_is_waited_for_by_nobody() -> None:
