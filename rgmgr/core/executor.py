@@ -264,7 +264,7 @@ def _new_job(turn: Turn, service: Service, duty: _Duty) -> Job:
     is_repair = service.after is After.REPAIR and duty.op == service.op
     broken = _missing(turn, service, names_off(service)) if is_repair else ()
     job = replace(jobs.stopping(service, broken), op=duty.op)
-    is_whole = not is_repair and duty.op != EMERGENCY_OP  # looking units up needs the bus
+    is_whole = not broken and duty.op != EMERGENCY_OP  # looking units up needs the bus
     return _with_left_overs(turn, service, job) if is_whole else job
 
 

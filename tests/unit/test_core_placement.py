@@ -103,6 +103,8 @@ def test_an_owner_stops_what_is_in_no_agreed_tree_too() -> None:
     cluster.boot(N1)
     cluster.view(N1, N2, N3)
     assert cluster.service().owner == N1
+    assert cluster.service().state is ServiceState.STARTED
+    assert cluster.units[N1] == {"nginx", "vip"}, "it counts as a failure, and goes with all else"
 
     cluster.ask(N2, Verb.DISABLE)
 
