@@ -90,9 +90,12 @@ def _owner(cluster: ClusterState, service: Service) -> Node | None:
 
 def _dependents(cluster: ClusterState, name: ServiceName) -> Iterable[ServiceSpec]:
     """Yield who depends on it: as is configured, or as it was of who is configured no more."""
-    configured = catalogue_of(cluster.spec).by_name
-    specs = (configured.get(other, record.spec) for other, record in cluster.services.items())
-    return (spec for spec in specs if name in spec.depend)
+    found = [spec for spec in cluster.spec.services if name in spec.depend]
+    if len(cluster.services) > len(cluster.spec.services):
+        configured = catalogue_of(cluster.spec).by_name
+        gone = [record.spec for n, record in cluster.services.items() if n not in configured]
+        found += [spec for spec in gone if name in spec.depend]
+    return found
 
 
 def _runs(cluster: ClusterState, name: ServiceName) -> bool:

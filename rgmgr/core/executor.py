@@ -36,7 +36,7 @@ from rgmgr.core.model import After, Service, ServiceState
 from rgmgr.core.no_quorum import is_untouched, must_stop
 from rgmgr.core.recovery import STOPPING_STATES
 from rgmgr.core.sharing import users
-from rgmgr.core.spec import LEFT_OVER, ResourceName
+from rgmgr.core.spec import ResourceName
 from rgmgr.core.subtrees import ground_of, names_off
 from rgmgr.core.survey import changed_services, restless
 from rgmgr.core.tree import start_order, stopped_later
@@ -270,17 +270,18 @@ def _new_job(turn: Turn, service: Service, duty: _Duty) -> Job:
 
 def _with_left_overs(turn: Turn, service: Service, job: Job) -> Job:
     name = service.spec.name
+    strays = _strays(turn, service)
+    if not strays:
+        return job
     shared = users(each.spec for each in turn.cluster.services.values())
-    whole = jobs.with_left_overs(service, job, turn.local.active.get(name, ()), shared)
-    if strays := [r.name for r in whole.stops if r.type == LEFT_OVER]:
-        turn.note(
-            "service.left_overs",
-            Severity.WARNING,
-            service=name,
-            resources=", ".join(strays),
-            reason="active here and in no agreed configuration: stopped with the service",
-        )
-    return whole
+    turn.note(
+        "service.left_overs",
+        Severity.WARNING,
+        service=name,
+        resources=", ".join(reversed(strays)),
+        reason="active here and in no agreed configuration: stopped with the service",
+    )
+    return jobs.with_left_overs(job, strays, shared)
 
 
 def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool) -> None:
@@ -335,8 +336,7 @@ def _watch(turn: Turn, name: ServiceName, service: Service) -> None:
     if has_said:
         return
     broken = _missing(turn, service, names_off(service))
-    known = jobs.names_of(service)
-    strays = [r for r in local.active.get(name, ()) if r not in known]
+    strays = _strays(turn, service) if _is_news(turn, name, service) else []
     if not broken and not strays:
         return
     turn.update(reported={**local.reported, name: (service.op, False)})
@@ -350,6 +350,22 @@ def _watch(turn: Turn, name: ServiceName, service: Service) -> None:
             service=name, op=service.op, reason=reason, resources=broken if is_any_left else ()
         ),
     )
+
+
+def _is_news(turn: Turn, name: ServiceName, service: Service) -> bool:
+    """Tell whether this event may have changed what is up of a service, or what should be."""
+    local, before = turn.local, turn.before
+    return (
+        local.active is not before.local.active
+        or local.resting is not before.local.resting
+        or before.cluster.services.get(name) is not service
+    )
+
+
+def _strays(turn: Turn, service: Service) -> list[ResourceName]:
+    """Return what is up here and in no tree of the service."""
+    known = jobs.names_of(service)
+    return [r for r in turn.local.active.get(service.spec.name, ()) if r not in known]
 
 
 def _health(turn: Turn, service: Service) -> Health:

@@ -7,7 +7,7 @@ there, stops go on. Source: rgmanager 5.6, 5.7, 3.6.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from rgmgr.core.delta import Delta, both, delta
 from rgmgr.core.events import ResourceFailed, ResourceStartFailed, ResourceStopFailed
@@ -56,20 +56,18 @@ def stopping(service: Service, broken: Collection[ResourceName] = ()) -> Job:
 
 
 def with_left_overs(
-    service: Service, job: Job, active: Collection[ResourceName], shared: Collection[ResourceName]
+    job: Job, left_overs: Sequence[ResourceName], shared: Collection[ResourceName]
 ) -> Job:
     """Return the way down with what is up besides, in no tree that is agreed.
 
     It goes first, the other way round than it is known: what a newer tree adds relies on the others
     more often than they on it.
     """
-    known = names_of(service)
     strays = tuple(
         ResourceSpec(name=name, type=LEFT_OVER, parameters={}, is_shared=name in shared)
-        for name in reversed(tuple(active))
-        if name not in known
+        for name in reversed(left_overs)
     )
-    return replace(job, stops=(*strays, *job.stops)) if strays else job
+    return replace(job, stops=(*strays, *job.stops))
 
 
 def change_of(service: Service) -> Delta:
