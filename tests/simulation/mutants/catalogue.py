@@ -246,8 +246,8 @@ MUTANTS = (
         "see-no-failure",
         "does not tell that a running service has failed",
         EXECUTOR,
-        "    if has_said or not (broken := _missing(turn, service, names_off(service))):\n",
-        "    if service.op or not (broken := _missing(turn, service, names_off(service))):\n",
+        "    if has_said:\n        return\n    broken = _missing(",
+        "    if service.op:\n        return\n    broken = _missing(",
     ),
     # The tree.
     _(
