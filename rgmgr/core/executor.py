@@ -264,8 +264,7 @@ def _new_job(turn: Turn, service: Service, duty: _Duty) -> Job:
     is_repair = service.after is After.REPAIR and duty.op == service.op
     broken = _missing(turn, service, names_off(service)) if is_repair else ()
     job = replace(jobs.stopping(service, broken), op=duty.op)
-    is_whole = not broken and duty.op != EMERGENCY_OP  # looking units up needs the bus
-    return _with_left_overs(turn, service, job) if is_whole else job
+    return job if broken else _with_left_overs(turn, service, job)
 
 
 def _with_left_overs(turn: Turn, service: Service, job: Job) -> Job:
@@ -281,7 +280,8 @@ def _with_left_overs(turn: Turn, service: Service, job: Job) -> Job:
         resources=", ".join(reversed(strays)),
         reason="active here and in no agreed configuration: stopped with the service",
     )
-    return jobs.with_left_overs(job, strays, shared)
+    # looking them up needs the bus: in an emergency they hold up nothing that is known
+    return jobs.with_left_overs(job, strays, shared, is_last=job.op == EMERGENCY_OP)
 
 
 def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool) -> None:

@@ -56,7 +56,11 @@ def stopping(service: Service, broken: Collection[ResourceName] = ()) -> Job:
 
 
 def with_left_overs(
-    job: Job, left_overs: Sequence[ResourceName], shared: Collection[ResourceName]
+    job: Job,
+    left_overs: Sequence[ResourceName],
+    shared: Collection[ResourceName],
+    *,
+    is_last: bool = False,
 ) -> Job:
     """Return the way down with what is up besides, in no tree that is agreed.
 
@@ -67,7 +71,7 @@ def with_left_overs(
         ResourceSpec(name=name, type=LEFT_OVER, parameters={}, is_shared=name in shared)
         for name in reversed(left_overs)
     )
-    return replace(job, stops=(*strays, *job.stops))
+    return replace(job, stops=(*job.stops, *strays) if is_last else (*strays, *job.stops))
 
 
 def change_of(service: Service) -> Delta:

@@ -111,7 +111,9 @@ def _consider_all(
         return
     seated = occupancy(ledger.state)
     for name in in_turn([ledger.state.services[name] for name in ready]):
-        _place(ledger, ledger.state.services[name], seated)
+        # what it needs may just have made room for another one
+        if not configured[name].depend or _is_wanted(ledger, name, configured):
+            _place(ledger, ledger.state.services[name], seated)
 
 
 def offer_to_joiners(

@@ -130,6 +130,8 @@ def overdue(turn: Turn) -> None:
     names = ", ".join(map(turn.cluster.spec.node_name, silent))
     reason = missing(turn.cluster, turn.local)
     turn.note("sync.overdue", Severity.WARNING, silent=names or None, reason=reason)
+    if turn.local.me not in turn.cluster.nodes:
+        declare_emergency(turn, reason)  # it may begin none, and nobody knows what runs here
     if turn.local.emergency:  # quorum is there again, and would be the wrong reason
         turn.update(emergency=reason)
     try_install(turn)
@@ -138,6 +140,8 @@ def overdue(turn: Turn) -> None:
 def missing(cluster: ClusterState, local: LocalState) -> str:
     """Say whose daemon has to be started before an epoch can begin here."""
     name = cluster.spec.node_name
+    if local.me not in cluster.nodes:
+        return "this node is not configured; start rgmgrd on one that is"
     if silent := _silent(local):
         return f"rgmgrd on {', '.join(map(name, silent))} has not been heard; start it there"
     if len(cluster.nodes) != PAIR:
@@ -281,8 +285,13 @@ def _is_complete(turn: Turn) -> bool:
     silent = [n for n in _view_members(turn) if n not in turn.local.hellos]
     if not silent:
         return _has_mandate(turn)
-    is_enough = 2 * len(turn.local.hellos) > len(turn.cluster.spec.nodes)
+    is_enough = 2 * len(_heard(turn)) > len(turn.cluster.nodes)
     return turn.local.is_sync_overdue and is_enough
+
+
+def _heard(turn: Turn) -> tuple[NodeId, ...]:
+    """Return who has said hello and counts: whom the configuration has dropped decides nothing."""
+    return tuple(n for n in turn.cluster.nodes if n in turn.local.hellos)
 
 
 def _has_mandate(turn: Turn) -> bool:
@@ -291,13 +300,14 @@ def _has_mandate(turn: Turn) -> bool:
     corosync counts nodes, and a daemon may be away from a node that it counts. So more than half of
     the daemons of our last epoch must be here, be it in this life or on disk; one that said goodbye
     and whose node is in our ring counts as well. No more is asked if that epoch began in this very
-    ring. Of two nodes each may go on, if corosync lets it. Of two halves the one goes on that
+    ring. Whom the configuration has dropped counts for nothing, and begins nothing of its own. Of
+    two nodes each may go on, if corosync lets it. Of two halves the one goes on that
     corosync's tie breaker has chosen. Neither is enough from disk. To one half who is not proven
     down may be the other one, that went on.
     """
-    nodes, hellos = turn.cluster.nodes, turn.local.hellos
-    if 2 * len(hellos) > len(nodes) or _is_ring_of_epoch(turn):
-        return True
+    nodes, hellos, heard = turn.cluster.nodes, turn.local.hellos, _heard(turn)
+    if 2 * len(heard) > len(nodes) or not heard or _is_ring_of_epoch(turn):
+        return bool(heard)
     ring_nodes = turn.local.view.ring_nodes if turn.local.view else ()
     if len(nodes) <= PAIR:
         return turn.local.is_live or _may_begin_alone(turn)

@@ -11,12 +11,14 @@ from rgmgr.core.actions import RebootNode, StartResource, StopResource
 from rgmgr.core.events import (
     CorosyncLost,
     QuorumChanged,
+    Requested,
     ResourceFailed,
     Shutdown,
     ShutdownRequested,
+    TimerFired,
     ViewChanged,
 )
-from rgmgr.core.messages import Verb
+from rgmgr.core.messages import MaintenanceOrder, MaintenanceRequest, Verb
 from rgmgr.core.model import RingId
 from rgmgr.core.spec import NoQuorumPolicy, ResourceName
 from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, web
@@ -175,5 +177,35 @@ def test_rings_that_follow_each_other_without_a_verdict_are_one_time_without() -
         ring = RingId(N1, 400 + 4 * turn)
         cluster.feed(N1, ViewChanged(ring=ring, ring_nodes=(N1,), members=(N1,)))
         cluster.run(1_200)
+
+    assert cluster.units[N1] == set()
+
+
+def test_what_no_tree_knows_is_stopped_too_after_what_is_known() -> None:
+    """Its state is spoilt and its file newer than what runs; to look it up may take its time."""
+    cluster = Cluster(spec=spec())
+    cluster.units[N1] = BOTH | {"old"}
+    cluster.boot(N1)
+
+    cut_off(cluster)
+
+    stops = [a.resource.name for _, a in cluster.took(StopResource) if isinstance(a, StopResource)]
+    assert stops == ["nginx", "vip", "old"]
+    assert cluster.units[N1] == set()
+
+
+def test_services_are_shielded_until_the_cluster_would_be_armed_again_and_no_longer() -> None:
+    """Something else happens in the very moment in which that time is over."""
+    cluster = formed()
+    disarm = MaintenanceRequest(number=1, order=MaintenanceOrder.DISARM, by="alice", for_ms=9_000)
+    cluster.feed(N1, Requested(disarm))
+    cluster.settle()
+    cut_off(cluster)
+    assert cluster.units[N1] == BOTH
+
+    ends = [due_ms for (_, key), due_ms in cluster.timers.items() if key.startswith("shield")]
+    (cluster.now_ms,) = ends
+    cluster.feed(N1, TimerFired("tick"))
+    cluster.run(1)
 
     assert cluster.units[N1] == set()
