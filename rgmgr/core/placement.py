@@ -420,6 +420,8 @@ def _start(ledger: Ledger, service: Service, target: NodeId, reason: str) -> Non
         is_new=False,
         restarts=service.restarts + 1 if is_again else 0,
     )
-    ledger.move(starting, ServiceState.STARTING)
+    placed = ledger.move(starting, ServiceState.STARTING)
     owner = ledger.name(target)
     ledger.note("service.starting", service=service.spec.name, owner=owner, reason=reason)
+    if service.awaits is not None:
+        failback.offer_later(ledger, placed)
