@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from domains.model import ServiceName
-from rgmgr.core import jobs, outbox, resting
+from rgmgr.core import durable, jobs, outbox, resting
 from rgmgr.core.actions import Severity, StartResource, StopResource
 from rgmgr.core.depend import must_go_first
 from rgmgr.core.events import (
@@ -124,7 +124,7 @@ def drive(turn: Turn, *, may_start: bool) -> None:
         resting.heed(turn, name, service, is_busy=duty is not None)
         _align(turn, name, service, duty)
         if duty is not None:
-            _advance(turn, name, service, may_start=may_start)
+            _advance(turn, name, service, may_start=may_start and _is_given(turn, service))
         if duty is None:
             _watch(turn, name, service)
 
@@ -305,6 +305,14 @@ def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool
     else:
         is_used = is_kept(turn, name, step)
         turn.do(StopResource(service=name, resource=step, op=job.op, is_kept=is_used))
+
+
+def _is_given(turn: Turn, service: Service) -> bool:
+    """Tell whether what a configuration has given to a service is its own, whoever goes on.
+
+    Else a state without that configuration could give the same to the one that had it before.
+    """
+    return not service.rivals or durable.is_final(turn, turn.local.saved_at)
 
 
 def _lacks_ground(turn: Turn, service: Service, job: Job) -> bool:

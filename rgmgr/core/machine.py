@@ -274,7 +274,8 @@ def _follow_up(turn: Turn) -> None:
     done += turn.fired_key is not None  # that timer was set again
     # safety: what else time or the disks of others could bring about is looked at each time
     is_shielded = bool(local.emergency) and cluster.disarmed is not None
-    waits = bool(local.waiting) or local.shutdown is not None or is_shielded
+    is_held_up = may_act and any(not job.is_waiting for job in local.jobs.values())
+    waits = bool(local.waiting) or local.shutdown is not None or is_shielded or is_held_up
     if is_same and is_all_looked_at and len(turn.actions) == done and not waits:
         turn.quiet_gate = may_act
 

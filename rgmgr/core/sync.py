@@ -59,6 +59,13 @@ def _heed_verdict(turn: Turn) -> None:
         declare_emergency(turn, "this node has no quorum")
 
 
+def _is_denied(turn: Turn) -> bool:
+    """Tell whether the present ring has no quorum; without a verdict nobody knows."""
+    view = turn.local.view
+    is_told = view is not None and turn.local.quorum_ring == view.ring
+    return is_told and not turn.local.is_quorate
+
+
 def corosync_lost(turn: Turn, reason: str) -> None:
     """Membership and quorum are unknown: that is no quorum."""
     turn.update(
@@ -422,7 +429,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
         acks={},
         clock_offset_ms=message.at_ms - turn.now_ms,
         tested=_test_known_of(turn.cluster, turn.local.me),
-        emergency="",
+        emergency=turn.local.emergency if _is_denied(turn) else "",
         reported={n: r for n, r in turn.local.reported.items() if r[0] > 0},
     )
     turn.beat(applied_by={}, heard_ms={})

@@ -119,6 +119,7 @@ class Cluster:
     timers: dict[tuple[NodeId, str], int] = field(default_factory=dict)
     broken_starts: set[tuple[NodeId, str]] = field(default_factory=set)
     broken_stops: set[tuple[NodeId, str]] = field(default_factory=set)
+    full: set[NodeId] = field(default_factory=set)  # whose disk takes nothing
     slow: set[str] = field(default_factory=set)  # resources whose jobs last until `hurry`
     held: list[tuple[NodeId, Action]] = field(default_factory=list)
     auto_restore: bool = True
@@ -281,7 +282,7 @@ class Cluster:
                 self.local.append((node, done))
             case TestPaths():
                 self.local.append((node, self._test(node, action)))
-            case SaveState(state=state):
+            case SaveState(state=state) if node not in self.full:
                 self.disks[node] = state
                 self.local.append((node, StateSaved(state.epoch, state.applied)))
             case SetTimer(key=key, after_ms=after_ms):

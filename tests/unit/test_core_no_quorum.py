@@ -10,6 +10,7 @@ import pytest
 from rgmgr.core.actions import RebootNode, StartResource, StopResource
 from rgmgr.core.events import (
     CorosyncLost,
+    Delivered,
     QuorumChanged,
     Requested,
     ResourceFailed,
@@ -18,7 +19,7 @@ from rgmgr.core.events import (
     TimerFired,
     ViewChanged,
 )
-from rgmgr.core.messages import MaintenanceOrder, MaintenanceRequest, Verb
+from rgmgr.core.messages import Install, MaintenanceOrder, MaintenanceRequest, Verb
 from rgmgr.core.model import RingId
 from rgmgr.core.spec import NoQuorumPolicy, ResourceName
 from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, web
@@ -209,3 +210,23 @@ def test_services_are_shielded_until_the_cluster_would_be_armed_again_and_no_lon
     cluster.run(1)
 
     assert cluster.units[N1] == set()
+
+
+def test_an_epoch_lifts_no_emergency_when_quorum_was_lost_before_it_began() -> None:
+    """An arbiter changed its mind while INSTALL was on its way."""
+    cluster = formed(spec=spec(nodes=2))
+    ring = RingId(N1, 400)
+    cluster.feed(N1, ViewChanged(ring=ring, ring_nodes=(N1,), members=(N1,)))
+    cluster.feed(N1, QuorumChanged(ring, is_quorate=True))
+    while not any(isinstance(message, Install) for _, message in cluster.mail):
+        sender, message = cluster.mail.popleft()
+        cluster.feed(N1, Delivered(sender, message))
+
+    cluster.feed(N1, QuorumChanged(ring, is_quorate=False))
+    cluster.settle((N1,))
+    assert cluster.states[N1].local.emergency == "this node has no quorum"
+    assert cluster.units[N1] == set()
+
+    cluster.feed(N1, QuorumChanged(ring, is_quorate=True))
+    cluster.settle((N1,))
+    assert cluster.states[N1].local.emergency == ""

@@ -9,6 +9,7 @@ import pytest
 
 from domains.model import ServiceName
 from rgmgr.core.actions import FenceNode, Record
+from rgmgr.core.events import StateSaved
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import Service, ServiceState
 from rgmgr.core.placement import because
@@ -36,6 +37,13 @@ def both(
 def only(name: ServiceName, version: int) -> ClusterSpec:
     made = replace(web(resources=(disk, app)), name=name)
     return replace(spec(made), version=version, digest=f"d{version}")
+
+
+def on_one_node() -> tuple[ClusterSpec, ClusterSpec]:
+    """Return two services on node1, before and after the disk moves from web to mail."""
+    old, new = both((disk, app), (log,)), both((app,), (disk, log), 2)
+    here = [tuple(replace(s, domain="prefer") for s in each.services) for each in (old, new)]
+    return replace(old, services=here[0]), replace(new, services=here[1])
 
 
 def mail(cluster: Cluster) -> Service:
@@ -178,3 +186,42 @@ def test_a_unit_that_every_node_has_is_waited_for_by_nobody() -> None:
     load(cluster, both((resource("other"),), (log, resource("more", parameters=app.parameters)), 2))
 
     assert has(cluster, "more") == [N2]
+
+
+def test_what_moves_is_started_only_when_no_other_state_can_win() -> None:
+    """Node2 may go on with the old configuration, and node1 have to give the disk back to web."""
+    old, new = on_one_node()
+    two = {n: node for n, node in old.nodes.items() if n != N3}
+    cluster = formed(spec=replace(old, nodes=two), auto_fence=False)
+    cluster.kill(N2)
+    cluster.view(N1, quorate=True)
+    cluster.run(10_000)
+    node, order = cluster.took(FenceNode)[-1]
+    load(cluster, replace(new, nodes=two))
+    assert has(cluster, "disk") == []
+    reason = because(cluster.states[N1].cluster, MAIL)
+    assert reason == "what it has from another service waits for proof that node2 is down"
+
+    assert isinstance(order, FenceNode)
+    cluster.feed(node, cluster.fence_result(order))
+    cluster.settle()
+
+    assert has(cluster, "disk") == [N1]
+
+
+def test_what_moves_is_started_only_when_a_majority_has_its_configuration_on_disk() -> None:
+    """Node1 may be cut off, and the others go on without having heard of it."""
+    old, new = on_one_node()
+    cluster = formed(spec=old)
+    cluster.full |= {N2, N3}
+
+    load(cluster, new)
+    assert has(cluster, "disk") == []
+
+    cluster.full.clear()
+    for node in (N2, N3):
+        agreed = cluster.states[node].cluster
+        cluster.feed(node, StateSaved(agreed.epoch, agreed.applied))
+    cluster.settle()
+
+    assert has(cluster, "disk") == [N1]
