@@ -35,7 +35,7 @@ EX_CONFIG = 78
 
 def view_changed(turn: Turn, event: ViewChanged) -> None:
     """The membership changed: block, and say hello."""
-    turn.update(view=event, is_overdue=False, missed_epoch=0)
+    turn.update(view=event, is_overdue=False, view_epoch=0)
     _heed_verdict(turn)
     _begin(turn)
 
@@ -181,14 +181,15 @@ def heard_install(turn: Turn, message: Install) -> None:
     view = turn.local.view
     if view is None or message.ring != view.ring or message.view != view.members:
         return
+    me = next((e for e in message.enrolments if e.node == turn.local.me), None)
+    is_in = me is not None and me.incarnation == turn.local.incarnation
+    if message.epoch <= max(turn.local.view_epoch, turn.cluster.epoch if is_in else 0):
+        return  # the second one is void for all alike, also for those that it leaves out
     if message.protocol < turn.local.protocols[0]:
         _give_up(turn, message.protocol)
         return
-    me = next((e for e in message.enrolments if e.node == turn.local.me), None)
-    if me is None or me.incarnation != turn.local.incarnation:
+    if not is_in:
         _left_out(turn, message)
-        return
-    if message.epoch <= max(turn.cluster.epoch, turn.local.missed_epoch):
         return
     base = message.state or turn.cluster
     if message.state is None and digest(base) != message.digest:
@@ -214,7 +215,7 @@ def _left_out(turn: Turn, message: Install) -> None:
     turn.note("sync.left_out", Severity.WARNING, epoch=message.epoch)
     older = min(turn.cluster.epoch, message.epoch - 1)
     turn.cluster = replace(turn.cluster, epoch=older)
-    turn.update(missed_epoch=max(turn.local.missed_epoch, message.epoch))
+    turn.update(view_epoch=message.epoch)
     _begin(turn)
 
 
@@ -419,6 +420,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
     turn.cluster = ledger.state
     turn.update(
         is_installed=True,
+        view_epoch=message.epoch,
         is_live=True,
         is_known=turn.local.is_known and has_stayed,
         protocol=message.protocol,

@@ -14,6 +14,7 @@ from domains.model import FailoverDomain, NodeId, ServiceName
 from rgmgr.core import executor, ladder, lease, membership, recovery
 from rgmgr.core.actions import Multicast, StartResource
 from rgmgr.core.events import ProbeFinished
+from rgmgr.core.local import Sent
 from rgmgr.core.messages import (
     ConfigProposed,
     Goodbye,
@@ -179,6 +180,24 @@ def test_a_member_that_remembers_too_much_is_told() -> None:
     assert list(check_local(before)) == []
     assert world.watch.violations[0].startswith("I13 ")
     assert "node1 remembers 65 words, more than 64" in world.watch.violations[0]
+
+
+@pytest.mark.parametrize(("over_ms", "most"), [(100, 28), (5_000, 48), (60_000, 88)])
+def test_what_is_kept_to_be_sent_again_grows_only_as_long_as_a_member_may_stand_still(
+    over_ms: int, most: int
+) -> None:
+    daemon = running_world().hosts[N1].daemon
+    assert daemon is not None
+    state = daemon.state
+    first = Sent(say(ServiceStopped(WEB, 1)), applied_at=1)
+    last = replace(first, operation=replace(first.operation, at_ms=over_ms))
+
+    def told(count: int) -> list[str]:
+        sent = (*[first] * (count - 1), last)
+        return list(check_local(replace(state, local=replace(state.local, sent=sent))))
+
+    assert told(most) == []
+    assert told(most + 1) == [f"remembers {most + 1} operations, more than {most}"]
 
 
 def test_an_agreed_state_that_grows_is_told() -> None:

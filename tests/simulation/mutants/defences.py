@@ -59,9 +59,8 @@ DEFENCES = (
         "second-install",
         "lets the second INSTALL of a ring begin the epoch anew",
         SYNC,
-        "    if message.epoch <= max(turn.cluster.epoch, turn.local.missed_epoch):\n"
-        "        return\n",
-        "",
+        "    if message.epoch <= max(turn.local.view_epoch, turn.cluster.epoch if is_in else 0):",
+        "    if message.epoch <= (0 if is_in else turn.local.view_epoch):",
     ),
     _(
         "endless-lease",
