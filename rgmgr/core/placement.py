@@ -11,7 +11,7 @@ from domains.displacement import Displacement
 from domains.model import NodeId, ServiceName
 from domains.occupancy import Occupancy
 from domains.rank import rank_nodes
-from rgmgr.core import awaiting, depend, durable, failback, retrying, rivals
+from rgmgr.core import awaiting, depend, failback, retrying, rivals
 from rgmgr.core.actions import Severity
 from rgmgr.core.choice import why_chosen
 from rgmgr.core.evolve import replace
@@ -206,10 +206,6 @@ def _because_held_up(cluster: ClusterState, service: Service) -> str | None:
     """Say what keeps a service from leaving its node; None when it does not want to."""
     if first := depend.must_go_first(cluster, service):
         return f"its stop waits for that of {', '.join(first)}"
-    is_given_more = service.state is ServiceState.STARTING or service.former
-    if service.rivals and is_given_more and (away := durable.disputed_by(cluster)):
-        names = ", ".join(map(cluster.spec.node_name, away))
-        return f"what it has from another service waits for proof that {names} is down"
     if service.owner is None or service.state is not ServiceState.STARTED:
         return None
     if waits := rivals.because(cluster, service):

@@ -10,6 +10,7 @@ from tests.simulation.mutants.modules import (
     LEASE,
     MACHINE,
     MEMBERSHIP,
+    OPERATIONS,
     RECOVERY,
     REFIT,
     REQUESTS,
@@ -102,6 +103,13 @@ DEFENCES = (
         REFIT,
         "            elif not rivals.unreleased(ledger.state, service):\n",
         "            else:\n",
+    ),
+    _(
+        "give-away-what-may-come-back",
+        "moves an address although a state that does not know it may win",
+        OPERATIONS,
+        "    if (away := disputed_by(cluster)) and rivals.found(cluster, spec.services):\n",
+        "    if away := ():\n",
     ),
     _(
         "restarts-never-expire",
