@@ -283,7 +283,8 @@ def _follow_up(turn: Turn) -> None:
 def _heed_foreign(turn: Turn) -> None:
     """Ask for a new epoch, once in each, when something is active here that should not be.
 
-    Only an epoch, made with our claim to it, can judge that.
+    Or is not, for it was stopped in an emergency. Only an epoch, made with our claim to it, can
+    judge that.
     """
     is_new = turn.cluster is not turn.before.cluster
     if not is_new and turn.local.active is turn.before.local.active:
@@ -291,6 +292,12 @@ def _heed_foreign(turn: Turn) -> None:
     found = executor.foreign(turn)
     if found and turn.is_news("foreign", turn.cluster.epoch):
         sync.rejoin(turn, f"active here and not meant to be: {', '.join(found)}")
+    is_calm = turn.local.is_installed and not turn.local.emergency
+    stopped = executor.unheeded(turn) if is_calm else ()
+    if stopped and turn.is_news("unheeded", f"{turn.cluster.epoch} {len(stopped)}"):
+        sync.rejoin(
+            turn, f"stopped here without quorum, and up in the records: {', '.join(stopped)}"
+        )
 
 
 def _note_refusal(turn: Turn, reason: str) -> None:

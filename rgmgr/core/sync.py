@@ -19,7 +19,7 @@ from rgmgr.core.digest import digest
 from rgmgr.core.durable import KEPT_NODES, PAIR, is_kept, save_if_changed
 from rgmgr.core.events import ViewChanged
 from rgmgr.core.evolve import replace
-from rgmgr.core.executor import claims, holds_anything
+from rgmgr.core.executor import claims, holds_anything, unheeded
 from rgmgr.core.fence_share import forget_answered
 from rgmgr.core.lineage import not_outlived, recency
 from rgmgr.core.local import LocalState, Turn
@@ -418,6 +418,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
     )
     ledger = begun(base, message)
     turn.cluster = ledger.state
+    kept = () if _is_denied(turn) else unheeded(turn)
     turn.update(
         is_installed=True,
         view_epoch=message.epoch,
@@ -430,7 +431,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
         clock_offset_ms=message.at_ms - turn.now_ms,
         tested=_test_known_of(turn.cluster, turn.local.me),
         emergency=turn.local.emergency if _is_denied(turn) else "",
-        reported={n: r for n, r in turn.local.reported.items() if r[0] > 0},
+        reported={n: r for n, r in turn.local.reported.items() if r[0] > 0 or n in kept},
     )
     turn.beat(applied_by={}, heard_ms={})
     members = ", ".join(map(turn.cluster.spec.node_name, turn.cluster.members()))
