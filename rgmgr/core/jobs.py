@@ -17,6 +17,7 @@ from rgmgr.core.messages import (
     ServiceFailed,
     ServiceStarted,
     ServiceStartFailed,
+    ServiceStayed,
     ServiceStopFailed,
     ServiceStopped,
 )
@@ -25,7 +26,14 @@ from rgmgr.core.spec import LEFT_OVER, ResourceName, ResourceSpec, ServiceSpec
 from rgmgr.core.subtrees import names_off, non_critical_top
 from rgmgr.core.tree import names_in, start_order, stop_from_fault, stop_order
 
-Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
+Result = (
+    ServiceStarted
+    | ServiceStartFailed
+    | ServiceFailed
+    | ServiceStopped
+    | ServiceStopFailed
+    | ServiceStayed
+)
 
 
 def mending(service: Service) -> Job:
@@ -93,7 +101,10 @@ def as_it_was(service: Service) -> ServiceSpec:
 def stop_failed(service: Service, job: Job, event: ResourceStopFailed) -> Job:
     """A resource did not go down; the stops go on."""
     rest = replace(job, stops=job.stops[1:])
-    if job.kind is JobKind.STOP or non_critical_top(service.spec, event.resource) is None:
+    if (
+        job.kind in (JobKind.STOP, JobKind.MIGRATE)
+        or non_critical_top(service.spec, event.resource) is None
+    ):
         return replace(rest, faults=(*job.faults, _words(event)))
     if event.resource in names_off(service):
         return replace(rest, lapses=(*job.lapses, _words(event)))
@@ -111,7 +122,9 @@ def result(service: Service, job: Job, missing: tuple[ResourceName, ...]) -> Res
     """Return what is to be told of a job at its end; `missing`: what should be up and is not."""
     name, op, reason = service.spec.name, job.op, "; ".join((*job.faults, *job.lapses))
     match job.kind:
-        case JobKind.STOP:
+        case JobKind.MIGRATE if job.stays:
+            return ServiceStayed(service=name, op=op, reason=job.stays)
+        case JobKind.STOP | JobKind.MIGRATE:
             failed = ServiceStopFailed(service=name, op=op, reason=reason)
             return failed if job.faults else ServiceStopped(name, op)
         case JobKind.START:

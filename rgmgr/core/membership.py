@@ -9,7 +9,7 @@ is judged by what its owner's systemd reports, never by memory alone.
 from __future__ import annotations
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core import rivals
+from rgmgr.core import migration, rivals
 from rgmgr.core.actions import Severity
 from rgmgr.core.durable import PAIR
 from rgmgr.core.evolve import replace
@@ -334,7 +334,8 @@ def _give_way(ledger: Ledger, service: Service, claims: Claims, taking_part: lis
     if service.state is not ServiceState.STARTING or service.owner not in taking_part:
         return
     own = claims.get(service.owner)
-    if _holders(service, claims) and (own is None or own.health is Health.NONE):
+    is_in_doubt = own is None or own.health is Health.NONE or service.landing is not None
+    if _holders(service, claims) and is_in_doubt:
         finish_stop(ledger, replace(service, after=After.SETTLE, freed_epoch=0))
 
 
@@ -343,7 +344,8 @@ def _holders(service: Service, claims: Claims) -> tuple[NodeId, ...]:
     return tuple(
         n
         for n, claim in claims.items()
-        if n != service.owner and (claim.is_busy or claim.health is not Health.NONE)
+        if n not in (service.owner, service.landing)
+        and (claim.is_busy or claim.health is not Health.NONE)
     )
 
 
@@ -386,7 +388,8 @@ def _judge_owner(ledger: Ledger, service: Service, owner: NodeId, claim: Claim |
     found = _as_claimed(service, claim, tops_off(service))
     match service.state:
         case ServiceState.STARTING if found and claim and claim.op == service.op:
-            running = ledger.move(replace(found, failed_on=(), fault=""), ServiceState.STARTED)
+            up = replace(found, failed_on=(), fault="", landing=None)
+            running = ledger.move(up, ServiceState.STARTED)
             service_back(ledger, running.spec.name, owner)
         case ServiceState.STARTING if claim and (claim.is_busy or claim.op == service.op):
             begin_stop(ledger, _faulty(service, "its start was interrupted"), After.SETTLE)
@@ -396,6 +399,8 @@ def _judge_owner(ledger: Ledger, service: Service, owner: NodeId, claim: Claim |
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
             if claim is None or (health is Health.NONE and not claim.is_busy):
                 finish_stop(ledger, replace(service, freed_epoch=0))
+            elif service.after is After.MIGRATE and found and claim.op == service.op:
+                migration.stayed(ledger, service, "its node has it still")
             else:
                 ledger.move(service, service.state)  # a fresh number: stop what is left
         case _:
