@@ -271,7 +271,9 @@ def _because_asked(service: Service) -> str | None:
 
 def _retire(ledger: Ledger, service: Service) -> None:
     """A service that is no longer configured is stopped, then forgotten."""
-    if is_left_alone(ledger.state, service):
+    owner = ledger.state.nodes.get(service.owner) if service.owner is not None else None
+    is_going = owner is not None and owner.status is NodeStatus.LEAVING
+    if is_left_alone(ledger.state, service) and not is_going:
         return
     if service.state in RUNNING:
         begin_stop(ledger, service, After.DISABLE)
