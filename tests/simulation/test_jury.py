@@ -24,7 +24,16 @@ from rgmgr.core.messages import (
     Tick,
     Verb,
 )
-from rgmgr.core.model import After, ClusterState, NodeStatus, Recovery, Service, ServiceState
+from rgmgr.core.model import (
+    After,
+    Await,
+    AwaitKind,
+    ClusterState,
+    NodeStatus,
+    Recovery,
+    Service,
+    ServiceState,
+)
 from rgmgr.core.spec import Deed, RecoveryPolicy
 from rgmgr.core.tree import start_order
 from rgmgr.sim.bounds import WORDS_MAX, check_agreed, check_local
@@ -32,6 +41,7 @@ from rgmgr.sim.faults import Ask, PowerLoss, Script, UnitDeath
 from rgmgr.sim.moves import Moves, is_preferred, silent
 from rgmgr.sim.run import play, unrest
 from rgmgr.sim.story import WEB, demo_script
+from rgmgr.sim.waits import untimely
 from rgmgr.sim.world import World
 
 N1, N2, N3 = NodeId(1), NodeId(2), NodeId(3)
@@ -162,6 +172,22 @@ def test_a_failure_that_nobody_notices_is_told(monkeypatch: pytest.MonkeyPatch) 
 
     assert world.watch.violations[0].startswith("I10 ")
     assert "web is down on node1, and its owner does not notice" in world.watch.violations[0]
+
+
+@pytest.mark.parametrize(("is_restricted", "told"), [(False, 1), (True, 0)])
+def test_who_waits_for_a_node_that_may_have_it_no_more_may_start_elsewhere(
+    *, is_restricted: bool, told: int
+) -> None:
+    """The cluster may have been disarmed when its domain changed: it starts only later."""
+    cluster = cluster_of(running_world())
+    domain = replace(DOMAIN, restricted=is_restricted, priorities={N2: 1, N3: 2})
+    cluster = replace(cluster, spec=replace(cluster.spec, domains={DOMAIN.name: domain}))
+    wait = Await(node=N1, kind=AwaitKind.ALERT)
+    before = with_web(cluster, state=ServiceState.STOPPED, owner=None, awaits=wait)
+    after = with_web(cluster, state=ServiceState.STARTING, owner=N2)
+    cause = say(ServiceStopped(WEB, 1))
+
+    assert len(list(untimely(cause, before, after))) == told
 
 
 # I13: bounds.
