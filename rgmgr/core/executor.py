@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core import jobs, outbox, resting
+from rgmgr.core import durable, jobs, outbox, resting
 from rgmgr.core.actions import MigrateResource, Severity, StartResource, StopResource
 from rgmgr.core.depend import must_go_first
 from rgmgr.core.events import (
@@ -25,7 +25,7 @@ from rgmgr.core.events import (
     ServiceProbed,
 )
 from rgmgr.core.evolve import replace
-from rgmgr.core.local import Job, JobKind, LocalState, Turn
+from rgmgr.core.local import Job, JobKind, Turn
 from rgmgr.core.messages import (
     EMERGENCY_OP,
     Claim,
@@ -129,7 +129,7 @@ def drive(turn: Turn, *, may_start: bool) -> None:
         resting.heed(turn, name, service, is_busy=duty is not None)
         _align(turn, name, service, duty)
         if duty is not None:
-            _advance(turn, name, service, may_start=may_start)
+            _advance(turn, name, service, may_start=may_start and _is_given(turn, service))
         if duty is None:
             _watch(turn, name, service)
 
@@ -279,8 +279,7 @@ def _new_job(turn: Turn, service: Service, duty: _Duty) -> Job:
     is_repair = service.after is After.REPAIR and duty.op == service.op
     broken = _missing(turn, service, names_off(service)) if is_repair else ()
     job = replace(jobs.stopping(service, broken), op=duty.op)
-    is_whole = not broken and duty.op != EMERGENCY_OP  # looking units up needs the bus
-    return _with_left_overs(turn, service, job) if is_whole else job
+    return job if broken else _with_left_overs(turn, service, job)
 
 
 def _with_left_overs(turn: Turn, service: Service, job: Job) -> Job:
@@ -296,7 +295,8 @@ def _with_left_overs(turn: Turn, service: Service, job: Job) -> Job:
         resources=", ".join(reversed(strays)),
         reason="active here and in no agreed configuration: stopped with the service",
     )
-    return jobs.with_left_overs(job, strays, shared)
+    # looking them up needs the bus: in an emergency they hold up nothing that is known
+    return jobs.with_left_overs(job, strays, shared, is_last=job.op == EMERGENCY_OP)
 
 
 def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool) -> None:
@@ -338,7 +338,7 @@ def _migrate(
     if target is None or node is None or node.status is not NodeStatus.ONLINE:
         stays = f"{turn.cluster.spec.node_name(service.target or NodeId(0))} is not there any more"
         _report(turn, service, replace(job, stops=(), stays=stays))
-    elif may_start and is_known_to(turn, job, target):
+    elif may_start and jobs.is_known_to(turn, job, target):
         _set_job(turn, service.spec.name, replace(job, is_waiting=True))
         where = turn.cluster.spec.node_name(target)
         turn.do(
@@ -352,16 +352,12 @@ def _migrate(
         )
 
 
-def is_known_to(turn: Turn, job: Job, node: NodeId) -> bool:
-    """Tell whether a member has applied what the job was made from, by its ticks in this epoch."""
-    epoch, applied = job.since
-    needed = applied if epoch == turn.cluster.epoch else 0
-    return turn.pulse.applied_by.get(node, -1) >= needed
+def _is_given(turn: Turn, service: Service) -> bool:
+    """Tell whether what a configuration has given to a service is its own, whoever goes on.
 
-
-def is_about_to_migrate(local: LocalState) -> bool:
-    """Tell whether something here waits for the ticks of another member."""
-    return any(j.kind is JobKind.MIGRATE and not j.is_waiting for j in local.jobs.values())
+    Else a state without that configuration could give the same to the one that had it before.
+    """
+    return not service.rivals or durable.is_final(turn, turn.local.saved_at)
 
 
 def _lacks_ground(turn: Turn, service: Service, job: Job) -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from domains.model import NodeId
 from rgmgr.core.delta import Delta, both, delta
 from rgmgr.core.events import ResourceFailed, ResourceStartFailed, ResourceStopFailed
 from rgmgr.core.evolve import replace
-from rgmgr.core.local import Job, JobKind
+from rgmgr.core.local import Job, JobKind, LocalState, Turn
 from rgmgr.core.messages import (
     ServiceFailed,
     ServiceStarted,
@@ -64,7 +65,11 @@ def stopping(service: Service, broken: Collection[ResourceName] = ()) -> Job:
 
 
 def with_left_overs(
-    job: Job, left_overs: Sequence[ResourceName], shared: Collection[ResourceName]
+    job: Job,
+    left_overs: Sequence[ResourceName],
+    shared: Collection[ResourceName],
+    *,
+    is_last: bool = False,
 ) -> Job:
     """Return the way down with what is up besides, in no tree that is agreed.
 
@@ -75,7 +80,7 @@ def with_left_overs(
         ResourceSpec(name=name, type=LEFT_OVER, parameters={}, is_shared=name in shared)
         for name in reversed(left_overs)
     )
-    return replace(job, stops=(*strays, *job.stops))
+    return replace(job, stops=(*job.stops, *strays) if is_last else (*strays, *job.stops))
 
 
 def change_of(service: Service) -> Delta:
@@ -141,6 +146,18 @@ def result(service: Service, job: Job, missing: tuple[ResourceName, ...]) -> Res
                 resources=() if job.faults else missing,
                 unstartable=() if job.faults else job.failed,
             )
+
+
+def is_known_to(turn: Turn, job: Job, node: NodeId) -> bool:
+    """Tell whether a member has applied what the job was made from, by its ticks in this epoch."""
+    epoch, applied = job.since
+    needed = applied if epoch == turn.cluster.epoch else 0
+    return turn.pulse.applied_by.get(node, -1) >= needed
+
+
+def is_about_to_migrate(local: LocalState) -> bool:
+    """Tell whether something here waits for the ticks of another member."""
+    return any(j.kind is JobKind.MIGRATE and not j.is_waiting for j in local.jobs.values())
 
 
 def _without_part(

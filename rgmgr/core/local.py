@@ -107,7 +107,7 @@ class LocalState:
     hellos: dict[NodeId, Hello] = field(default_factory=dict)
     has_sent_install: bool = False
     is_sync_overdue: bool = False  # somebody's HELLO did not come in time
-    missed_epoch: int = 0  # the latest that began without us in the present view
+    view_epoch: int = 0  # the latest that began in the present view, with us or without
     is_installed: bool = False
     is_live: bool = False  # an epoch was installed in this life
     acks: dict[NodeId, int] = field(default_factory=dict)  # applied, in the present epoch

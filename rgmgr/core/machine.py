@@ -20,6 +20,7 @@ from rgmgr.core import (
     failback,
     fence_share,
     health,
+    jobs,
     lease,
     operations,
     outbox,
@@ -150,7 +151,7 @@ def _is_idle_tick(state: State, event: Event, now_ms: int) -> bool:
     """
     if not (isinstance(event, Delivered) and isinstance(event.message, Tick)):
         return False
-    if executor.is_about_to_migrate(state.local):
+    if jobs.is_about_to_migrate(state.local):
         return False
     return event.sender != state.local.me or lease.gate_is_open(Turn(state, now_ms))
 
@@ -283,8 +284,8 @@ def _follow_up(turn: Turn) -> None:
     done += turn.fired_key is not None  # that timer was set again
     # safety: what else time or the disks of others could bring about is looked at each time
     is_shielded = bool(local.emergency) and cluster.disarmed is not None
-    is_held_up = local.shutdown is not None or executor.is_about_to_migrate(local)
-    waits = bool(local.waiting) or is_held_up or is_shielded
+    is_held_up = may_act and any(not job.is_waiting for job in local.jobs.values())
+    waits = bool(local.waiting) or local.shutdown is not None or is_shielded or is_held_up
     if is_same and is_all_looked_at and len(turn.actions) == done and not waits:
         turn.quiet_gate = may_act
 

@@ -24,7 +24,7 @@ from rgmgr.core import (
 )
 from rgmgr.core.actions import Answer, Severity
 from rgmgr.core.desk import settle_requests, verdict_given
-from rgmgr.core.durable import save_if_changed
+from rgmgr.core.durable import disputed_by, save_if_changed
 from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import Turn
@@ -206,6 +206,9 @@ def objection(cluster: ClusterState, spec: ClusterSpec) -> str:
             f"it drops nodes while only {len(members)} of {count} are here: at least half must know"
             " it, for the others could begin without it"
         )
+    if (away := disputed_by(cluster)) and rivals.found(cluster, spec.services):
+        names = ", ".join(map(cluster.spec.node_name, away))
+        return f"it gives what one service has to another, and {names} may go on without it"
     for name, nodes in rivals.undecided(cluster, spec.services):
         names = ", ".join(map(cluster.spec.node_name, nodes))
         return f"it gives to others what {name} may have up on nodes that are not down: {names}"

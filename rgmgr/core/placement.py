@@ -111,7 +111,9 @@ def _consider_all(
         return
     seated = occupancy(ledger.state)
     for name in in_turn([ledger.state.services[name] for name in ready]):
-        _place(ledger, ledger.state.services[name], seated)
+        # what it needs may just have made room for another one
+        if not configured[name].depend or _is_wanted(ledger, name, configured):
+            _place(ledger, ledger.state.services[name], seated)
 
 
 def offer_to_joiners(
@@ -273,7 +275,9 @@ def _because_asked(service: Service) -> str | None:
 
 def _retire(ledger: Ledger, service: Service) -> None:
     """A service that is no longer configured is stopped, then forgotten."""
-    if is_left_alone(ledger.state, service):
+    owner = ledger.state.nodes.get(service.owner) if service.owner is not None else None
+    is_going = owner is not None and owner.status is NodeStatus.LEAVING
+    if is_left_alone(ledger.state, service) and not is_going:
         return
     if service.state in RUNNING:
         begin_stop(ledger, service, After.DISABLE)
@@ -418,6 +422,8 @@ def _start(ledger: Ledger, service: Service, target: NodeId, reason: str) -> Non
         is_new=False,
         restarts=service.restarts + 1 if is_again else 0,
     )
-    ledger.move(starting, ServiceState.STARTING)
+    placed = ledger.move(starting, ServiceState.STARTING)
     owner = ledger.name(target)
     ledger.note("service.starting", service=service.spec.name, owner=owner, reason=reason)
+    if service.awaits is not None:
+        failback.offer_later(ledger, placed)

@@ -144,7 +144,7 @@ class Watch:
         begins = unit.phase is Phase.STARTING or words == ARRIVES
         if len(holders) > 1 and begins:
             holders = self.excuses.count_out(unit.service, holders)
-        if len(holders) > 1 and begins:
+        if len(holders) > 1 and begins and node in holders:  # else it is not this one's fault
             self.violate("I1", f"{unit.service} is active on {', '.join(map(self.name, holders))}")
         if self.quiet_from_ms is not None and now_ms >= self.quiet_from_ms:
             self.violate("I8", f"{unit.service}/{unit.resource} on {self.name(node)} {words}")

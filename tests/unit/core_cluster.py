@@ -122,6 +122,7 @@ class Cluster:
     broken_starts: set[tuple[NodeId, str]] = field(default_factory=set)
     broken_stops: set[tuple[NodeId, str]] = field(default_factory=set)
     unwelcome: set[tuple[NodeId, str]] = field(default_factory=set)  # takes no migration of it
+    full: set[NodeId] = field(default_factory=set)  # whose disk takes nothing
     slow: set[str] = field(default_factory=set)  # resources whose jobs last until `hurry`
     held: list[tuple[NodeId, Action]] = field(default_factory=list)
     auto_restore: bool = True
@@ -288,7 +289,7 @@ class Cluster:
                 self.local.append((node, done))
             case TestPaths():
                 self.local.append((node, self._test(node, action)))
-            case SaveState(state=state):
+            case SaveState(state=state) if node not in self.full:
                 self.disks[node] = state
                 self.local.append((node, StateSaved(state.epoch, state.applied)))
             case SetTimer(key=key, after_ms=after_ms):
