@@ -9,7 +9,7 @@ is judged by what its owner's systemd reports, never by memory alone.
 from __future__ import annotations
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core import doubts, rivals
+from rgmgr.core import doubts, migration, rivals
 from rgmgr.core.actions import Severity
 from rgmgr.core.evolve import replace
 from rgmgr.core.fence_paths import forget_lost_testers
@@ -301,7 +301,8 @@ def _give_way(
         return
     own = claims.get(service.owner)
     may_be_held = is_half or _holders(service, claims)
-    if may_be_held and (own is None or own.health is Health.NONE):
+    is_in_doubt = own is None or own.health is Health.NONE or service.landing is not None
+    if may_be_held and is_in_doubt:
         finish_stop(ledger, replace(service, after=After.SETTLE, freed_epoch=0))
 
 
@@ -310,7 +311,8 @@ def _holders(service: Service, claims: Claims) -> tuple[NodeId, ...]:
     return tuple(
         n
         for n, claim in claims.items()
-        if n != service.owner and (claim.is_busy or claim.health is not Health.NONE)
+        if n not in (service.owner, service.landing)
+        and (claim.is_busy or claim.health is not Health.NONE)
     )
 
 
@@ -353,16 +355,19 @@ def _judge_owner(ledger: Ledger, service: Service, owner: NodeId, claim: Claim |
     found = _as_claimed(service, claim, tops_off(service))
     match service.state:
         case ServiceState.STARTING if found and claim and claim.op == service.op:
-            running = ledger.move(replace(found, failed_on=(), fault=""), ServiceState.STARTED)
+            up = replace(found, failed_on=(), fault="", landing=None)
+            running = ledger.move(up, ServiceState.STARTED)
             service_back(ledger, running.spec.name, owner)
         case ServiceState.STARTING if claim and (claim.is_busy or claim.op == service.op):
-            begin_stop(ledger, _faulty(service, "its start was interrupted"), After.SETTLE)
+            begin_stop(ledger, replace(service, fault="its start was interrupted"), After.SETTLE)
         # else its daemon is another one: what is active may be on its way up, and starts anew
         case ServiceState.STARTED:
             _judge_running(ledger, service, owner, claim)
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
             if claim is None or (health is Health.NONE and not claim.is_busy):
                 finish_stop(ledger, replace(service, freed_epoch=0))
+            elif service.after is After.MIGRATE and found and claim.op == service.op:
+                migration.stayed(ledger, service, "its node has it still")
             else:
                 ledger.move(service, service.state)  # a fresh number: stop what is left
         case _:
@@ -377,12 +382,12 @@ def _judge_running(ledger: Ledger, service: Service, owner: NodeId, claim: Claim
         begin_stop(ledger, service, After.SETTLE)  # no failure: no policy, no counting
     elif is_left_alone(ledger.state, service):
         if not found:
-            ledger.put(_faulty(service, "found not running"))
+            ledger.put(replace(service, fault="found not running"))
     elif service.is_being_mended and claim and is_there:
         if claim.op != service.op:  # else the result is on its way
             ledger.renew(service)
     elif not found:
-        faulty = _faulty(service, "found not running")
+        faulty = replace(service, fault="found not running")
         missing = claim.missing if claim and not claim.is_busy else ()
         if not mend(ledger, faulty, owner, missing):
             begin_stop(ledger, faulty, After.RECOVER)
@@ -400,10 +405,6 @@ def _as_claimed(
         return as_found(service, (), tops)
     is_known = claim.health is Health.PARTIAL and bool(claim.missing)
     return as_found(service, claim.missing, tops) if is_known else None
-
-
-def _faulty(service: Service, fault: str) -> Service:
-    return replace(service, fault=fault)
 
 
 def _adopt(ledger: Ledger, service: Service, claims: Claims) -> None:
