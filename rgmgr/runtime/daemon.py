@@ -154,7 +154,7 @@ class Daemon:
                 tasks.create_task(self._systemd.run(), name="systemd")
                 tasks.create_task(self._office.run(), name="bus")
                 tasks.create_task(self._group.run(), name="corosync")
-                tasks.create_task(self._links.run(self._office.publish), name="links")
+                tasks.create_task(self._links.run(self._office.publish_corosync), name="links")
                 tasks.create_task(self._feed_watchdog(), name="watchdog")
                 tasks.create_task(self._check_agents(self._spec), name="agents")
                 self._tasks = tasks
@@ -297,7 +297,9 @@ class Daemon:
         if before is not None and is_shown_alike(before, state):
             return  # as after nearly every tick
         self._timings.agreed(state.cluster)
-        self._systemd.configure([service.spec for service in state.cluster.services.values()])
+        services = state.cluster.services
+        if before is None or before.cluster.services is not services:
+            self._systemd.configure([service.spec for service in services.values()])
         self._say(status_line(state))
         self._office.publish()
 
