@@ -2,6 +2,7 @@
 """The adapter against a corosync that misbehaves on request."""
 
 import asyncio
+import contextlib
 import socket
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -71,11 +72,12 @@ class FakeConnection:
         self.send_error: CorosyncError | None = None
         self.delivers = True
         self.is_closed = False
-        self._ours, self._theirs = socket.socketpair()
+        self.asked: list[Library] = []
+        self._pairs = {library: socket.socketpair() for library in Library}
 
     def happen(self, library: Library, *events: RawEvent | Exception) -> None:
         self.due[library].extend(events)
-        self._theirs.send(b"x")
+        self._pairs[library][1].send(b"x")
 
     def join(self) -> None:
         self.happen(
@@ -84,8 +86,8 @@ class FakeConnection:
             RingChange(RING, (1,)),
         )
 
-    def filenos(self) -> tuple[int, ...]:
-        return (self._ours.fileno(),)
+    def filenos(self) -> dict[Library, int]:
+        return {library: ours.fileno() for library, (ours, _) in self._pairs.items()}
 
     def dispatch(self, library: Library) -> list[RawEvent]:
         found: list[RawEvent] = []
@@ -97,10 +99,9 @@ class FakeConnection:
                 self.due[library].appendleft(event)  # it stays until all before it was taken
                 break
             found.append(event)
-        if not any(self.due.values()):
-            self._ours.settimeout(0)
-            while self._readable():
-                self._ours.recv(4096)
+        if not self.due[library]:
+            self._empty(self._pairs[library][0])
+        self.asked.append(library)
         return found
 
     def multicast(self, frames: Sequence[bytes]) -> int:
@@ -123,14 +124,16 @@ class FakeConnection:
 
     def close(self) -> None:
         self.is_closed = True
-        self._ours.close()
-        self._theirs.close()
+        for pair in self._pairs.values():
+            for end in pair:
+                end.close()
 
-    def _readable(self) -> bool:
-        try:
-            return bool(self._ours.recv(1, socket.MSG_PEEK))
-        except BlockingIOError:
-            return False
+    @staticmethod
+    def _empty(ours: socket.socket) -> None:
+        ours.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while ours.recv(4096):
+                pass
 
 
 class Scene:
@@ -278,6 +281,80 @@ def test_quorum_is_served_before_the_group(connection: FakeConnection) -> None:
 
     kinds = [type(event) for event in scene.events]
     assert kinds == [CorosyncConnected, QuorumChanged, ViewChanged]
+
+
+def test_quorum_is_served_before_a_change_of_the_ring(connection: FakeConnection) -> None:
+    """The same when both come to a session that has begun."""
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(ViewChanged)
+        ring = RingId(1, 14)
+        connection.happen(
+            Library.CPG,
+            Delivery(TWO, b"Wlast of the old ring"),
+            GroupChange(members=(ME,), left=(Change(TWO, Reason.NODEDOWN),), joined=()),
+            RingChange(ring, (1,)),
+        )
+        connection.happen(Library.QUORUM, QuorumChanged(ring, is_quorate=True, nodes=(1,)))
+        await scene.until_seen(ViewChanged, 2)
+
+    scene = play(script, connection)
+
+    kinds = [type(event) for event in scene.events]
+    assert kinds[2:] == [QuorumChanged, MessageReceived, ViewChanged]
+
+
+def test_a_message_makes_one_library_be_asked(connection: FakeConnection) -> None:
+    """Ticks are nearly all that an idle cluster hears: to ask four libraries cost most of it."""
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(ViewChanged)
+        connection.asked.clear()
+        connection.happen(Library.CPG, Delivery(TWO, b"Wtick"))
+        await scene.until_seen(MessageReceived)
+
+    play(script, connection)
+
+    assert connection.asked == [Library.CPG]
+
+
+def test_what_a_turn_is_answered_with_goes_out_in_the_same_turn(
+    connection: FakeConnection,
+) -> None:
+    """Without another turn of the loop, in one call, and after all that came with it."""
+    heard: list[bytes] = []
+    calls: list[list[bytes]] = []
+    ended = asyncio.Event()
+
+    def emit(event: CorosyncEvent) -> None:
+        if isinstance(event, MessageReceived) and event.sender == TWO:
+            heard.append(event.payload)
+        elif isinstance(event, MessageReceived):
+            ended.set()
+
+    def told() -> None:
+        for payload in heard:
+            corosync.send(b"to " + payload)
+        heard.clear()
+
+    def multicast(frames: Sequence[bytes]) -> int:
+        calls.append([*frames])
+        return FakeConnection.multicast(connection, frames)
+
+    connection.multicast = multicast  # type: ignore[method-assign]  # as seen by corosync
+    corosync = Corosync("test/1", emit, told=told, connect=lambda _group: connection)
+    connection.happen(Library.CPG, Delivery(TWO, b"Wone"), Delivery(TWO, b"Wtwo"))
+
+    async def run() -> None:
+        running = asyncio.create_task(corosync.run())
+        async with asyncio.timeout(DEADLINE_S):
+            await ended.wait()
+        running.cancel()
+        await asyncio.wait({running})
+
+    asyncio.run(run())
+
+    assert calls == [[b"Wto one", b"Wto two"]]
 
 
 @pytest.mark.parametrize("where", ["dispatch", "send"])
