@@ -11,16 +11,13 @@ Source: cmap_overview(3), cmap_keys(7) and the page of each call.
 import enum
 import struct
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rgmgr.adapters.corosync.batch import NUMBERS, STRING, value_of
 from rgmgr.adapters.corosync.binding import check, load
 from rgmgr.adapters.corosync.handle import Handle
 from rgmgr.adapters.corosync.raw import Value
 from rgmgr.errors import CorosyncError
-
-if TYPE_CHECKING:
-    from rgmgr._corosync import CData
 
 _USUAL_BYTES: Final = 256
 """Nearly all values are shorter, and so are had at the first attempt."""
@@ -68,21 +65,17 @@ class CmapHandle(Handle):
 
     def get(self, key: str) -> Value | None:
         """Return the value of a key, None where it does not exist."""
-        size, kind = self._ffi.new("size_t *"), self._ffi.new("cmap_value_types_t *")
-        name = key.encode()
         try:
             try:
-                value = self._read(name, _USUAL_BYTES, size, kind)
+                return self._read(key, _USUAL_BYTES)
             except CorosyncError as error:
                 if error.code != "CS_ERR_INVALID_PARAM":
                     raise
-                self._ask(self._lib.cmap_get, name, self._ffi.NULL, size, kind)  # it is longer
-                value = self._read(name, max(size[0], 1), size, kind)
+                return self._read(key, self._size_bytes(key))
         except CorosyncError as error:
             if error.code == "CS_ERR_NOT_EXIST":  # also between the two
                 return None
             raise
-        return value_of(kind[0], bytes(self._ffi.buffer(value, size[0])))
 
     def values(self, keys: Iterable[str]) -> dict[str, Value]:
         """Return the values of those of the keys that exist: a round trip each."""
@@ -142,12 +135,17 @@ class CmapHandle(Handle):
         """Ask for no more events; those already due may still come."""
         self._ask(self._lib.cmap_track_delete, track)
 
-    def _read(self, name: bytes, room_bytes: int, size: "CData", kind: "CData") -> "CData":
-        """Return a value with its size and its kind; CS_ERR_INVALID_PARAM if it needs more room."""
-        value = self._ffi.new("char[]", room_bytes)
-        size[0] = room_bytes
-        self._ask(self._lib.cmap_get, name, value, size, kind)
-        return value
+    def _read(self, key: str, room_bytes: int) -> Value:
+        """Return a value; CS_ERR_INVALID_PARAM if it needs more room."""
+        value, kind = self._ffi.new("char[]", room_bytes), self._ffi.new("cmap_value_types_t *")
+        size = self._ffi.new("size_t *", room_bytes)
+        self._ask(self._lib.cmap_get, key.encode(), value, size, kind)
+        return value_of(kind[0], bytes(self._ffi.buffer(value, size[0])))
+
+    def _size_bytes(self, key: str) -> int:
+        size, kind = self._ffi.new("size_t *"), self._ffi.new("cmap_value_types_t *")
+        self._ask(self._lib.cmap_get, key.encode(), self._ffi.NULL, size, kind)
+        return int(size[0]) or 1
 
     def _walk(self, walk: int) -> Iterator[str]:
         ffi, lib = self._ffi, self._lib
