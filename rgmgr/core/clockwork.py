@@ -124,12 +124,21 @@ def _own(turn: Turn, able: tuple[NodeId, ...]) -> dict[str, int]:
         wanted |= health.timers(turn)
     if test_ms := _next_test_ms(turn, able):
         wanted["test"] = test_ms
-    disarmed = turn.cluster.disarmed
-    if local.emergency and disarmed and turn.cluster_ms < disarmed.until_ms:
-        wanted[f"shield:{disarmed.until_ms}"] = disarmed.until_ms - turn.cluster_ms
+    if local.emergency:
+        wanted |= _of_shield(turn)
     if any(word.startswith("goodbye ") for word in local.said):
         wanted["goodbye"] = GOODBYE_WAIT_MS
     return wanted
+
+
+def _of_shield(turn: Turn) -> dict[str, int]:
+    """Return the end of what shields services in an emergency; once it is set it has to fire."""
+    order = turn.cluster.disarmed
+    if order is None:
+        return {}
+    key, left_ms = f"shield:{order.until_ms}", order.until_ms - turn.cluster_ms
+    is_set = key in turn.local.timers and key != turn.fired_key
+    return {key: max(0, left_ms)} if is_set or left_ms > 0 else {}
 
 
 def _is_miscounted(local: LocalState, me: Node) -> bool:

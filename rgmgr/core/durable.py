@@ -133,17 +133,22 @@ def is_kept(turn: Turn, applied: int) -> bool:
 def is_final(turn: Turn, applied: int) -> bool:
     """Tell whether an administrator's word holds from now on, whoever goes on with the cluster.
 
-    The other one of two, or the other half, may go on as well, and its state win, until it is
-    proven down.
+    Until then a change of configuration does not hold either.
     """
-    nodes = turn.cluster.nodes
-    is_alone = len(nodes) == PAIR and len(turn.cluster.members()) < PAIR
-    is_disputed = (is_alone or _is_half(turn.cluster)) and any(
-        node.status not in KEPT_NODES
-        for n, node in nodes.items()
-        if n not in turn.cluster.members()
-    )
-    return not is_disputed and is_kept(turn, applied)
+    return not disputed_by(turn.cluster) and is_kept(turn, applied)
+
+
+def disputed_by(cluster: ClusterState) -> tuple[NodeId, ...]:
+    """Return who may go on with another state, which may win, until it is proven down.
+
+    That is the other one of two, or the other half.
+    """
+    members = cluster.members()
+    is_alone = len(cluster.nodes) == PAIR and len(members) < PAIR
+    if not (is_alone or _is_half(cluster)):
+        return ()
+    away = {n: node for n, node in cluster.nodes.items() if n not in members}
+    return tuple(n for n, node in away.items() if node.status not in KEPT_NODES)
 
 
 def is_agreed_safely(turn: Turn) -> bool:
@@ -191,6 +196,7 @@ def _service(service: Service) -> Service:
         spec=service.spec,
         state=state,
         last_owner=_last_place(service),
+        landing=service.landing if state is ServiceState.FAILED else None,
         awaits=service.awaits,
         decision=service.decision,
         is_held=service.is_held,

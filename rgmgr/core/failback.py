@@ -16,7 +16,14 @@ from rgmgr.core.evolve import evolve
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import FailbackDue
-from rgmgr.core.model import After, ClusterState, Failback, NodeStatus, Service
+from rgmgr.core.model import (
+    After,
+    ClusterState,
+    Failback,
+    NodeStatus,
+    Service,
+    ServiceState,
+)
 from rgmgr.core.recovery import begin_stop
 from rgmgr.core.seating import RUNNING, eligible, is_examined, occupancy
 from rgmgr.core.standing import why_nothing_starts
@@ -55,6 +62,25 @@ def offer(ledger: Ledger, service: Service, joined: Iterable[NodeId]) -> None:
     domain = ledger.state.spec.domain_of(service.spec)
     if domain is None or not _is_put_off(domain):
         _begin(ledger, service, better[0])
+    else:
+        _put_off(ledger, service, domain, better[0])
+
+
+def offer_later(ledger: Ledger, service: Service) -> None:
+    """It starts on the node that it waited for: who joined meanwhile has it once it is up there.
+
+    What it left behind is there, so it does not begin elsewhere.
+    """
+    nodes = ledger.state.nodes
+    joined = [n for n in nodes if nodes[n].joined_epoch > service.freed_epoch]
+    better = better_nodes(ledger.state, service, joined)
+    domain = ledger.state.spec.domain_of(service.spec)
+    if better and domain is not None:
+        _put_off(ledger, service, domain, better[0])
+
+
+def _put_off(ledger: Ledger, service: Service, domain: FailoverDomain, target: NodeId) -> None:
+    if service.owner is None:
         return
     entry = Failback(service.owner, ledger.state.now_ms)
     _put(ledger, {**ledger.state.failbacks, service.spec.name: entry})
@@ -62,8 +88,8 @@ def offer(ledger: Ledger, service: Service, joined: Iterable[NodeId]) -> None:
         "service.failback_postponed",
         service=service.spec.name,
         owner=ledger.name(service.owner),
-        target=ledger.name(better[0]),
-        until=when(domain),
+        target=ledger.name(target),
+        until=when(domain) if _is_put_off(domain) else "it is up",
     )
 
 
@@ -89,12 +115,14 @@ def prune(ledger: Ledger) -> None:
 
 
 def timers(turn: Turn) -> dict[str, int]:
-    """Return for each service that waits when to look again, by the key of its timer."""
+    """Return for each service that waits, once it is up, when to look again, by timer's key."""
     sent = [each.operation.body for each in turn.local.sent]
+    services = turn.cluster.services
     return {
         _key(name, entry): _wait_ms(turn, name, entry)
         for name, entry in turn.cluster.failbacks.items()
-        if FailbackDue(service=name, owner=entry.owner, since_ms=entry.since_ms) not in sent
+        if services[name].state is ServiceState.STARTED
+        and FailbackDue(service=name, owner=entry.owner, since_ms=entry.since_ms) not in sent
     }
 
 
@@ -154,8 +182,7 @@ def _is_meant(cluster: ClusterState, name: ServiceName, entry: Failback) -> bool
     # a daemon that is away for a moment changes nothing
     away = [n for n, x in cluster.nodes.items() if x.status is NodeStatus.DETACHED]
     there = (*eligible(cluster), *away)
-    is_put_off = domain is not None and _is_put_off(domain)
-    return is_put_off and any(should_move(domain, entry.owner, n, there) for n in there)
+    return any(should_move(domain, entry.owner, n, there) for n in there)
 
 
 def _key(name: ServiceName, entry: Failback) -> str:

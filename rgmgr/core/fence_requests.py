@@ -177,6 +177,8 @@ _APPLY: dict[FenceOrder, Callable[[Ledger, NodeId, FenceRequest], Verdict]] = {
 
 
 def _outcome_of_test(cluster: ClusterState, request: FenceRequest, number: int) -> Verdict:
+    if cluster.test < number:
+        return Verdict(Answer.TRY_AGAIN, "it was agreed in a part of the cluster that did not last")
     testers = [node for node in online(cluster) if node != request.node]
     found = {node: cluster.tests.get(node) for node in testers}
     if any(test is None or test.number < number for test in found.values()):

@@ -30,6 +30,7 @@ from rgmgr.core.model import (
 from rgmgr.core.placement import offer_to_joiners
 from rgmgr.core.recovery import release
 from rgmgr.core.spec import FenceStep, FenceVerb
+from rgmgr.core.standing import why_nothing_starts
 
 BACKOFF_FIRST_MS = 1_000
 BACKOFF_MAX_MS = 60_000
@@ -234,7 +235,9 @@ def restored(ledger: Ledger, body: PowerRestored) -> None:
         return
     restored_node = replace(node, to_restore=(), restorer=None, is_cut_off=False)
     if node.is_cut_off:  # only now it can be given anything, as if it had joined now
-        ledger.put_node(body.node, replace(restored_node, joined_epoch=ledger.state.epoch))
+        is_early = why_nothing_starts(ledger.state) != ""  # it joins after what orders that
+        joined = ledger.state.epoch + is_early
+        ledger.put_node(body.node, replace(restored_node, joined_epoch=joined))
         ledger.note("fence.unfenced", node=name)
         offer_to_joiners(ledger, {}, among=(body.node,))
         return

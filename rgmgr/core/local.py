@@ -30,6 +30,7 @@ class JobKind(Enum):
 
     START = "start"
     STOP = "stop"
+    MIGRATE = "migrate"  # its stops are migrations
     MEND = "mend"  # parts of a service that is up go down, and up again unless they are off
 
 
@@ -46,6 +47,8 @@ class Job:
     faults: tuple[str, ...] = ()  # that fail the whole job
     lapses: tuple[str, ...] = ()  # that cost a part only
     failed: tuple[ResourceName, ...] = ()  # what did not come up, or down, in such a part
+    stays: str = ""  # why a migration has left all as it was
+    since: tuple[int, int] = (0, 0)  # epoch and `applied` when the job was made
 
     @property
     def step(self) -> ResourceSpec | None:
@@ -104,7 +107,7 @@ class LocalState:
     hellos: dict[NodeId, Hello] = field(default_factory=dict)
     has_sent_install: bool = False
     is_sync_overdue: bool = False  # somebody's HELLO did not come in time
-    missed_epoch: int = 0  # the latest that began without us in the present view
+    view_epoch: int = 0  # the latest that began in the present view, with us or without
     is_installed: bool = False
     is_live: bool = False  # an epoch was installed in this life
     acks: dict[NodeId, int] = field(default_factory=dict)  # applied, in the present epoch

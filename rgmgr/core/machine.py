@@ -20,6 +20,7 @@ from rgmgr.core import (
     failback,
     fence_share,
     health,
+    jobs,
     lease,
     operations,
     outbox,
@@ -42,6 +43,7 @@ from rgmgr.core.events import (
     ResourceFailed,
     ResourceStarted,
     ResourceStartFailed,
+    ResourceStayed,
     ResourceStopFailed,
     ResourceStopped,
     ServiceProbed,
@@ -149,6 +151,8 @@ def _is_idle_tick(state: State, event: Event, now_ms: int) -> bool:
     """
     if not (isinstance(event, Delivered) and isinstance(event.message, Tick)):
         return False
+    if jobs.is_about_to_migrate(state.local):
+        return False
     return event.sender != state.local.me or lease.gate_is_open(Turn(state, now_ms))
 
 
@@ -169,7 +173,13 @@ def _handle(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one arm
             executor.probed(turn, event)
         case ProbeFinished():
             sync.probed(turn)
-        case ResourceStarted() | ResourceStartFailed() | ResourceStopped() | ResourceStopFailed():
+        case (
+            ResourceStarted()
+            | ResourceStartFailed()
+            | ResourceStopped()
+            | ResourceStopFailed()
+            | ResourceStayed()
+        ):
             executor.step_ended(turn, event)
         case ResourceFailed():
             executor.resource_failed(turn, event)
@@ -274,7 +284,8 @@ def _follow_up(turn: Turn) -> None:
     done += turn.fired_key is not None  # that timer was set again
     # safety: what else time or the disks of others could bring about is looked at each time
     is_shielded = bool(local.emergency) and cluster.disarmed is not None
-    waits = bool(local.waiting) or local.shutdown is not None or is_shielded
+    is_held_up = may_act and any(not job.is_waiting for job in local.jobs.values())
+    waits = bool(local.waiting) or local.shutdown is not None or is_shielded or is_held_up
     if is_same and is_all_looked_at and len(turn.actions) == done and not waits:
         turn.quiet_gate = may_act
 

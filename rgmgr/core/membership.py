@@ -9,7 +9,7 @@ is judged by what its owner's systemd reports, never by memory alone.
 from __future__ import annotations
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core import rivals
+from rgmgr.core import migration, rivals
 from rgmgr.core.actions import Severity
 from rgmgr.core.durable import PAIR
 from rgmgr.core.evolve import replace
@@ -299,15 +299,16 @@ def new_chance(ledger: Ledger) -> None:
 
 
 def _reconcile(ledger: Ledger, enrolled: dict[NodeId, Enrolment], rebooted: set[NodeId]) -> None:
-    taking_part = [n for n in sorted(enrolled) if _takes_part(ledger, n)]
-    claims_by_name = _claims_by_name(enrolled, taking_part)
+    taking_part = [n for n in sorted(enrolled) if _is_any_of(TAKING_PART, ledger, n)]
+    kept_out = [n for n in sorted(enrolled) if _is_any_of(UNPROVEN, ledger, n)]
+    claims_by_name = _claims_by_name(enrolled, [*taking_part, *kept_out])
     for name in tuple(ledger.state.services):
         claims = claims_by_name.get(name, {})
         _give_way(ledger, ledger.state.services[name], claims, taking_part)
         service = ledger.state.services[name]
         if service.owner is None:
             if service.state is not ServiceState.FAILED:
-                _adopt(ledger, service, claims)
+                _adopt(ledger, service, {n: c for n, c in claims.items() if n in taking_part})
         elif service.owner in taking_part and service.frozen:
             _judge_frozen(ledger, service, service.owner, claims.get(service.owner), rebooted)
         elif service.owner in taking_part:
@@ -319,11 +320,11 @@ def _reconcile(ledger: Ledger, enrolled: dict[NodeId, Enrolment], rebooted: set[
 
 
 def _claims_by_name(
-    enrolled: dict[NodeId, Enrolment], taking_part: list[NodeId]
+    enrolled: dict[NodeId, Enrolment], nodes: list[NodeId]
 ) -> dict[ServiceName, Claims]:
-    """Return by service what each member says of it, lowest id first."""
+    """Return by service what each of these nodes says of it."""
     found: dict[ServiceName, Claims] = {}
-    for n in taking_part:
+    for n in nodes:
         for claim in enrolled[n].claims:
             found.setdefault(claim.service, {})[n] = claim
     return found
@@ -334,7 +335,8 @@ def _give_way(ledger: Ledger, service: Service, claims: Claims, taking_part: lis
     if service.state is not ServiceState.STARTING or service.owner not in taking_part:
         return
     own = claims.get(service.owner)
-    if _holders(service, claims) and (own is None or own.health is Health.NONE):
+    is_in_doubt = own is None or own.health is Health.NONE or service.landing is not None
+    if _holders(service, claims) and is_in_doubt:
         finish_stop(ledger, replace(service, after=After.SETTLE, freed_epoch=0))
 
 
@@ -343,7 +345,8 @@ def _holders(service: Service, claims: Claims) -> tuple[NodeId, ...]:
     return tuple(
         n
         for n, claim in claims.items()
-        if n != service.owner and (claim.is_busy or claim.health is not Health.NONE)
+        if n not in (service.owner, service.landing)
+        and (claim.is_busy or claim.health is not Health.NONE)
     )
 
 
@@ -357,9 +360,9 @@ def heed_strangers(ledger: Ledger) -> None:
             _clean_up(ledger, service, holders, holders)
 
 
-def _takes_part(ledger: Ledger, node_id: NodeId) -> bool:
+def _is_any_of(statuses: tuple[NodeStatus, ...], ledger: Ledger, node_id: NodeId) -> bool:
     node = ledger.state.nodes.get(node_id)
-    return node is not None and node.status in TAKING_PART
+    return node is not None and node.status in statuses
 
 
 def _judge_frozen(
@@ -386,16 +389,19 @@ def _judge_owner(ledger: Ledger, service: Service, owner: NodeId, claim: Claim |
     found = _as_claimed(service, claim, tops_off(service))
     match service.state:
         case ServiceState.STARTING if found and claim and claim.op == service.op:
-            running = ledger.move(replace(found, failed_on=(), fault=""), ServiceState.STARTED)
+            up = replace(found, failed_on=(), fault="", landing=None)
+            running = ledger.move(up, ServiceState.STARTED)
             service_back(ledger, running.spec.name, owner)
         case ServiceState.STARTING if claim and (claim.is_busy or claim.op == service.op):
-            begin_stop(ledger, _faulty(service, "its start was interrupted"), After.SETTLE)
+            begin_stop(ledger, replace(service, fault="its start was interrupted"), After.SETTLE)
         # else its daemon is another one: what is active may be on its way up, and starts anew
         case ServiceState.STARTED:
             _judge_running(ledger, service, owner, claim)
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
             if claim is None or (health is Health.NONE and not claim.is_busy):
                 finish_stop(ledger, replace(service, freed_epoch=0))
+            elif service.after is After.MIGRATE and found and claim.op == service.op:
+                migration.stayed(ledger, service, "its node has it still")
             else:
                 ledger.move(service, service.state)  # a fresh number: stop what is left
         case _:
@@ -410,12 +416,12 @@ def _judge_running(ledger: Ledger, service: Service, owner: NodeId, claim: Claim
         begin_stop(ledger, service, After.SETTLE)  # no failure: no policy, no counting
     elif is_left_alone(ledger.state, service):
         if not found:
-            ledger.put(_faulty(service, "found not running"))
+            ledger.put(replace(service, fault="found not running"))
     elif service.is_being_mended and claim and is_there:
         if claim.op != service.op:  # else the result is on its way
             ledger.renew(service)
     elif not found:
-        faulty = _faulty(service, "found not running")
+        faulty = replace(service, fault="found not running")
         missing = claim.missing if claim and not claim.is_busy else ()
         if not mend(ledger, faulty, owner, missing):
             begin_stop(ledger, faulty, After.RECOVER)
@@ -433,10 +439,6 @@ def _as_claimed(
         return as_found(service, (), tops)
     is_known = claim.health is Health.PARTIAL and bool(claim.missing)
     return as_found(service, claim.missing, tops) if is_known else None
-
-
-def _faulty(service: Service, fault: str) -> Service:
-    return replace(service, fault=fault)
 
 
 def _adopt(ledger: Ledger, service: Service, claims: Claims) -> None:
@@ -466,12 +468,16 @@ def _adopt(ledger: Ledger, service: Service, claims: Claims) -> None:
 def _order_cleanup(
     ledger: Ledger, name: ServiceName, claims: Claims, taking_part: list[NodeId]
 ) -> None:
-    """Whoever holds something of a service that is not its own must let go of it."""
+    """Whoever holds something of a service that is not its own must let go of it.
+
+    One that is kept out is waited for until it is proven down.
+    """
     service = ledger.state.services[name]
     if service.state is ServiceState.FAILED:
         return
-    holders = _holders(service, claims)
-    absent = [n for n in service.cleanup if n not in taking_part]
+    holding = _holders(service, claims)
+    holders = tuple(n for n in holding if n in taking_part)
+    absent = [n for n in (*service.cleanup, *holding) if n not in taking_part]
     cleanup = tuple(sorted({*holders, *absent}))
     if cleanup == service.cleanup and not holders:
         return

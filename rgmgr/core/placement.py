@@ -11,7 +11,7 @@ from domains.displacement import Displacement
 from domains.model import NodeId, ServiceName
 from domains.occupancy import Occupancy
 from domains.rank import rank_nodes
-from rgmgr.core import awaiting, depend, failback, retrying, rivals
+from rgmgr.core import awaiting, depend, failback, migration, retrying, rivals
 from rgmgr.core.actions import Severity
 from rgmgr.core.choice import why_chosen
 from rgmgr.core.evolve import replace
@@ -111,7 +111,9 @@ def _consider_all(
         return
     seated = occupancy(ledger.state)
     for name in in_turn([ledger.state.services[name] for name in ready]):
-        _place(ledger, ledger.state.services[name], seated)
+        # what it needs may just have made room for another one
+        if not configured[name].depend or _is_wanted(ledger, name, configured):
+            _place(ledger, ledger.state.services[name], seated)
 
 
 def offer_to_joiners(
@@ -162,6 +164,9 @@ def _because_failed(cluster: ClusterState, service: Service) -> str:
     advice = (
         f"{where} is down since, so disable it" if is_down else "clear it there, then disable it"
     )
+    if service.landing is not None:
+        other = cluster.spec.node_name(service.landing)
+        advice = f"{other} may have it as well: look at both, then disable it"
     return f"stop failed on {where}: {service.fault}; {advice}"
 
 
@@ -169,6 +174,7 @@ def _because_owned(cluster: ClusterState, service: Service) -> str | None:
     return (
         _because_of_owner(cluster, service)
         or _because_left_alone(cluster, service)
+        or migration.because(cluster, service)
         or _because_held_up(cluster, service)
     )
 
@@ -269,7 +275,9 @@ def _because_asked(service: Service) -> str | None:
 
 def _retire(ledger: Ledger, service: Service) -> None:
     """A service that is no longer configured is stopped, then forgotten."""
-    if is_left_alone(ledger.state, service):
+    owner = ledger.state.nodes.get(service.owner) if service.owner is not None else None
+    is_going = owner is not None and owner.status is NodeStatus.LEAVING
+    if is_left_alone(ledger.state, service) and not is_going:
         return
     if service.state in RUNNING:
         begin_stop(ledger, service, After.DISABLE)
@@ -414,6 +422,8 @@ def _start(ledger: Ledger, service: Service, target: NodeId, reason: str) -> Non
         is_new=False,
         restarts=service.restarts + 1 if is_again else 0,
     )
-    ledger.move(starting, ServiceState.STARTING)
+    placed = ledger.move(starting, ServiceState.STARTING)
     owner = ledger.name(target)
     ledger.note("service.starting", service=service.spec.name, owner=owner, reason=reason)
+    if service.awaits is not None:
+        failback.offer_later(ledger, placed)

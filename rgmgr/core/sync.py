@@ -35,7 +35,7 @@ EX_CONFIG = 78
 
 def view_changed(turn: Turn, event: ViewChanged) -> None:
     """The membership changed: block, and say hello."""
-    turn.update(view=event, is_overdue=False, missed_epoch=0)
+    turn.update(view=event, is_overdue=False, view_epoch=0)
     _heed_verdict(turn)
     _begin(turn)
 
@@ -57,6 +57,13 @@ def _heed_verdict(turn: Turn) -> None:
     turn.update(is_overdue=False)
     if not turn.local.is_quorate:
         declare_emergency(turn, "this node has no quorum")
+
+
+def _is_denied(turn: Turn) -> bool:
+    """Tell whether the present ring has no quorum; without a verdict nobody knows."""
+    view = turn.local.view
+    is_told = view is not None and turn.local.quorum_ring == view.ring
+    return is_told and not turn.local.is_quorate
 
 
 def corosync_lost(turn: Turn, reason: str) -> None:
@@ -130,6 +137,8 @@ def overdue(turn: Turn) -> None:
     names = ", ".join(map(turn.cluster.spec.node_name, silent))
     reason = missing(turn.cluster, turn.local)
     turn.note("sync.overdue", Severity.WARNING, silent=names or None, reason=reason)
+    if turn.local.me not in turn.cluster.nodes:
+        declare_emergency(turn, reason)  # it may begin none, and nobody knows what runs here
     if turn.local.emergency:  # quorum is there again, and would be the wrong reason
         turn.update(emergency=reason)
     try_install(turn)
@@ -138,6 +147,8 @@ def overdue(turn: Turn) -> None:
 def missing(cluster: ClusterState, local: LocalState) -> str:
     """Say whose daemon has to be started before an epoch can begin here."""
     name = cluster.spec.node_name
+    if local.me not in cluster.nodes:
+        return "this node is not configured; start rgmgrd on one that is"
     if silent := _silent(local):
         return f"rgmgrd on {', '.join(map(name, silent))} has not been heard; start it there"
     if len(cluster.nodes) != PAIR:
@@ -170,14 +181,15 @@ def heard_install(turn: Turn, message: Install) -> None:
     view = turn.local.view
     if view is None or message.ring != view.ring or message.view != view.members:
         return
+    me = next((e for e in message.enrolments if e.node == turn.local.me), None)
+    is_in = me is not None and me.incarnation == turn.local.incarnation
+    if message.epoch <= max(turn.local.view_epoch, turn.cluster.epoch if is_in else 0):
+        return  # the second one is void for all alike, also for those that it leaves out
     if message.protocol < turn.local.protocols[0]:
         _give_up(turn, message.protocol)
         return
-    me = next((e for e in message.enrolments if e.node == turn.local.me), None)
-    if me is None or me.incarnation != turn.local.incarnation:
+    if not is_in:
         _left_out(turn, message)
-        return
-    if message.epoch <= max(turn.cluster.epoch, turn.local.missed_epoch):
         return
     base = message.state or turn.cluster
     if message.state is None and digest(base) != message.digest:
@@ -203,7 +215,7 @@ def _left_out(turn: Turn, message: Install) -> None:
     turn.note("sync.left_out", Severity.WARNING, epoch=message.epoch)
     older = min(turn.cluster.epoch, message.epoch - 1)
     turn.cluster = replace(turn.cluster, epoch=older)
-    turn.update(missed_epoch=max(turn.local.missed_epoch, message.epoch))
+    turn.update(view_epoch=message.epoch)
     _begin(turn)
 
 
@@ -281,8 +293,13 @@ def _is_complete(turn: Turn) -> bool:
     silent = [n for n in _view_members(turn) if n not in turn.local.hellos]
     if not silent:
         return _has_mandate(turn)
-    is_enough = 2 * len(turn.local.hellos) > len(turn.cluster.spec.nodes)
+    is_enough = 2 * len(_heard(turn)) > len(turn.cluster.nodes)
     return turn.local.is_sync_overdue and is_enough
+
+
+def _heard(turn: Turn) -> tuple[NodeId, ...]:
+    """Return who has said hello and counts: whom the configuration has dropped decides nothing."""
+    return tuple(n for n in turn.cluster.nodes if n in turn.local.hellos)
 
 
 def _has_mandate(turn: Turn) -> bool:
@@ -291,13 +308,14 @@ def _has_mandate(turn: Turn) -> bool:
     corosync counts nodes, and a daemon may be away from a node that it counts. So more than half of
     the daemons of our last epoch must be here, be it in this life or on disk; one that said goodbye
     and whose node is in our ring counts as well. No more is asked if that epoch began in this very
-    ring. Of two nodes each may go on, if corosync lets it. Of two halves the one goes on that
+    ring. Whom the configuration has dropped counts for nothing, and begins nothing of its own. Of
+    two nodes each may go on, if corosync lets it. Of two halves the one goes on that
     corosync's tie breaker has chosen. Neither is enough from disk. To one half who is not proven
     down may be the other one, that went on.
     """
-    nodes, hellos = turn.cluster.nodes, turn.local.hellos
-    if 2 * len(hellos) > len(nodes) or _is_ring_of_epoch(turn):
-        return True
+    nodes, hellos, heard = turn.cluster.nodes, turn.local.hellos, _heard(turn)
+    if 2 * len(heard) > len(nodes) or not heard or _is_ring_of_epoch(turn):
+        return bool(heard)
     ring_nodes = turn.local.view.ring_nodes if turn.local.view else ()
     if len(nodes) <= PAIR:
         return turn.local.is_live or _may_begin_alone(turn)
@@ -402,6 +420,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
     turn.cluster = ledger.state
     turn.update(
         is_installed=True,
+        view_epoch=message.epoch,
         is_live=True,
         is_known=turn.local.is_known and has_stayed,
         protocol=message.protocol,
@@ -410,7 +429,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
         acks={},
         clock_offset_ms=message.at_ms - turn.now_ms,
         tested=_test_known_of(turn.cluster, turn.local.me),
-        emergency="",
+        emergency=turn.local.emergency if _is_denied(turn) else "",
         reported={n: r for n, r in turn.local.reported.items() if r[0] > 0},
     )
     turn.beat(applied_by={}, heard_ms={})

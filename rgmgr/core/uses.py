@@ -22,12 +22,14 @@ from rgmgr.core.tree import start_order
 def must_wait(turn: Turn, name: ServiceName, job: Job) -> bool:
     """Tell whether the next step of a job has to wait for what others do with the resource.
 
-    One that is to be up with another definition has to go down for all before it comes up again.
+    Before all has been looked at that is up here, nobody knows whether others use it. One that is
+    to be up with another definition has to go down for all before it comes up again.
     """
     step = job.step
     if step is None or not step.is_shared:
         return False
-    if any(_is_at(turn, other, step, is_waiting=True) for other in _others(turn, name)):
+    is_at_work = any(_is_at(turn, other, step, is_waiting=True) for other in _others(turn, name))
+    if is_at_work or not turn.local.is_probed:
         return True
     is_redefined = job.stops and any(
         r.name == step.name and not is_same_definition(r, step) for r in job.starts

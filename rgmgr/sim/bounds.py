@@ -10,11 +10,15 @@ from collections.abc import Iterator
 
 from rgmgr.core.evolve import comparer
 from rgmgr.core.ladder import rungs_of
-from rgmgr.core.local import State
+from rgmgr.core.local import LocalState, State
 from rgmgr.core.model import HISTORY_MAX, ClusterState
 
 RESULTS_PER_SERVICE = 4
 """Unacknowledged results of one service: the next transition waits for the last result."""
+RESULTS_PER_SECOND = 2
+"""More of them, of one that fails as soon as it is up, while a member's daemon stands still."""
+STANDSTILL_MAX_MS = 15_000
+"""systemd ends such a daemon, or the others lose its node (`WatchdogSec=` of rgmgrd.service)."""
 WORDS_MAX = 64
 """One-time messages of one life: configurations told, and steps of leaving."""
 OWN_TIMERS = 8
@@ -44,7 +48,8 @@ def check_local(state: State) -> Iterator[str]:
     if local.view is not None:  # a node may be in the group and not in the configuration
         nodes = max(nodes, len(local.view.ring_nodes), len(local.own_spec.nodes))
     services = len(cluster.services) + len(local.own_spec.services)  # one may replace the other
-    sent_max = RESULTS_PER_SERVICE * services + 4 * nodes + 2 * len(local.waiting) + 8
+    results = RESULTS_PER_SERVICE + RESULTS_PER_SECOND * _standstill_ms(local) // 1_000
+    sent_max = results * services + 4 * nodes + 2 * len(local.waiting) + 8
     for name, value, bound in (
         ("operations", local.sent, sent_max),
         ("timers", local.timers, OWN_TIMERS + 2 * nodes + services),
@@ -56,6 +61,12 @@ def check_local(state: State) -> Iterator[str]:
     ):
         if len(value) > bound:
             yield f"remembers {len(value)} {name}, more than {bound}"
+
+
+def _standstill_ms(local: LocalState) -> int:
+    """Return how long a member has applied nothing any more, as far as that may last."""
+    stamps = [sent.operation.at_ms for sent in local.sent if sent.applied_at]
+    return min(STANDSTILL_MAX_MS, stamps[-1] - stamps[0]) if stamps else 0
 
 
 def check_agreed(cluster: ClusterState) -> Iterator[str]:

@@ -27,7 +27,7 @@ from rgmgr.sim.daemon import Daemon
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
 from rgmgr.sim.host import Host
-from rgmgr.sim.systemd import Phase
+from rgmgr.sim.phases import Phase
 
 CHECK_EVERY_MS = 500
 UNEXPLAINED_MAX_MS = 12_000
@@ -120,7 +120,7 @@ class Leftovers:
         service = cluster.services.get(name)
         return (
             service is None
-            or service.owner == host.node
+            or host.node in (service.owner, service.landing)
             or name in local.jobs
             or host.node in service.cleanup
             or service.state is ServiceState.FAILED

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from domains.model import NodeId, ServiceName
 from rgmgr.core.model import ClusterState, NodeStatus, Service, ServiceState
@@ -19,13 +19,16 @@ from rgmgr.sim.draw import draw_script, is_calm
 from rgmgr.sim.faults import Fault, Script
 from rgmgr.sim.host import Host
 from rgmgr.sim.operator import check_standby, operate
-from rgmgr.sim.systemd import Phase, active_services
+from rgmgr.sim.phases import Phase
+from rgmgr.sim.systemd import active_services
 from rgmgr.sim.trace import Trace
 from rgmgr.sim.world import World
 
 SETTLE_MAX_MS = 150_000
 SETTLE_STEP_MS = 500
 REST_MS = 2_000
+CALM_WAIT_MAX_MS = 30_000
+"""Some clusters have services that no node can take, and never are all at rest."""
 OPERATOR_FIRST_MS = 8_000
 OPERATOR_EVERY_MS = 6_000
 START_ALL_EVERY_MS = 8_000
@@ -82,17 +85,18 @@ def play(
 ) -> Outcome:
     """Run a script, then make the world whole and wait until it comes to rest.
 
-    With `is_calm_from_first_fault` no unit may change from the first fault on (I8). The world is
-    made whole after the last fault, and not before `until_ms`; `prepare` is called before all.
+    With `is_calm_from_first_fault` no unit may change from the first fault on (I8), which waits
+    until the cluster has come to rest. The world is made whole after the last fault, and not before
+    `until_ms`; `prepare` is called before all.
     """
     world = World(script)
     if prepare is not None:
         prepare(world)
     settled = False
     try:
-        if is_calm_from_first_fault:
-            world.watch.quiet_from_ms = min((f.at_ms for f in script.faults), default=None)
-        run_faults(world, script.faults, max(script.end_ms, until_ms))
+        late_ms = _quiet(world, script.faults) if is_calm_from_first_fault else 0
+        faults = tuple(replace(fault, at_ms=fault.at_ms + late_ms) for fault in script.faults)
+        run_faults(world, faults, max(script.end_ms + late_ms, until_ms))
         settled = settle(world)
     except Exception as error:  # noqa: BLE001 - whatever the core raises is a finding, with its seed
         world.watch.violate("core", _raised(error))
@@ -109,6 +113,18 @@ def play(
             requests=len(world.watch.wishes),
         ),
     )
+
+
+def _quiet(world: World, faults: tuple[Fault, ...]) -> int:
+    """Go to the first of these faults and on to rest, if that is near; return by how much."""
+    if not faults:
+        return 0
+    first_ms = min(fault.at_ms for fault in faults)
+    world.engine.run_until(first_ms)
+    while unrest(world) and world.engine.now_ms < first_ms + CALM_WAIT_MAX_MS:
+        world.engine.run_until(world.engine.now_ms + SETTLE_STEP_MS)
+    world.watch.quiet_from_ms = world.engine.now_ms
+    return world.engine.now_ms - first_ms
 
 
 def run_faults(world: World, faults: tuple[Fault, ...], until_ms: int) -> None:

@@ -22,6 +22,8 @@ def untimely(
         service = after.services.get(name)
         if was.awaits is None or service is None or service is was or _may_end(cause, was):
             continue
+        if _is_barred(after, service, was):
+            continue  # it may have been so for long: nothing starts while the cluster is disarmed
         node = after.spec.node_name(was.awaits.node)
         has_moved = service.owner not in (None, was.awaits.node)
         is_lost = service.owner is None and service.awaits is None
@@ -29,7 +31,7 @@ def untimely(
         if has_moved and service.state is ServiceState.STARTING:
             where = after.spec.node_name(service.owner or was.awaits.node)
             yield f"{name} starts on {where} while it waits for {node}"
-        elif is_lost and is_there and not _is_barred(after, service, was):
+        elif is_lost and is_there:
             yield f"{name} waited for {node} and does not any more"
 
 

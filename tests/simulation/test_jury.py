@@ -14,6 +14,7 @@ from domains.model import FailoverDomain, NodeId, ServiceName
 from rgmgr.core import executor, ladder, lease, membership, recovery
 from rgmgr.core.actions import Multicast, StartResource
 from rgmgr.core.events import ProbeFinished
+from rgmgr.core.local import Sent
 from rgmgr.core.messages import (
     ConfigProposed,
     Goodbye,
@@ -23,7 +24,16 @@ from rgmgr.core.messages import (
     Tick,
     Verb,
 )
-from rgmgr.core.model import After, ClusterState, NodeStatus, Recovery, Service, ServiceState
+from rgmgr.core.model import (
+    After,
+    Await,
+    AwaitKind,
+    ClusterState,
+    NodeStatus,
+    Recovery,
+    Service,
+    ServiceState,
+)
 from rgmgr.core.spec import Deed, RecoveryPolicy
 from rgmgr.core.tree import start_order
 from rgmgr.sim.bounds import WORDS_MAX, check_agreed, check_local
@@ -31,6 +41,7 @@ from rgmgr.sim.faults import Ask, PowerLoss, Script, UnitDeath
 from rgmgr.sim.moves import Moves, is_preferred, silent
 from rgmgr.sim.run import play, unrest
 from rgmgr.sim.story import WEB, demo_script
+from rgmgr.sim.waits import untimely
 from rgmgr.sim.world import World
 
 N1, N2, N3 = NodeId(1), NodeId(2), NodeId(3)
@@ -163,6 +174,22 @@ def test_a_failure_that_nobody_notices_is_told(monkeypatch: pytest.MonkeyPatch) 
     assert "web is down on node1, and its owner does not notice" in world.watch.violations[0]
 
 
+@pytest.mark.parametrize(("is_restricted", "told"), [(False, 1), (True, 0)])
+def test_who_waits_for_a_node_that_may_have_it_no_more_may_start_elsewhere(
+    *, is_restricted: bool, told: int
+) -> None:
+    """The cluster may have been disarmed when its domain changed: it starts only later."""
+    cluster = cluster_of(running_world())
+    domain = replace(DOMAIN, restricted=is_restricted, priorities={N2: 1, N3: 2})
+    cluster = replace(cluster, spec=replace(cluster.spec, domains={DOMAIN.name: domain}))
+    wait = Await(node=N1, kind=AwaitKind.ALERT)
+    before = with_web(cluster, state=ServiceState.STOPPED, owner=None, awaits=wait)
+    after = with_web(cluster, state=ServiceState.STARTING, owner=N2)
+    cause = say(ServiceStopped(WEB, 1))
+
+    assert len(list(untimely(cause, before, after))) == told
+
+
 # I13: bounds.
 
 
@@ -179,6 +206,24 @@ def test_a_member_that_remembers_too_much_is_told() -> None:
     assert list(check_local(before)) == []
     assert world.watch.violations[0].startswith("I13 ")
     assert "node1 remembers 65 words, more than 64" in world.watch.violations[0]
+
+
+@pytest.mark.parametrize(("over_ms", "most"), [(100, 28), (5_000, 48), (60_000, 88)])
+def test_what_is_kept_to_be_sent_again_grows_only_as_long_as_a_member_may_stand_still(
+    over_ms: int, most: int
+) -> None:
+    daemon = running_world().hosts[N1].daemon
+    assert daemon is not None
+    state = daemon.state
+    first = Sent(say(ServiceStopped(WEB, 1)), applied_at=1)
+    last = replace(first, operation=replace(first.operation, at_ms=over_ms))
+
+    def told(count: int) -> list[str]:
+        sent = (*[first] * (count - 1), last)
+        return list(check_local(replace(state, local=replace(state.local, sent=sent))))
+
+    assert told(most) == []
+    assert told(most + 1) == [f"remembers {most + 1} operations, more than {most}"]
 
 
 def test_an_agreed_state_that_grows_is_told() -> None:

@@ -276,6 +276,15 @@ def test_daemons_that_die_for_a_moment_move_nothing() -> None:
     assert outcome.settled
 
 
+def test_what_must_move_nothing_waits_until_nothing_moves() -> None:
+    faults = (DaemonCrash(at_ms=100, node=N1, for_ms=800),)
+
+    outcome = play(replace(QUIET, faults=faults), is_calm_from_first_fault=True)
+
+    assert outcome.violations == ()
+    assert outcome.stats.unit_changes > 0
+
+
 def test_the_demo_story_tells_of_the_loss_the_proof_and_the_return() -> None:
     lines: list[str] = []
 

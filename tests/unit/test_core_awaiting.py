@@ -290,3 +290,34 @@ def test_a_lost_node_is_not_a_node_that_was_shut_down() -> None:
     lose_owner(cluster)
 
     assert state(cluster) == (ServiceState.STARTED, N2)
+
+
+def test_who_joined_while_it_waited_has_it_once_it_is_up_on_its_own_node() -> None:
+    """Only there it has what it left behind, and node1 had come when nobody could be asked."""
+    cluster = with_takeover(TakeoverMode.CONFIRM)
+    shut_down_owner(cluster)
+    assert cluster.service().owner == N2
+    cluster.kill(N2)
+    cluster.boot(N1)
+    cluster.view(N1, N3)
+    assert cluster.service(N1).awaits is not None
+    del cluster.actions[:]
+
+    cluster.boot(N2)
+    cluster.view(N1, N2, N3)
+    cluster.run(1_000)
+
+    assert [node for node, _ in cluster.took(StartResource)] == [N2, N2, N1, N1]
+    assert state(cluster) == (ServiceState.STARTED, N1)
+
+
+def test_who_was_there_before_it_waited_does_not_take_it_from_its_own_node() -> None:
+    cluster = with_takeover(TakeoverMode.CONFIRM)
+    assert cluster.ask(N2, Verb.RELOCATE, N2) is not None
+    cluster.kill(N2)
+    cluster.view(N1, N3)
+    cluster.boot(N2)
+    cluster.view(N1, N2, N3)
+    cluster.run(1_000)
+
+    assert state(cluster) == (ServiceState.STARTED, N2)

@@ -6,6 +6,8 @@ from rgmgr.core.actions import FenceNode, StartResource, StopResource
 from rgmgr.core.events import CorosyncLost, QuorumChanged, ResourceFailed, ViewChanged
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import NodeStatus, ProofKind, RingId, ServiceState
+from rgmgr.core.placement import because
+from rgmgr.core.promise import LEASE_MS
 from rgmgr.core.spec import RecoveryPolicy, ResourceName
 from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, web
 
@@ -212,6 +214,31 @@ def test_a_device_that_lied_is_found_out_by_the_boot_id() -> None:
 
     assert "fence.disproved" in cluster.records()
     assert cluster.states[N2].cluster.nodes[N1].status is NodeStatus.UNCLEAN
+
+
+def test_what_a_node_that_is_kept_out_still_runs_is_not_started_elsewhere() -> None:
+    """Its device lied, and the start that this led to had not begun when it was heard again."""
+    cluster = formed(auto_fence=False)
+    cluster.view(N2, N3)
+    ((_, attempt),) = cluster.took(FenceNode)
+    units = set(cluster.units[N1])
+    cluster.now_ms += LEASE_MS + 1
+    cluster.feed(N2, cluster.fence_result(attempt))
+    cluster.units[N1] = units
+    cluster.settle((N2, N3))
+    assert (cluster.service().state, cluster.service().owner) == (ServiceState.STARTING, N2)
+    del cluster.actions[:]
+
+    cluster.view(N1, N2, N3)
+
+    assert cluster.took(StartResource) == []
+    assert because(cluster.states[N2].cluster, WEB) == "waiting for left-overs on node1"
+
+    ((_, again),) = cluster.took(FenceNode)
+    cluster.feed(N2, cluster.fence_result(again))
+    cluster.settle((N2, N3))
+
+    assert (cluster.service().state, cluster.service().owner) == (ServiceState.STARTED, N2)
 
 
 def test_a_daemon_that_comes_back_finds_its_service_untouched() -> None:

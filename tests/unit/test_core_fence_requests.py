@@ -7,7 +7,8 @@ import pytest
 
 from domains.model import NodeId
 from rgmgr.core.actions import Answer, EndFence, FenceNode, StartResource, SwitchOn
-from rgmgr.core.messages import FenceOrder
+from rgmgr.core.fence_requests import outcome
+from rgmgr.core.messages import FenceOrder, FenceRequest
 from rgmgr.core.model import NodeStatus, PathState, ProofKind
 from tests.unit.core_cluster import N1, N2, N3, Cluster, formed, spec
 
@@ -203,6 +204,15 @@ def test_a_test_is_done_when_every_member_has_tried_every_path() -> None:
     reply = cluster.ask_fence(N3, FenceOrder.TEST, N1)
     assert reply is not None
     assert (reply.answer, reply.text) == (Answer.FAILED, "1 of 2 fence paths work")
+
+
+def test_a_test_that_a_lost_part_of_the_cluster_had_agreed_is_answered() -> None:
+    """No state knows of it any more, so nobody ever tests for it."""
+    cluster = formed().states[N2].cluster
+    request = FenceRequest(number=1, order=FenceOrder.TEST, node=None, by="alice", wall_s=0)
+
+    assert outcome(replace(cluster, test=7), request, 7).answer is None
+    assert outcome(cluster, request, 7).answer is Answer.TRY_AGAIN
 
 
 def test_a_node_that_is_not_configured_is_refused() -> None:

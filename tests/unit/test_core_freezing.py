@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from domains.model import ServiceName
 from rgmgr.core.actions import (
     Answer,
+    Exit,
     Reply,
     ResumeChecks,
     StartResource,
@@ -29,7 +31,7 @@ from rgmgr.core.messages import Verb
 from rgmgr.core.model import RingId, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.core.spec import ResourceName
-from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec
+from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, web
 
 NGINX = ResourceName("nginx")
 BOTH = (ResourceName("vip"), NGINX)
@@ -221,6 +223,21 @@ def test_a_node_that_is_shut_down_stops_its_frozen_service_for_a_goodbye_is_a_pr
     assert cluster.units[N1] == set()
     assert (cluster.service().state, cluster.service().frozen) == (ServiceState.STOPPED, True)
     assert check_cluster(cluster.states[N2].cluster) == ()
+
+
+def test_a_frozen_service_that_nobody_configures_any_more_holds_no_shutdown_up() -> None:
+    cluster = frozen()
+    other = replace(spec(web(name=ServiceName("other"))), version=2, digest="d2")
+    for node in (N1, N2, N3):
+        cluster.feed(node, ConfigLoaded(other))
+    cluster.settle()
+    assert cluster.service().state is ServiceState.STARTED
+
+    cluster.feed(N1, ShutdownRequested(Shutdown.STOP))
+    cluster.settle()
+
+    assert [node for node, _ in cluster.took(Exit)] == [N1]
+    assert cluster.units[N1] == set()
 
 
 @pytest.mark.parametrize(

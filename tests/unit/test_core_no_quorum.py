@@ -10,13 +10,16 @@ import pytest
 from rgmgr.core.actions import RebootNode, StartResource, StopResource
 from rgmgr.core.events import (
     CorosyncLost,
+    Delivered,
     QuorumChanged,
+    Requested,
     ResourceFailed,
     Shutdown,
     ShutdownRequested,
+    TimerFired,
     ViewChanged,
 )
-from rgmgr.core.messages import Verb
+from rgmgr.core.messages import Install, MaintenanceOrder, MaintenanceRequest, Verb
 from rgmgr.core.model import RingId
 from rgmgr.core.spec import NoQuorumPolicy, ResourceName
 from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, web
@@ -177,3 +180,53 @@ def test_rings_that_follow_each_other_without_a_verdict_are_one_time_without() -
         cluster.run(1_200)
 
     assert cluster.units[N1] == set()
+
+
+def test_what_no_tree_knows_is_stopped_too_after_what_is_known() -> None:
+    """Its state is spoilt and its file newer than what runs; to look it up may take its time."""
+    cluster = Cluster(spec=spec())
+    cluster.units[N1] = BOTH | {"old"}
+    cluster.boot(N1)
+
+    cut_off(cluster)
+
+    stops = [a.resource.name for _, a in cluster.took(StopResource) if isinstance(a, StopResource)]
+    assert stops == ["nginx", "vip", "old"]
+    assert cluster.units[N1] == set()
+
+
+def test_services_are_shielded_until_the_cluster_would_be_armed_again_and_no_longer() -> None:
+    """Something else happens in the very moment in which that time is over."""
+    cluster = formed()
+    disarm = MaintenanceRequest(number=1, order=MaintenanceOrder.DISARM, by="alice", for_ms=9_000)
+    cluster.feed(N1, Requested(disarm))
+    cluster.settle()
+    cut_off(cluster)
+    assert cluster.units[N1] == BOTH
+
+    ends = [due_ms for (_, key), due_ms in cluster.timers.items() if key.startswith("shield")]
+    (cluster.now_ms,) = ends
+    cluster.feed(N1, TimerFired("tick"))
+    cluster.run(1)
+
+    assert cluster.units[N1] == set()
+
+
+def test_an_epoch_lifts_no_emergency_when_quorum_was_lost_before_it_began() -> None:
+    """An arbiter changed its mind while INSTALL was on its way."""
+    cluster = formed(spec=spec(nodes=2))
+    ring = RingId(N1, 400)
+    cluster.feed(N1, ViewChanged(ring=ring, ring_nodes=(N1,), members=(N1,)))
+    cluster.feed(N1, QuorumChanged(ring, is_quorate=True))
+    while not any(isinstance(message, Install) for _, message in cluster.mail):
+        sender, message = cluster.mail.popleft()
+        cluster.feed(N1, Delivered(sender, message))
+
+    cluster.feed(N1, QuorumChanged(ring, is_quorate=False))
+    cluster.settle((N1,))
+    assert cluster.states[N1].local.emergency == "this node has no quorum"
+    assert cluster.units[N1] == set()
+
+    cluster.feed(N1, QuorumChanged(ring, is_quorate=True))
+    cluster.settle((N1,))
+    assert cluster.states[N1].local.emergency == ""

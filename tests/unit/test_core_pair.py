@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rgmgr.core.events import Shutdown, ShutdownRequested
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import NodeStatus, ServiceState
 from rgmgr.core.sync import missing
 from tests.unit.core_cluster import N1, N2, WEB, Cluster, formed, spec
+from tests.unit.test_core_refit import load
 
 
 def pair() -> Cluster:
@@ -85,3 +88,28 @@ def test_a_node_without_any_agreed_state_begins_alone() -> None:
     cluster.boot(N1)
 
     assert alone(cluster)
+
+
+def test_whom_the_configuration_has_dropped_begins_nothing_of_its_own() -> None:
+    """Its state would have the greater numbers, and win over what the other one goes on with."""
+    cluster = pair()
+    small = replace(spec(nodes=1), version=2, digest="d2")
+    cluster.feed(N2, ShutdownRequested(Shutdown.STOP))
+    cluster.settle()
+    cluster.kill(N2)
+    cluster.view(N1, quorate=True)
+    load(cluster, small)
+    cluster.boot(N2)
+    cluster.view(N1, N2)
+    agreed = cluster.states[N2].cluster
+    assert N2 not in agreed.nodes
+
+    cluster.feed(N1, ShutdownRequested(Shutdown.STOP))
+    cluster.settle()
+    cluster.kill(N1)
+    cluster.view(N2, ring_nodes=(N1, N2), quorate=True)
+    cluster.run(60_000)
+
+    assert cluster.states[N2].cluster.epoch == agreed.epoch
+    reason = "this node is not configured; start rgmgrd on one that is"
+    assert cluster.states[N2].local.emergency == reason

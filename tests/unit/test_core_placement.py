@@ -3,14 +3,16 @@
 
 from dataclasses import replace
 
-from domains.model import ServiceName, Terms, Tie
+from domains.model import FailoverDomain, ServiceName, Terms, Tie
 from rgmgr.core.actions import StopResource
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import Service, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.core.seating import in_turn, occupancy
+from rgmgr.core.spec import DependMode
 from rgmgr.core.unproven import blockers
-from tests.unit.core_cluster import N1, N2, N3, WEB, formed, spec, web
+from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, web
+from tests.unit.test_core_subtrees import resource
 
 
 def test_a_running_service_needs_no_reason() -> None:
@@ -150,3 +152,28 @@ def test_who_must_be_with_another_does_not_hasten_that_one() -> None:
     assert cluster.service().state is ServiceState.STARTED
     stopped = [name for name, s in cluster.states[N1].cluster.services.items() if s.owner is None]
     assert stopped == [mail, dns]
+
+
+def test_nothing_starts_on_the_strength_of_what_has_just_made_room() -> None:
+    """Mail is up: proxy takes the node of files; web, whose turn is next, needs both."""
+    mail, files, proxy = ServiceName("mail"), ServiceName("files"), ServiceName("proxy")
+    late, soft = Terms(priority=90), DependMode.SOFT
+    services = (
+        web(name=mail, resources=(resource("exim"),)),
+        web(name=files, domain="second", terms=late),
+        web(name=proxy, domain="second", depend=(mail,), terms=Terms(exclusive=True)),
+        web(depend=(files, mail), depend_mode=soft, terms=late),
+    )
+    second = FailoverDomain(name="second", restricted=True, priorities={N2: 1})
+    plain = spec(*services)
+    cluster = Cluster(spec=replace(plain, domains={**plain.domains, "second": second}))
+    cluster.slow.add("exim")
+    cluster.boot(N1, N2, N3)
+    cluster.view(N1, N2, N3)
+    assert cluster.states[N2].cluster.services[files].state is ServiceState.STARTED
+
+    cluster.hurry()
+
+    assert cluster.states[N2].cluster.services[proxy].owner == N2
+    assert cluster.service().op == 0, "web was given to nobody"
+    assert because(cluster.states[N2].cluster, WEB) == "waiting for files, which is stopped"

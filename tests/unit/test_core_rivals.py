@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from domains.model import ServiceName
+from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import FenceNode, Record
+from rgmgr.core.events import StateSaved
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import Service, ServiceState
 from rgmgr.core.placement import because
@@ -38,12 +39,28 @@ def only(name: ServiceName, version: int) -> ClusterSpec:
     return replace(spec(made), version=version, digest=f"d{version}")
 
 
+def on_one_node() -> tuple[ClusterSpec, ClusterSpec]:
+    """Return two services on node1, before and after the disk moves from web to mail."""
+    old, new = both((disk, app), (log,)), both((app,), (disk, log), 2)
+    here = [tuple(replace(s, domain="prefer") for s in each.services) for each in (old, new)]
+    return replace(old, services=here[0]), replace(new, services=here[1])
+
+
 def mail(cluster: Cluster) -> Service:
     return cluster.states[N2].cluster.services[MAIL]
 
 
 def why(cluster: Cluster, name: ServiceName = MAIL) -> str | None:
     return because(cluster.states[N2].cluster, name)
+
+
+def refusals(cluster: Cluster, node: NodeId) -> set[str | int | None]:
+    """Return why this node says that a configuration has to wait."""
+    return {
+        action.fields["reason"]
+        for who, action in cluster.actions
+        if who == node and isinstance(action, Record) and action.event == "config.refused"
+    }
 
 
 def has(cluster: Cluster, name: str) -> list[int]:
@@ -156,12 +173,8 @@ def test_what_a_node_may_run_unseen_is_given_to_nobody_before_it_is_proven_down(
 
     assert has(cluster, "disk") == [N1]
     assert cluster.states[N2].cluster.spec.version == 1
-    (reason,) = {
-        action.fields["reason"]
-        for node, action in cluster.actions
-        if node == N2 and isinstance(action, Record) and action.event == "config.refused"
-    }
-    assert reason == "it gives to others what web may have up on nodes that are not down: node1"
+    reason = "it gives to others what web may have up on nodes that are not down: node1"
+    assert refusals(cluster, N2) == {reason}
 
     node, order = cluster.took(FenceNode)[-1]
     assert isinstance(order, FenceNode)
@@ -178,3 +191,42 @@ def test_a_unit_that_every_node_has_is_waited_for_by_nobody() -> None:
     load(cluster, both((resource("other"),), (log, resource("more", parameters=app.parameters)), 2))
 
     assert has(cluster, "more") == [N2]
+
+
+def test_what_moves_is_started_only_when_no_other_state_can_win() -> None:
+    """Node2 may go on with the old configuration, and node1 have to give the disk back to web."""
+    old, new = on_one_node()
+    two = {n: node for n, node in old.nodes.items() if n != N3}
+    cluster = formed(spec=replace(old, nodes=two), auto_fence=False)
+    cluster.kill(N2)
+    cluster.view(N1, quorate=True)
+    cluster.run(10_000)
+    node, order = cluster.took(FenceNode)[-1]
+    load(cluster, replace(new, nodes=two))
+    assert cluster.states[N1].cluster.spec.version == 1
+    reason = "it gives what one service has to another, and node2 may go on without it"
+    assert refusals(cluster, N1) == {reason}
+
+    assert isinstance(order, FenceNode)
+    cluster.feed(node, cluster.fence_result(order))
+    cluster.settle()
+
+    assert has(cluster, "disk") == [N1]
+
+
+def test_what_moves_is_started_only_when_a_majority_has_its_configuration_on_disk() -> None:
+    """Node1 may be cut off, and the others go on without having heard of it."""
+    old, new = on_one_node()
+    cluster = formed(spec=old)
+    cluster.full |= {N2, N3}
+
+    load(cluster, new)
+    assert has(cluster, "disk") == []
+
+    cluster.full.clear()
+    for node in (N2, N3):
+        agreed = cluster.states[node].cluster
+        cluster.feed(node, StateSaved(agreed.epoch, agreed.applied))
+    cluster.settle()
+
+    assert has(cluster, "disk") == [N1]

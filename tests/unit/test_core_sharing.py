@@ -9,12 +9,22 @@ import pytest
 
 from domains.model import ServiceName, Terms, Tie
 from rgmgr.core.actions import Answer, StartResource, StopResource
-from rgmgr.core.events import ConfigLoaded, Requested, ResourceFailed
+from rgmgr.core.events import (
+    ConfigLoaded,
+    ProbeFinished,
+    QuorumChanged,
+    Requested,
+    ResourceFailed,
+    ServiceProbed,
+    ViewChanged,
+)
+from rgmgr.core.machine import begin
 from rgmgr.core.messages import Request, Verb
-from rgmgr.core.model import Service, ServiceState
+from rgmgr.core.model import RingId, Service, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.core.sharing import exists_once
 from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec, ServiceSpec
+from rgmgr.core.tree import start_order
 from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec
 
 DB = ServiceName("db")
@@ -82,6 +92,28 @@ def test_the_last_one_that_uses_it_stops_it() -> None:
     assert deeds(cluster) == ["-web/nginx", "~web/data"]
     assert ask(cluster, Verb.DISABLE, DB) is Answer.DONE
     assert deeds(cluster)[2:] == ["-db/postgres", "-db/data"]
+
+
+def test_a_daemon_that_begins_without_quorum_knows_who_uses_it_before_it_stops_it() -> None:
+    """It looks at one service after the other, and must stop what it has found at once."""
+    cluster = running()
+    boot_id = cluster.states[N1].local.boot_id
+    cluster.kill(N1)
+    begun = begin(me=N1, incarnation=9, boot_id=boot_id, spec=cluster.spec, saved=cluster.disks[N1])
+    cluster.states[N1] = begun
+    ring = RingId(N1, 100)
+    cluster.feed(N1, ViewChanged(ring=ring, ring_nodes=(N1,), members=(N1,)))
+    cluster.feed(N1, QuorumChanged(ring, is_quorate=False))
+    for sharer in SHARING:
+        active = tuple(resource.name for resource in start_order(sharer))
+        cluster.feed(N1, ServiceProbed(service=sharer.name, active=active))
+        cluster.settle((N1,))
+    assert deeds(cluster) == ["-db/postgres", "-web/nginx"]
+
+    cluster.feed(N1, ProbeFinished())
+    cluster.settle((N1,))
+
+    assert sorted(deeds(cluster)[2:]) == ["-db/data", "-web/data"]
 
 
 def test_the_leader_takes_its_company_along_and_nothing_is_on_two_nodes() -> None:

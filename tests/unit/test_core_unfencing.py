@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from rgmgr.core.actions import FenceNode, StartResource, SwitchOn
-from rgmgr.core.events import SwitchOnEnded
-from rgmgr.core.messages import FenceOrder
+from rgmgr.core.events import Requested, SwitchOnEnded
+from rgmgr.core.messages import FenceOrder, MaintenanceOrder, MaintenanceRequest
 from rgmgr.core.model import NodeStatus
 from tests.unit.core_cluster import N1, N2, N3, Cluster, formed, spec
 
@@ -20,6 +22,13 @@ def cut_off(*, auto_restore: bool = True) -> Cluster:
     cluster = formed(spec=replace(plain, fencing=fencing), auto_restore=auto_restore)
     cluster.view(N2, N3)
     return cluster
+
+
+def order(cluster: Cluster, which: MaintenanceOrder) -> None:
+    number = len(cluster.actions) + 1
+    asked = MaintenanceRequest(number=number, order=which, by="bob", for_ms=60_000)
+    cluster.feed(N2, Requested(asked))
+    cluster.settle()
 
 
 def test_the_paths_of_a_node_that_may_still_run_are_not_opened() -> None:
@@ -60,6 +69,33 @@ def test_a_node_opens_its_own_paths_after_a_boot_and_gets_no_service_before() ->
     assert not cluster.node(N1).is_cut_off
     assert cluster.service().owner == N1, "it suits the service best"
     assert len(cluster.took(StartResource)) > before
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (MaintenanceOrder.LOCK, MaintenanceOrder.UNLOCK),
+        (MaintenanceOrder.DISARM, MaintenanceOrder.ARM),
+    ],
+)
+def test_who_is_unfenced_while_nothing_starts_is_offered_the_services_afterwards(
+    begin: MaintenanceOrder, end: MaintenanceOrder
+) -> None:
+    """It had joined in the epoch of the order, but could be given nothing before it."""
+    cluster = cut_off(auto_restore=False)
+    cluster.kill(N1)
+    cluster.boot(N1)
+    cluster.view(N1, N2, N3)
+    ((_, action),) = cluster.took(SwitchOn)
+    assert isinstance(action, SwitchOn)
+    order(cluster, begin)
+    cluster.feed(N1, SwitchOnEnded(node=N1, victim=action.victim, fault=""))
+    cluster.settle()
+    assert cluster.service().owner == N2
+
+    order(cluster, end)
+
+    assert cluster.service().owner == N1
 
 
 def test_paths_that_cannot_be_opened_are_tried_again() -> None:

@@ -10,6 +10,7 @@ from tests.simulation.mutants.modules import (
     LEASE,
     MACHINE,
     MEMBERSHIP,
+    OPERATIONS,
     RECOVERY,
     REFIT,
     REQUESTS,
@@ -58,9 +59,8 @@ DEFENCES = (
         "second-install",
         "lets the second INSTALL of a ring begin the epoch anew",
         SYNC,
-        "    if message.epoch <= max(turn.cluster.epoch, turn.local.missed_epoch):\n"
-        "        return\n",
-        "",
+        "    if message.epoch <= max(turn.local.view_epoch, turn.cluster.epoch if is_in else 0):",
+        "    if message.epoch <= (0 if is_in else turn.local.view_epoch):",
     ),
     _(
         "endless-lease",
@@ -103,6 +103,13 @@ DEFENCES = (
         REFIT,
         "            elif not rivals.unreleased(ledger.state, service):\n",
         "            else:\n",
+    ),
+    _(
+        "give-away-what-may-come-back",
+        "moves an address although a state that does not know it may win",
+        OPERATIONS,
+        "    if (away := disputed_by(cluster)) and rivals.found(cluster, spec.services):\n",
+        "    if away := ():\n",
     ),
     _(
         "restarts-never-expire",
