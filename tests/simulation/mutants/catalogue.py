@@ -202,8 +202,8 @@ MUTANTS = (
         "oldest-wins",
         "builds an epoch on the oldest state instead of the most recent one",
         SYNC,
-        "best = max(candidates,",
-        "best = min(candidates,",
+        "best = max(able,",
+        "best = min(able,",
     ),
     _(
         "begin-alone",
