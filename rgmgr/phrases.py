@@ -35,6 +35,8 @@ PHRASES = {
     "service.failure_tolerated": "{service} failed on {node}, and that is tolerated: {reason}",
     "service.follows": "{service} follows {leader} to {target}",
     "service.mended": "{service} has {resources} back on {owner}",
+    "service.migrated": "{service} has gone from {last_owner} to {owner}",
+    "service.migration_failed": "{service} stays on {owner}, not migrated to {target}: {reason}",
     "service.part_failed": "{service} lost {resources} on {node}, and keeps the rest: {reason}",
     "service.partial": "{service} runs on without {resources}",
     "service.refitted": "{service} is given its new tree on {owner}",

@@ -271,6 +271,10 @@ class Service(_Shown):
         return await self._do("relocate", node, options)
 
     @method()
+    async def Migrate(self, node: "s", options: "a{sv}") -> "s":
+        return await self._do("migrate", node, options)
+
+    @method()
     async def Freeze(self, options: "a{sv}") -> None:
         await self._do("freeze", "", options)
 

@@ -36,11 +36,11 @@ _VERBS = {
     "-s": "stop",
     "-R": "restart",
     "-r": "relocate",
+    "-M": "migrate",
     "-Z": "freeze",
     "-U": "unfreeze",
     "-c": "convalesce",
 }
-_NOT_OFFERED = {"-M": "migration"}
 _PHRASES = {
     "enable": "trying to enable",
     "disable": "disabling",
@@ -57,6 +57,7 @@ _LOCKS = {
 }
 _SHOW_LOCK = "-S"
 _SAYS_WHERE = ("enable", "relocate")
+_TAKES_MEMBER = (*_SAYS_WHERE, "migrate")
 
 DENIED = -18
 """rgmanager's result code for a caller who is not root; the core has no such answer."""
@@ -97,6 +98,8 @@ Resource Group Control Commands:
   -e <group> -m <member> Enable <group> on <member>
   -r <group> [-m <member>]
                          Relocate <group> [to <member>]
+  -M <group> -m <member> Migrate <group> to <member> while it runs;
+                         for a group that is one virtual machine
   -R <group>             Restart a group in place.
   -s <group>             Stop <group>.  This temporarily stops a group
                          until the membership of the cluster changes
@@ -185,17 +188,15 @@ def _options(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def _wish(options: dict[str, str]) -> Wish:
-    refused = [flag for flag in options if flag in _NOT_OFFERED]
-    if refused:
-        what = _NOT_OFFERED[refused[0]]
-        text = f"'{refused[0]}': {what} is not offered by this version; see clusvcadm(8)"
-        raise UsageError(text)
     actions = [flag for flag in options if flag in _VERBS]
     if not actions:
         raise UsageError
     members = [options[flag] for flag in options if flag in ("-m", "-n")]
     if "-F" in options and members:
         text = "Cannot use '-F' with '-n' or '-m'"
+        raise UsageError(text)
+    if _VERBS[actions[-1]] == "migrate" and not members:
+        text = "Migration requires a target cluster member"
         raise UsageError(text)
     return Wish(
         verb=_VERBS[actions[-1]],
@@ -263,12 +264,12 @@ def _target(wish: Wish, member: str, status: Status) -> str:
     """Return the node to ask for: a plain enable means this node, not the best one."""
     if wish.verb == "enable" and not member and not wish.is_by_domain:
         return status.node or ""
-    return member if wish.verb in _SAYS_WHERE else ""
+    return member if wish.verb in _TAKES_MEMBER else ""
 
 
 def _phrase(wish: Wish, member: str) -> str:
-    if wish.verb == "relocate":
-        return f"Trying to relocate {wish.shown}" + (f" to {member}" if member else "")
+    if wish.verb in ("relocate", "migrate"):
+        return f"Trying to {wish.verb} {wish.shown}" + (f" to {member}" if member else "")
     who = f"Member {member}" if member else "Local machine"
     return f"{who} {_PHRASES[wish.verb]} {wish.shown}"
 

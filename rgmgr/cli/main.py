@@ -35,6 +35,7 @@ _VERBS = {
     "is": "rgmgr.cli.conditions:is_so",
     "lab": "rgmgr.lab.cli:lab",
     "lock": "rgmgr.cli.orders:lock",
+    "migrate": "rgmgr.cli.services:migrate",
     "node": "rgmgr.cli.orders:node",
     "relocate": "rgmgr.cli.services:relocate",
     "resource": "rgmgr.cli.resource:resource",

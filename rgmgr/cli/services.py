@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`rgmgr enable|disable|stop|restart|relocate ...`: ask for something, wait until it is done."""
+"""`rgmgr enable|disable|stop|relocate|migrate ...`: ask for something, wait until it is done."""
 
 from __future__ import annotations
 
@@ -56,6 +56,15 @@ def relocate(
 ) -> None:
     """Move SERVICE to another node."""
     _ask("relocate", service, member, timeout, because, no_wait=no_wait)
+
+
+@click.command()
+@click.argument("service", shell_complete=service_names)
+@click.argument("node", shell_complete=node_names)
+@manner_options
+def migrate(service: str, node: str, timeout: float | None, because: str, *, no_wait: bool) -> None:
+    """Take SERVICE to NODE while it runs. It must be one virtual machine and nothing else."""
+    _ask("migrate", service, node, timeout, because, no_wait=no_wait)
 
 
 disable = _make(

@@ -26,12 +26,16 @@ from rgmgr.config.values import (
     parse_image,
     parse_interface,
     parse_machine,
+    parse_mapping,
+    parse_migrate,
+    parse_migration_uri,
     parse_mountpoint,
     parse_netfs,
     parse_path,
     parse_plain,
     parse_protection,
     parse_ready,
+    parse_seconds,
     parse_unit,
     parse_user,
     parse_volume,
@@ -83,6 +87,35 @@ FORCE_UNMOUNT = Parameter(
     parse=parse_plain,
     is_flag=True,
     is_usually_on=False,
+)
+
+MIGRATION = (
+    Parameter(
+        name="migrate",
+        help="how 'rgmgr migrate' takes it to another node: live, or pause (it stands still"
+        " meanwhile); live without it",
+        parse=parse_migrate,
+    ),
+    Parameter(
+        name="migrate_options",
+        help="more options for 'virsh migrate', such as '--p2p --tunnelled'",
+        parse=parse_words,
+    ),
+    Parameter(
+        name="migration_uri",
+        help="of libvirt on the other node, with %s for its name; qemu+ssh://%s/system without it",
+        parse=parse_migration_uri,
+    ),
+    Parameter(
+        name="migration_mapping",
+        help="other names of nodes for that, as node1:name1,node2:name2",
+        parse=parse_mapping,
+    ),
+    Parameter(
+        name="migrate_timeout",
+        help="how long it may be on its way; 10min without it",
+        parse=parse_seconds,
+    ),
 )
 
 RESOURCE_TYPES = {
@@ -347,6 +380,7 @@ RESOURCE_TYPES = {
                     help="of libvirt; qemu:///system without it",
                     parse=parse_plain,
                 ),
+                *MIGRATION,
             ),
             has_monitor=True,
             usual_check_ms=30_000,

@@ -11,6 +11,7 @@ import ipaddress
 import re
 import shlex
 
+from rgmgr.config.durations import parse_duration
 from rgmgr.config.names import UNIT_NAME_LENGTH_MAX, mount_unit_length
 from rgmgr.config.problems import Rejection, did_you_mean, listed, shown, unprintable
 
@@ -21,6 +22,7 @@ _ADDRESS = re.compile(r"([^/%]+)/([0-9]{1,3})")
 _INTERFACE = re.compile(r"[A-Za-z0-9_.@-]{1,15}")
 _FSTYPE = re.compile(r"[A-Za-z0-9_.-]+")
 _CORRUPTED = "$;"
+_SECOND_MS = 1_000
 _EXPORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._:-]+):/\S*|//[^/\s]+/\S+")
 _AGENT = re.compile(r"[A-Za-z0-9_-]+:[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _VOLUME = re.compile(r"[A-Za-z0-9_.+][A-Za-z0-9_.+-]{0,126}")
@@ -216,6 +218,36 @@ def parse_machine(text: str) -> str | Rejection:
     if text.startswith("-") or "/" in text:
         return Rejection(f"expected the name of a virtual machine, got {shown(text)}")
     return parse_plain(text)
+
+
+def parse_migrate(text: str) -> str | Rejection:
+    """Accept how a virtual machine is migrated."""
+    return _one_of(text, "live", "pause")
+
+
+def parse_migration_uri(text: str) -> str | Rejection:
+    """Accept where libvirt of another node is asked: `%s` stands for the node."""
+    if "%s" not in text:
+        return Rejection(f"expected a URI with %s for the name of the node, got {shown(text)}")
+    return parse_plain(text)
+
+
+def parse_mapping(text: str) -> str | Rejection:
+    """Accept `NODE:NAME,NODE:NAME`: under which names nodes are reached."""
+    pairs = [pair.split(":") for pair in text.split(",")]
+    if all(len(pair) == len(("node", "name")) and all(map(str.strip, pair)) for pair in pairs):
+        return parse_plain(text)
+    return Rejection(f"expected NODE:NAME,NODE:NAME, got {shown(text)}")
+
+
+def parse_seconds(text: str) -> str | Rejection:
+    """Accept a time span of at least a second; return its whole seconds."""
+    found = parse_duration(text)
+    if isinstance(found, Rejection):
+        return found
+    if found < _SECOND_MS:
+        return Rejection(f"expected at least a second, got {shown(text)}")
+    return str(found // _SECOND_MS)
 
 
 def parse_client(text: str) -> str | Rejection:

@@ -47,6 +47,21 @@ class StopResource:
     is_kept: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrateResource:
+    """Bring one resource to another node while it runs.
+
+    Answered with `op` by ResourceStopped (nothing of it is here), ResourceStayed (it runs here as
+    before) or ResourceStopFailed (nobody can tell). One that is not here has gone there.
+    """
+
+    service: ServiceName
+    resource: ResourceSpec
+    op: int
+    target: NodeId
+    target_name: str
+
+
 @dataclass(frozen=True, slots=True)
 class SuspendChecks:
     """Look no more after a service: whatever becomes of it is no failure."""
@@ -247,6 +262,7 @@ Action = (
     Multicast
     | StartResource
     | StopResource
+    | MigrateResource
     | SuspendChecks
     | ResumeChecks
     | FenceNode

@@ -7,6 +7,7 @@ fenced by the others.
 
 from __future__ import annotations
 
+from domains.model import NodeId
 from rgmgr.core import outbox
 from rgmgr.core.actions import Exit, Severity
 from rgmgr.core.durable import is_committed
@@ -14,7 +15,7 @@ from rgmgr.core.events import Shutdown
 from rgmgr.core.executor import drive, holds_anything
 from rgmgr.core.local import Turn
 from rgmgr.core.messages import Body, Goodbye, Leaving
-from rgmgr.core.model import NodeStatus
+from rgmgr.core.model import NodeStatus, Service, ServiceState
 from rgmgr.core.sync import declare_emergency, has_quorum
 
 
@@ -61,15 +62,22 @@ def _may_yet_sync(turn: Turn) -> bool:
 
 def _part(turn: Turn) -> None:
     me = turn.local.me
-    is_owed = any(s.owner == me or me in s.cleanup for s in turn.cluster.services.values())
+    services = turn.cluster.services
+    is_owed = any(s.owner == me or me in s.cleanup or _lands_here(s, me) for s in services.values())
     if is_owed or turn.local.jobs:
         return
-    if holds_anything(turn):
-        names = ", ".join(sorted(n for n, a in turn.local.active.items() if a))
+    stuck = [n for n, s in services.items() if s.landing == me]
+    if stuck or holds_anything(turn):
+        names = ", ".join(sorted({*stuck, *(n for n, a in turn.local.active.items() if a)}))
         turn.note("goodbye.impossible", Severity.ERROR, services=names)
         _exit(turn, 1, f"left-overs of {names}: going without goodbye, to be fenced")
         return
     _say_once(turn, "goodbye", Goodbye())
+
+
+def _lands_here(service: Service, me: NodeId) -> bool:
+    """Tell whether a migration to this node goes on, and will end."""
+    return service.landing == me and service.state is not ServiceState.FAILED
 
 
 def _go_without_goodbye(turn: Turn) -> None:

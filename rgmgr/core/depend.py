@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from domains.model import ServiceName
 from rgmgr.core.ledger import Ledger
+from rgmgr.core.migration import is_under_way
 from rgmgr.core.model import After, ClusterState, Node, NodeStatus, Service, ServiceState
 from rgmgr.core.recovery import begin_stop
 from rgmgr.core.sharing import have_in_common
@@ -106,7 +107,9 @@ def _runs(cluster: ClusterState, name: ServiceName) -> bool:
 def _may_run(cluster: ClusterState, name: ServiceName) -> bool:
     """Tell whether it runs, or did when all daemons went and may do so still."""
     record = cluster.services.get(name)
-    return _runs(cluster, name) or (record is not None and may_have_outlived(cluster, record))
+    return _runs(cluster, name) or (
+        record is not None and (is_under_way(record) or may_have_outlived(cluster, record))
+    )
 
 
 def _is_up(cluster: ClusterState, name: ServiceName) -> bool:

@@ -196,6 +196,7 @@ def _service(service: Service) -> Service:
         spec=service.spec,
         state=state,
         last_owner=_last_place(service),
+        landing=service.landing if state is ServiceState.FAILED else None,
         awaits=service.awaits,
         decision=service.decision,
         is_held=service.is_held,

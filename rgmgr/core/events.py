@@ -112,6 +112,16 @@ class ResourceStopFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceStayed:
+    """It was not migrated: it runs here as before."""
+
+    service: ServiceName
+    resource: ResourceName
+    op: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceFailed:
     """A unit that was up went down without being asked."""
 
@@ -232,6 +242,7 @@ Event = (
     | ResourceStartFailed
     | ResourceStopped
     | ResourceStopFailed
+    | ResourceStayed
     | ResourceFailed
     | FenceEnded
     | SwitchOnEnded

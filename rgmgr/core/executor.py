@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from domains.model import ServiceName
+from domains.model import NodeId, ServiceName
 from rgmgr.core import durable, jobs, outbox, resting
-from rgmgr.core.actions import Severity, StartResource, StopResource
+from rgmgr.core.actions import MigrateResource, Severity, StartResource, StopResource
 from rgmgr.core.depend import must_go_first
 from rgmgr.core.events import (
     ResourceFailed,
     ResourceStarted,
     ResourceStartFailed,
+    ResourceStayed,
     ResourceStopFailed,
     ResourceStopped,
     ServiceProbed,
@@ -32,17 +33,19 @@ from rgmgr.core.messages import (
     ServiceFailed,
     ServiceStarted,
 )
-from rgmgr.core.model import After, Service, ServiceState
+from rgmgr.core.model import After, NodeStatus, Service, ServiceState
 from rgmgr.core.no_quorum import is_untouched, must_stop
 from rgmgr.core.recovery import STOPPING_STATES
 from rgmgr.core.sharing import users
-from rgmgr.core.spec import ResourceName
+from rgmgr.core.spec import ResourceName, ResourceSpec
 from rgmgr.core.subtrees import ground_of, names_off
 from rgmgr.core.survey import changed_services, restless
 from rgmgr.core.tree import start_order, stopped_later
 from rgmgr.core.uses import is_kept, must_wait
 
-StepEnded = ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed
+StepEnded = (
+    ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed | ResourceStayed
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def foreign(turn: Turn) -> tuple[ServiceName, ...]:
         and (service := turn.cluster.services.get(name)) is not None
         and service.owner != local.me
         and not jobs.names_of(service).isdisjoint(active)  # else nobody knows how to stop it
-        and local.me not in service.cleanup
+        and local.me not in (service.landing, *service.cleanup)
         and service.state is not ServiceState.FAILED
     )
 
@@ -97,6 +100,8 @@ def step_ended(turn: Turn, event: StepEnded) -> None:
             job = replace(job, stops=job.stops[1:])
         case ResourceStopFailed():
             job = jobs.stop_failed(service, job, event)
+        case ResourceStayed():
+            job = replace(job, stops=(), stays=event.reason)
         case ResourceStartFailed():
             job = jobs.start_failed(service, job, event)
     _set_job(turn, event.service, job)
@@ -193,6 +198,8 @@ def claims(turn: Turn) -> tuple[Claim, ...]:
         ended = _reported_op(turn, name)
         op = job.op if job else ended or 0
         health = _health(turn, service)
+        if health is Health.NONE and service.landing == turn.local.me:
+            health = Health.PARTIAL  # it may be here, and nobody has looked
         if job or health is not Health.NONE or (ended and ended in (service.op, EMERGENCY_OP)):
             missing = _missing(turn, service) if health is Health.PARTIAL else ()
             is_busy = job is not None
@@ -208,30 +215,46 @@ def claims(turn: Turn) -> tuple[Claim, ...]:
 
 def holds_anything(turn: Turn) -> bool:
     """Tell whether anything of any service is or may be active here."""
-    return bool(turn.local.jobs) or any(turn.local.active.values())
+    local = turn.local
+    if local.jobs or any(local.active.values()):
+        return True
+    return any(service.landing == local.me for service in turn.cluster.services.values())
 
 
 def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
     if turn.local.emergency and must_stop(turn, service):
-        is_there = bool(turn.local.active.get(name)) or name in turn.local.jobs
-        is_done = _reported_op(turn, name) == EMERGENCY_OP
+        is_seen = bool(turn.local.active.get(name)) or name in turn.local.jobs
+        is_there = is_seen or service.landing == turn.local.me
+        is_done = _reported_op(turn, name) == EMERGENCY_OP and name not in turn.local.jobs
         return _Duty(JobKind.STOP, EMERGENCY_OP) if is_there and not is_done else None
     is_cleaning = turn.local.me in service.cleanup
     if service.owner != turn.local.me:
         return _Duty(JobKind.STOP, service.cleanup_op) if is_cleaning else None
+    return _duty_of_owner(turn, name, service)
+
+
+def _duty_of_owner(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
     match service.state:
         case ServiceState.STARTING:
             return _Duty(JobKind.START, service.op)
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
             waits = is_untouched(turn, service) or must_go_first(turn.cluster, service)
-            stop, job = _Duty(JobKind.STOP, service.op), turn.local.jobs.get(name)
+            kind = JobKind.MIGRATE if service.after is After.MIGRATE else JobKind.STOP
+            stop, job = _Duty(kind, service.op), turn.local.jobs.get(name)
             is_begun = job is not None and _Duty(job.kind, job.op) == stop
             return stop if is_begun or not waits else None
+        case ServiceState.STARTED if _is_in_emergency(turn, name):
+            return _Duty(JobKind.STOP, EMERGENCY_OP)  # what has begun is ended, and then told
         case ServiceState.STARTED if service.is_being_mended:
             is_held = is_untouched(turn, service) and name not in turn.local.jobs
             return None if is_held else _Duty(JobKind.MEND, service.op)
         case _:
             return None
+
+
+def _is_in_emergency(turn: Turn, name: ServiceName) -> bool:
+    job = turn.local.jobs.get(name)
+    return job is not None and job.op == EMERGENCY_OP
 
 
 def _reported_op(turn: Turn, name: ServiceName) -> int | None:
@@ -261,6 +284,9 @@ def _new_job(turn: Turn, service: Service, duty: _Duty) -> Job:
         return Job(kind=duty.kind, op=duty.op, starts=start_order(service.spec))
     if duty.kind is JobKind.MEND:
         return jobs.mending(service)
+    if duty.kind is JobKind.MIGRATE:
+        since = (turn.cluster.epoch, turn.cluster.applied)
+        return replace(jobs.stopping(service), kind=duty.kind, since=since)
     is_repair = service.after is After.REPAIR and duty.op == service.op
     broken = _missing(turn, service, names_off(service)) if is_repair else ()
     job = replace(jobs.stopping(service, broken), op=duty.op)
@@ -294,6 +320,9 @@ def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool
         return
     if (not job.stops and not may_start) or must_wait(turn, name, job):
         return
+    if job.kind is JobKind.MIGRATE:
+        _migrate(turn, service, step, job, may_start=may_start)
+        return
     _set_job(turn, name, replace(job, is_waiting=True))
     if not job.stops:
         up = job.done
@@ -305,6 +334,33 @@ def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool
     else:
         is_used = is_kept(turn, name, step)
         turn.do(StopResource(service=name, resource=step, op=job.op, is_kept=is_used))
+
+
+def _migrate(
+    turn: Turn, service: Service, step: ResourceSpec, job: Job, *, may_start: bool
+) -> None:
+    """Send it off once the target knows that it may come; a target that is gone gets nothing.
+
+    What others do not know of yet may start where they are: so this is no mere stop, and needs the
+    gate, and that the target has applied the order. Then every epoch that has it as a member knows.
+    """
+    target = service.landing
+    node = turn.cluster.nodes.get(target) if target is not None else None
+    if target is None or node is None or node.status is not NodeStatus.ONLINE:
+        stays = f"{turn.cluster.spec.node_name(service.target or NodeId(0))} is not there any more"
+        _report(turn, service, replace(job, stops=(), stays=stays))
+    elif may_start and jobs.is_known_to(turn, job, target):
+        _set_job(turn, service.spec.name, replace(job, is_waiting=True))
+        where = turn.cluster.spec.node_name(target)
+        turn.do(
+            MigrateResource(
+                service=service.spec.name,
+                resource=step,
+                op=job.op,
+                target=target,
+                target_name=where,
+            )
+        )
 
 
 def _is_given(turn: Turn, service: Service) -> bool:
@@ -340,9 +396,8 @@ def _watch(turn: Turn, name: ServiceName, service: Service) -> None:
         return
     if resting.is_unknown(turn, name):
         return
-    has_said = local.reported.get(name) == (service.op, False)
-    if has_said:
-        return
+    if local.reported.get(name) in ((service.op, False), (EMERGENCY_OP, False)):
+        return  # it was said
     broken = _missing(turn, service, names_off(service))
     strays = _strays(turn, service) if _is_news(turn, name, service) else []
     if not broken and not strays:
@@ -404,7 +459,7 @@ def _note_activity(turn: Turn, event: StepEnded) -> None:
     match event:
         case ResourceStopped():
             _set_active(turn, event.service, others)
-        case ResourceStarted():
+        case ResourceStarted() | ResourceStayed():
             _set_active(turn, event.service, (*others, event.resource))
         case ResourceStartFailed() | ResourceStopFailed():
             # safety: something may be left, so it counts until it is stopped; but it is not up

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from domains.model import NodeId
 from rgmgr.core.delta import Delta, both, delta
 from rgmgr.core.events import ResourceFailed, ResourceStartFailed, ResourceStopFailed
 from rgmgr.core.evolve import replace
-from rgmgr.core.local import Job, JobKind
+from rgmgr.core.local import Job, JobKind, LocalState, Turn
 from rgmgr.core.messages import (
     ServiceFailed,
     ServiceStarted,
     ServiceStartFailed,
+    ServiceStayed,
     ServiceStopFailed,
     ServiceStopped,
 )
@@ -25,7 +27,14 @@ from rgmgr.core.spec import LEFT_OVER, ResourceName, ResourceSpec, ServiceSpec
 from rgmgr.core.subtrees import names_off, non_critical_top
 from rgmgr.core.tree import names_in, start_order, stop_from_fault, stop_order
 
-Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
+Result = (
+    ServiceStarted
+    | ServiceStartFailed
+    | ServiceFailed
+    | ServiceStopped
+    | ServiceStopFailed
+    | ServiceStayed
+)
 
 
 def mending(service: Service) -> Job:
@@ -97,7 +106,10 @@ def as_it_was(service: Service) -> ServiceSpec:
 def stop_failed(service: Service, job: Job, event: ResourceStopFailed) -> Job:
     """A resource did not go down; the stops go on."""
     rest = replace(job, stops=job.stops[1:])
-    if job.kind is JobKind.STOP or non_critical_top(service.spec, event.resource) is None:
+    if (
+        job.kind in (JobKind.STOP, JobKind.MIGRATE)
+        or non_critical_top(service.spec, event.resource) is None
+    ):
         return replace(rest, faults=(*job.faults, _words(event)))
     if event.resource in names_off(service):
         return replace(rest, lapses=(*job.lapses, _words(event)))
@@ -115,7 +127,9 @@ def result(service: Service, job: Job, missing: tuple[ResourceName, ...]) -> Res
     """Return what is to be told of a job at its end; `missing`: what should be up and is not."""
     name, op, reason = service.spec.name, job.op, "; ".join((*job.faults, *job.lapses))
     match job.kind:
-        case JobKind.STOP:
+        case JobKind.MIGRATE if job.stays:
+            return ServiceStayed(service=name, op=op, reason=job.stays)
+        case JobKind.STOP | JobKind.MIGRATE:
             failed = ServiceStopFailed(service=name, op=op, reason=reason)
             return failed if job.faults else ServiceStopped(name, op)
         case JobKind.START:
@@ -132,6 +146,18 @@ def result(service: Service, job: Job, missing: tuple[ResourceName, ...]) -> Res
                 resources=() if job.faults else missing,
                 unstartable=() if job.faults else job.failed,
             )
+
+
+def is_known_to(turn: Turn, job: Job, node: NodeId) -> bool:
+    """Tell whether a member has applied what the job was made from, by its ticks in this epoch."""
+    epoch, applied = job.since
+    needed = applied if epoch == turn.cluster.epoch else 0
+    return turn.pulse.applied_by.get(node, -1) >= needed
+
+
+def is_about_to_migrate(local: LocalState) -> bool:
+    """Tell whether something here waits for the ticks of another member."""
+    return any(j.kind is JobKind.MIGRATE and not j.is_waiting for j in local.jobs.values())
 
 
 def _without_part(

@@ -30,6 +30,7 @@ class JobKind(Enum):
 
     START = "start"
     STOP = "stop"
+    MIGRATE = "migrate"  # its stops are migrations
     MEND = "mend"  # parts of a service that is up go down, and up again unless they are off
 
 
@@ -46,6 +47,8 @@ class Job:
     faults: tuple[str, ...] = ()  # that fail the whole job
     lapses: tuple[str, ...] = ()  # that cost a part only
     failed: tuple[ResourceName, ...] = ()  # what did not come up, or down, in such a part
+    stays: str = ""  # why a migration has left all as it was
+    since: tuple[int, int] = (0, 0)  # epoch and `applied` when the job was made
 
     @property
     def step(self) -> ResourceSpec | None:

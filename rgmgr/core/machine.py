@@ -20,6 +20,7 @@ from rgmgr.core import (
     failback,
     fence_share,
     health,
+    jobs,
     lease,
     operations,
     outbox,
@@ -42,6 +43,7 @@ from rgmgr.core.events import (
     ResourceFailed,
     ResourceStarted,
     ResourceStartFailed,
+    ResourceStayed,
     ResourceStopFailed,
     ResourceStopped,
     ServiceProbed,
@@ -149,6 +151,8 @@ def _is_idle_tick(state: State, event: Event, now_ms: int) -> bool:
     """
     if not (isinstance(event, Delivered) and isinstance(event.message, Tick)):
         return False
+    if jobs.is_about_to_migrate(state.local):
+        return False
     return event.sender != state.local.me or lease.gate_is_open(Turn(state, now_ms))
 
 
@@ -169,7 +173,13 @@ def _handle(turn: Turn, event: Event) -> None:  # noqa: C901, PLR0912  # one arm
             executor.probed(turn, event)
         case ProbeFinished():
             sync.probed(turn)
-        case ResourceStarted() | ResourceStartFailed() | ResourceStopped() | ResourceStopFailed():
+        case (
+            ResourceStarted()
+            | ResourceStartFailed()
+            | ResourceStopped()
+            | ResourceStopFailed()
+            | ResourceStayed()
+        ):
             executor.step_ended(turn, event)
         case ResourceFailed():
             executor.resource_failed(turn, event)
@@ -283,7 +293,7 @@ def _follow_up(turn: Turn) -> None:
 def _heed_foreign(turn: Turn) -> None:
     """Ask for a new epoch, once in each, when something is active here that should not be.
 
-    Only an epoch, made with our claim to it, can judge that.
+    Or was stopped in an emergency. Only an epoch, made with our claim to it, can judge that.
     """
     is_new = turn.cluster is not turn.before.cluster
     if not is_new and turn.local.active is turn.before.local.active:
@@ -291,6 +301,7 @@ def _heed_foreign(turn: Turn) -> None:
     found = executor.foreign(turn)
     if found and turn.is_news("foreign", turn.cluster.epoch):
         sync.rejoin(turn, f"active here and not meant to be: {', '.join(found)}")
+    sync.heed_own_stops(turn)
 
 
 def _note_refusal(turn: Turn, reason: str) -> None:

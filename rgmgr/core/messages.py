@@ -103,6 +103,7 @@ class Verb(Enum):
     STOP = "stop"
     RESTART = "restart"
     RELOCATE = "relocate"
+    MIGRATE = "migrate"  # relocate it while it runs
     CONVALESCE = "convalesce"
     FREEZE = "freeze"  # the cluster leaves the service as it is, whatever becomes of it
     UNFREEZE = "unfreeze"
@@ -152,6 +153,15 @@ class ServiceStopped:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceStopFailed:
     """Something of the service may still be there."""
+
+    service: ServiceName
+    op: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStayed:
+    """A migration came to nothing: the owner has the service up as before."""
 
     service: ServiceName
     op: int
@@ -367,6 +377,7 @@ Body = (
     | ServiceStartFailed
     | ServiceStopped
     | ServiceStopFailed
+    | ServiceStayed
     | ServiceFailed
     | FenceDue
     | NodeFenced

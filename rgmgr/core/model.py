@@ -81,6 +81,7 @@ class After(Enum):
     RECOVER = "recover"  # apply the recovery policy
     REPAIR = "repair"  # only what is broken and what is below it; start that again here
     SETTLE = "settle"  # start wherever the domain says
+    MIGRATE = "migrate"  # no stop: take it to `target` while it runs
 
 
 class ProofKind(Enum):
@@ -278,6 +279,7 @@ class Service:
     since_ms: int = 0  # cluster time of the last transition
     after: After = After.STOP  # of a stop in progress
     target: NodeId | None = None  # where an operator wants it next
+    landing: NodeId | None = None  # where a migration may have brought it, whoever owns it
     failed_on: tuple[NodeId, ...] = ()  # tried in vain since the last success
     recoveries: tuple[Recovery, ...] = ()  # that count in the recovery ladder
     restarts: int = 0

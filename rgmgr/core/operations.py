@@ -54,6 +54,7 @@ from rgmgr.core.messages import (
     ServiceFailed,
     ServiceStarted,
     ServiceStartFailed,
+    ServiceStayed,
     ServiceStopFailed,
     ServiceStopped,
     TermOver,
@@ -132,6 +133,8 @@ def _apply(ledger: Ledger, sender: NodeId, operation: Operation) -> Ruling | Non
             recovery.stopped(ledger, sender, body, first_epoch)
         case ServiceStopFailed() as body:
             stop_failed(ledger, sender, body)
+        case ServiceStayed() as body:
+            recovery.stayed(ledger, sender, body)
         case ServiceFailed() as body:
             recovery.failed(ledger, sender, body)
         case FenceDue() as body:
@@ -259,7 +262,8 @@ def _propose(ledger: Ledger, sender: NodeId, spec: ClusterSpec) -> None:
 
 
 def _is_needed(cluster: ClusterState, node: NodeId) -> bool:
-    return any(node == s.owner or node in s.cleanup for s in cluster.services.values())
+    services = cluster.services.values()
+    return any(node in (s.owner, s.landing, *s.cleanup) for s in services)
 
 
 def _leaving(ledger: Ledger, sender: NodeId) -> None:
@@ -271,7 +275,8 @@ def _leaving(ledger: Ledger, sender: NodeId) -> None:
 def _goodbye(ledger: Ledger, sender: NodeId) -> None:
     """The sender runs nothing; taken at its word only if the records agree."""
     node = ledger.state.nodes[sender]
-    kept = ledger.state.owned_by(sender)
+    services = ledger.state.services
+    kept = [name for name, s in services.items() if sender in (s.owner, s.landing)]
     if kept:
         ledger.note(
             "goodbye.refused", Severity.ERROR, node=ledger.name(sender), services=", ".join(kept)

@@ -11,7 +11,7 @@ from domains.displacement import Displacement
 from domains.model import NodeId, ServiceName
 from domains.occupancy import Occupancy
 from domains.rank import rank_nodes
-from rgmgr.core import awaiting, depend, failback, retrying, rivals
+from rgmgr.core import awaiting, depend, failback, migration, retrying, rivals
 from rgmgr.core.actions import Severity
 from rgmgr.core.choice import why_chosen
 from rgmgr.core.evolve import replace
@@ -164,6 +164,9 @@ def _because_failed(cluster: ClusterState, service: Service) -> str:
     advice = (
         f"{where} is down since, so disable it" if is_down else "clear it there, then disable it"
     )
+    if service.landing is not None:
+        other = cluster.spec.node_name(service.landing)
+        advice = f"{other} may have it as well: look at both, then disable it"
     return f"stop failed on {where}: {service.fault}; {advice}"
 
 
@@ -171,6 +174,7 @@ def _because_owned(cluster: ClusterState, service: Service) -> str | None:
     return (
         _because_of_owner(cluster, service)
         or _because_left_alone(cluster, service)
+        or migration.because(cluster, service)
         or _because_held_up(cluster, service)
     )
 

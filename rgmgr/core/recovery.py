@@ -11,7 +11,7 @@ Source: rgmanager `svc_start`, `svc_stop`, `handle_recover_req`; departures in d
 from __future__ import annotations
 
 from domains.model import NodeId
-from rgmgr.core import awaiting, ladder
+from rgmgr.core import awaiting, ladder, migration
 from rgmgr.core.actions import Severity
 from rgmgr.core.evolve import replace
 from rgmgr.core.incidents import service_back
@@ -21,6 +21,7 @@ from rgmgr.core.messages import (
     ServiceFailed,
     ServiceStarted,
     ServiceStartFailed,
+    ServiceStayed,
     ServiceStopFailed,
     ServiceStopped,
 )
@@ -29,7 +30,14 @@ from rgmgr.core.spec import Deed
 from rgmgr.core.standing import is_left_alone
 from rgmgr.core.subtrees import with_all_parts, without_parts
 
-Result = ServiceStarted | ServiceStartFailed | ServiceFailed | ServiceStopped | ServiceStopFailed
+Result = (
+    ServiceStarted
+    | ServiceStartFailed
+    | ServiceFailed
+    | ServiceStopped
+    | ServiceStopFailed
+    | ServiceStayed
+)
 STOPPING_STATES = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
 
 
@@ -54,7 +62,7 @@ def started(ledger: Ledger, sender: NodeId, body: ServiceStarted) -> None:
     if service.state is not ServiceState.STARTING:
         return
     up = without_parts(service, body.off)
-    up = replace(up, failed_on=(), rounds=0, fault="", target=None)
+    up = replace(up, failed_on=(), rounds=0, fault="", target=None, landing=None)
     ledger.move(up, ServiceState.STARTED)
     service_back(ledger, service.spec.name, sender)
     ledger.note("service.started", service=service.spec.name, owner=ledger.name(sender))
@@ -105,7 +113,8 @@ def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: i
     """The owner, or a node with left-overs, holds nothing of the service any more."""
     service = current(ledger, sender, body)
     if service is not None and service.state in STOPPING_STATES:
-        finish_stop(ledger, replace(service, freed_epoch=first_epoch))
+        landing = None if service.landing == sender else service.landing
+        finish_stop(ledger, replace(service, freed_epoch=first_epoch, landing=landing))
         return
     service = ledger.state.services.get(body.service)
     if service and sender in service.cleanup and body.op == service.cleanup_op:
@@ -113,12 +122,24 @@ def stopped(ledger: Ledger, sender: NodeId, body: ServiceStopped, first_epoch: i
         ledger.put(replace(service, cleanup=rest))
 
 
+def stayed(ledger: Ledger, sender: NodeId, body: ServiceStayed) -> None:
+    """A migration came to nothing, and the owner has it up as before."""
+    service = current(ledger, sender, body)
+    if service is not None and service.after is After.MIGRATE:
+        migration.stayed(ledger, service, body.reason)
+
+
 def finish_stop(ledger: Ledger, service: Service) -> None:
     """The owner holds nothing any more: go where the stop was meant to lead."""
     service = replace(service, former=())
     if service.after is After.REPAIR:
         _finish_repair(ledger, service)
-        return
+    elif service.after is not After.MIGRATE or not migration.hand_over(ledger, service):
+        _free(ledger, migration.doubted(ledger, service))
+
+
+def _free(ledger: Ledger, service: Service) -> None:
+    """Nobody has it, but for left-overs that are known."""
     owner = service.owner
     freed = replace(service, owner=None, last_owner=owner, target=None)
     ledger.note("service.stopped", service=service.spec.name, last_owner=ledger.name(owner))
@@ -128,16 +149,16 @@ def finish_stop(ledger: Ledger, service: Service) -> None:
     if (service.frozen or freed.awaits is not None) and not is_asked:
         ledger.move(freed, ServiceState.STOPPED)
         return
-    match service.after:  # not REPAIR any more
+    match service.after:
         case After.STOP:
             ledger.move(replace(freed, is_held=True), ServiceState.STOPPED)
         case After.DISABLE:
             ledger.move(freed, ServiceState.DISABLED)
         case After.RESTART:
             ledger.move(replace(freed, target=owner), ServiceState.RECOVERING)
-        case After.RELOCATE:
+        case After.RELOCATE | After.MIGRATE:
             ledger.move(replace(freed, target=service.target), ServiceState.RECOVERING)
-        case After.SETTLE:
+        case After.SETTLE | After.REPAIR:  # a repair has ended before
             ledger.move(freed, ServiceState.RECOVERING)
         case After.RECOVER:
             _apply_policy(ledger, freed)
@@ -161,13 +182,14 @@ def release(ledger: Ledger, node: NodeId, freed_epoch: int) -> None:
     """A node is proven down: whatever it owned or was to start is free again."""
     for service in tuple(ledger.state.services.values()):
         rest = tuple(n for n in service.cleanup if n != node)
+        landing = None if service.landing == node else service.landing
         if service.owner != node:
-            if rest != service.cleanup:
-                ledger.put(replace(service, cleanup=rest))
+            if (rest, landing) != (service.cleanup, service.landing):
+                ledger.put(replace(service, cleanup=rest, landing=landing))
             continue
         is_stopping = service.state is ServiceState.STOPPING
         after = service.after if is_stopping else After.SETTLE
-        free = replace(service, cleanup=rest, after=after, freed_epoch=freed_epoch)
+        free = replace(service, cleanup=rest, landing=landing, after=after, freed_epoch=freed_epoch)
         finish_stop(ledger, free if is_stopping else awaiting.after_loss(ledger, free, node))
     awaiting.of_last_owner(ledger, node)
 

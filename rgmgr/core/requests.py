@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from domains.model import NodeId
-from rgmgr.core import awaiting, depend, freezing, retrying
+from rgmgr.core import awaiting, depend, freezing, migration, retrying
 from rgmgr.core.actions import Answer
 from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
@@ -25,7 +25,7 @@ from rgmgr.core.verdict import ACCEPTED, Verdict
 
 PROVEN_DOWN = (NodeStatus.LEFT, NodeStatus.FENCED)
 MOVING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
-STARTING_VERBS = (Verb.ENABLE, Verb.RELOCATE, Verb.RESTART)
+STARTING_VERBS = (Verb.ENABLE, Verb.RELOCATE, Verb.RESTART, Verb.MIGRATE)
 UP = (ServiceState.STARTING, ServiceState.STARTED)
 
 
@@ -127,7 +127,8 @@ def _disable_failed(ledger: Ledger, service: Service) -> Verdict:
     holder = service.last_owner
     node = ledger.state.nodes.get(holder) if holder is not None else None
     if holder is None or node is None or node.status in PROVEN_DOWN:
-        ledger.move(replace(service, fault=""), ServiceState.DISABLED)
+        cleared = migration.doubted(ledger, replace(service, fault=""))
+        ledger.move(cleared, ServiceState.DISABLED)
         return ACCEPTED
     if holder not in online(ledger.state):
         where = ledger.name(holder)
@@ -168,6 +169,13 @@ def _relocate(ledger: Ledger, service: Service, target: NodeId | None) -> Verdic
         return Verdict(Answer.NOT_ALLOWED, text)
     after = After.RESTART if goal == service.owner else After.RELOCATE
     return _stop_and_start(ledger, service, after, goal)
+
+
+def _migrate(ledger: Ledger, service: Service, target: NodeId | None) -> Verdict:
+    if refusal := migration.refusal(ledger.state, service, target):
+        return refusal
+    begin_stop(ledger, replace(service, landing=target, fault=""), After.MIGRATE, target)
+    return ACCEPTED
 
 
 def _stop_and_start(
@@ -211,6 +219,7 @@ _APPLY: dict[Verb, Callable[[Ledger, Service, NodeId | None], Verdict]] = {
     Verb.STOP: _stop,
     Verb.RESTART: _restart,
     Verb.RELOCATE: _relocate,
+    Verb.MIGRATE: _migrate,
     Verb.CONVALESCE: _convalesce,
     Verb.RETRY: lambda ledger, service, _target: retrying.retry(ledger, service),
 }
@@ -273,6 +282,8 @@ def _outcome_of_start(
 ) -> Verdict:
     name = service.spec.name
     if service.state is ServiceState.STARTED and service.op != accepted_op:
+        if request.verb is Verb.MIGRATE and service.fault:
+            return Verdict(Answer.ON_ORIGINAL_OWNER, f"{name}: {service.fault}")
         where = cluster.spec.node_name(service.owner) if service.owner else ""
         if request.target not in (None, service.owner):
             wanted = cluster.spec.node_name(request.target) if request.target else ""

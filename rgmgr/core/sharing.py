@@ -41,12 +41,10 @@ def places(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
         holder = service.last_owner
         node = cluster.nodes.get(holder) if holder is not None else None
         is_down = node is None or node.status in (NodeStatus.LEFT, NodeStatus.FENCED)
-        return () if holder is None or is_down else (holder,)
-    if service.owner is None:
-        return ()
-    if service.target is None:
-        return (service.owner,)
-    return (service.owner, service.target)
+        held = [None if is_down else holder, service.landing]
+    else:
+        held = [service.owner, service.target, service.landing]
+    return tuple(dict.fromkeys(n for n in held if n is not None))
 
 
 def parted(

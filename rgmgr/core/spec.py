@@ -18,6 +18,9 @@ ResourceName = NewType("ResourceName", str)
 
 EXISTING_UNIT_TYPES = ("systemd", "nfsserver")
 """Types of which the unit is installed on the nodes, under its own name."""
+MIGRATABLE_TYPES = ("vm",)
+"""Types that can go to another node while they run."""
+
 LEFT_OVER = "left-over"
 """The type of a resource of which nothing but its name is known: it can only be stopped."""
 

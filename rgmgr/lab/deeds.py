@@ -37,8 +37,8 @@ from rgmgr.sim.faults import (
     UnitStoppedByHand,
     UnitTrouble,
 )
+from rgmgr.sim.phases import Mood
 from rgmgr.sim.power import Device
-from rgmgr.sim.systemd import Mood
 from rgmgr.sim.words import in_words
 
 START_DELAY_MS = 3_000

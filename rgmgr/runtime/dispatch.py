@@ -24,6 +24,7 @@ from rgmgr.core.actions import (
     Exit,
     FeedWatchdog,
     FenceNode,
+    MigrateResource,
     Multicast,
     RebootNode,
     Record,
@@ -101,6 +102,8 @@ class Dispatcher:
                 self._systemd.start(action)
             case StopResource():
                 self._systemd.stop(action)
+            case MigrateResource():
+                self._systemd.migrate(action)
             case SuspendChecks(service=service):
                 self._systemd.suspend(service)
             case ResumeChecks(service=service):

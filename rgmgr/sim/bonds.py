@@ -32,7 +32,8 @@ def broken_bonds(before: ClusterState, after: ClusterState) -> Iterator[str]:
         begins = service.state is ServiceState.STARTING and (was is None or was.op != service.op)
         is_bound = is_let_down(after, spec) and service.state in RUNNING
         is_repair = was is not None and was.owner == service.owner and was.owner is not None
-        if is_bound or (lost and begins and not is_repair):
+        was_up = is_repair or service.landing is not None
+        if is_bound or (lost and begins and not was_up):
             yield f"{spec.name} is {service.state.value} without {', '.join(lost)}"
 
 
@@ -48,6 +49,8 @@ def is_let_down(cluster: ClusterState, spec: ServiceSpec) -> bool:
 def _is_hidden(cluster: ClusterState, name: ServiceName) -> bool:
     """Tell whether nobody has done anything about it yet, and a node that has it may be away."""
     other = cluster.services.get(name)
+    if other is not None and _goes_on_elsewhere(other):
+        return True
     if other is None or other.is_new or other.op or other.state is not ServiceState.STOPPED:
         return False
     domain = cluster.spec.domain_of(other.spec)
@@ -106,3 +109,9 @@ def _may_rest(cluster: ClusterState, service: Service) -> bool:
 def _is_started(cluster: ClusterState, name: ServiceName) -> bool:
     other = cluster.services.get(name)
     return other is not None and other.state is ServiceState.STARTED
+
+
+def _goes_on_elsewhere(service: Service) -> bool:
+    """Tell whether it goes to another node and is up all the time, as far as one knows."""
+    is_leaving = service.state is ServiceState.STOPPING and service.after is After.MIGRATE
+    return is_leaving or (service.state is ServiceState.STARTING and service.landing is not None)

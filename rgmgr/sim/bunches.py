@@ -31,8 +31,8 @@ from rgmgr.sim.faults import (
     UnitDeath,
     UnitTrouble,
 )
+from rgmgr.sim.phases import Mood
 from rgmgr.sim.power import Device
-from rgmgr.sim.systemd import Mood
 from rgmgr.sim.troubles import (
     EXTRA,
     STRIKES,

@@ -26,6 +26,7 @@ from rgmgr.core.spec import (
 from rgmgr.sim.bunches import PAIRS
 from rgmgr.sim.draw_failback import with_failback
 from rgmgr.sim.draw_fencing import TWO, cut_for_long, with_lease, with_tie_breaker, with_watchdog
+from rgmgr.sim.draw_migrations import with_migrations
 from rgmgr.sim.draw_pings import draw_silences, with_pings
 from rgmgr.sim.draw_sharing import with_sharing
 from rgmgr.sim.draw_terms import with_terms
@@ -106,7 +107,8 @@ def _with_company(seed: int, script: Script, *, is_plain: bool) -> Script:
     """Return the script with what stands around a cluster: an arbiter, and operators."""
     if is_plain:
         return with_requests(seed, script)
-    return with_transfers(seed, with_requests(seed, with_tie_breaker(seed, script)))
+    script = with_transfers(seed, with_requests(seed, with_tie_breaker(seed, script)))
+    return with_migrations(seed, script)
 
 
 def _with_more(seed: int, spec: ClusterSpec) -> ClusterSpec:

@@ -16,8 +16,8 @@ from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.sim.disk import Damage, DiskMood
 from rgmgr.sim.edits import Edit
 from rgmgr.sim.moments import Moment
+from rgmgr.sim.phases import Mood
 from rgmgr.sim.power import Device
-from rgmgr.sim.systemd import Mood
 from rgmgr.sim.votes import TieBreaker
 
 

@@ -18,11 +18,11 @@ from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.tree import start_order
 from rgmgr.present import Present
 from rgmgr.sim.faults import Ask
+from rgmgr.sim.phases import Mood
 from rgmgr.sim.plan import Recorder, Step
 from rgmgr.sim.power import Device
 from rgmgr.sim.rest import come_to_rest
 from rgmgr.sim.stage import agreed, is_quorate, set_up
-from rgmgr.sim.systemd import Mood
 from rgmgr.sim.world import World
 
 

@@ -21,6 +21,7 @@ from rgmgr.core.actions import (
     Exit,
     FeedWatchdog,
     FenceNode,
+    MigrateResource,
     Multicast,
     RebootNode,
     Record,
@@ -389,10 +390,8 @@ class Host:
                     alarm.cancel()
                 if isinstance(action, SetTimer):
                     self._set_timer(daemon, key, action.after_ms)
-            case StartResource():
-                self.line.start(action, lambda event: self._unit_answer(daemon, event))
-            case StopResource():
-                self.line.stop(action, lambda event: self._unit_answer(daemon, event))
+            case StartResource() | StopResource() | MigrateResource():
+                self.line.ask(action, lambda event: self._unit_answer(daemon, event))
             case FenceNode() | EndFence() | SwitchOn() | TestPaths():
                 self._power.heed(self.node, daemon.incarnation, action, partial(self.post, daemon))
             case ArmWatchdog() | FeedWatchdog() | DisarmWatchdog():

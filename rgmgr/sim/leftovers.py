@@ -26,7 +26,7 @@ from rgmgr.core.tree import start_order
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
 from rgmgr.sim.host import Daemon, Host
-from rgmgr.sim.systemd import Phase
+from rgmgr.sim.phases import Phase
 
 CHECK_EVERY_MS = 500
 UNEXPLAINED_MAX_MS = 12_000
@@ -119,7 +119,7 @@ class Leftovers:
         service = cluster.services.get(name)
         return (
             service is None
-            or service.owner == host.node
+            or host.node in (service.owner, service.landing)
             or name in local.jobs
             or host.node in service.cleanup
             or service.state is ServiceState.FAILED

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rgmgr.core.actions import StartResource, StopResource
+from rgmgr.core.actions import MigrateResource, StartResource, StopResource
 from rgmgr.core.events import ResourceFailed, ResourceStartFailed
 from rgmgr.sim.engine import Alarm, Call, Dice, Engine
 from rgmgr.sim.systemd import Answer, Systemd, UnitEvent
@@ -42,8 +42,17 @@ class Line:
     _orders: list[_Order] = field(default_factory=list)
     _waiting: list[Call] = field(default_factory=list)  # until the bus is back
 
-    def start(self, action: StartResource, answer: Answer) -> None:
-        """Ask for a start."""
+    def ask(self, action: StartResource | StopResource | MigrateResource, answer: Answer) -> None:
+        """Ask systemd for something; a migration waits until the bus can be used."""
+        match action:
+            case StartResource():
+                self._start(action, answer)
+            case StopResource():
+                self._stop(action, answer)
+            case MigrateResource():
+                self.when_back(lambda: self.systemd.migrate(action, self._told(answer)))
+
+    def _start(self, action: StartResource, answer: Answer) -> None:
         if not self.is_lost:
             self.systemd.start(action, self._told(answer))
             return
@@ -62,8 +71,8 @@ class Line:
         order = _Order(action, answer, self.engine.after(action.resource.start_timeout_ms, give_up))
         self._orders.append(order)
 
-    def stop(self, action: StopResource, answer: Answer) -> None:
-        """Ask for a stop; without the bus it only begins later."""
+    def _stop(self, action: StopResource, answer: Answer) -> None:
+        """Without the bus it only begins later."""
         if self.is_lost:
             delay_ms = self.dice.randint(*BYPASS_MS)
             self.engine.after(delay_ms, lambda: self.systemd.stop(action, answer))
@@ -95,7 +104,7 @@ class Line:
             call()
         for order in orders:
             order.deadline.cancel()
-            self.start(order.action, order.answer)
+            self._start(order.action, order.answer)
 
     def make_slow(self, delay_ms: int) -> None:
         """Answer up to so much later from now on."""

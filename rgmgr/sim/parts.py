@@ -14,7 +14,7 @@ from rgmgr.core.tree import start_order
 from rgmgr.sim.edits import TREE_EDITS
 from rgmgr.sim.engine import Dice, chance
 from rgmgr.sim.faults import Ask, ConfigChange, Fault, UnitDeath, UnitTrouble
-from rgmgr.sim.systemd import Mood
+from rgmgr.sim.phases import Mood
 
 CLUSTERS_WITH_PARTS = 0.4
 TROUBLES_MAX = 8

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from domains.model import NodeId, ServiceName
 from rgmgr.core.actions import Record
 from rgmgr.core.spec import ResourceName
-from rgmgr.sim.systemd import Phase, Unit
+from rgmgr.sim.phases import Phase
+from rgmgr.sim.systemd import Unit
 from rgmgr.sim.trace import Line
 from rgmgr.sim.world import World
 

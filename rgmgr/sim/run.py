@@ -19,7 +19,8 @@ from rgmgr.sim.draw import draw_script, is_calm
 from rgmgr.sim.faults import Fault, Script
 from rgmgr.sim.host import Host
 from rgmgr.sim.operator import check_standby, operate
-from rgmgr.sim.systemd import Phase, active_services
+from rgmgr.sim.phases import Phase
+from rgmgr.sim.systemd import active_services
 from rgmgr.sim.trace import Trace
 from rgmgr.sim.world import World
 

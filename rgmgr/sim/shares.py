@@ -14,7 +14,8 @@ from rgmgr.core.actions import StopResource
 from rgmgr.core.spec import ResourceName
 from rgmgr.sim.excuses import Excuses
 from rgmgr.sim.host import Host
-from rgmgr.sim.systemd import Phase, Unit
+from rgmgr.sim.phases import Phase
+from rgmgr.sim.systemd import Unit
 
 OF_ONE_NODE = "ip"
 """The drawn type of what exists once; shared units of other types may be on every node."""

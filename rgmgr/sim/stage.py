@@ -21,8 +21,8 @@ from rgmgr.present import DELAY, Present, Span, Surroundings, fence_of, start_of
 from rgmgr.sim.faults import Script
 from rgmgr.sim.host import Host
 from rgmgr.sim.pace import Pace
+from rgmgr.sim.phases import Phase
 from rgmgr.sim.rest import come_to_rest
-from rgmgr.sim.systemd import Phase
 from rgmgr.sim.votes import TIE_BREAKERS, TieBreaker
 from rgmgr.sim.world import World
 

@@ -10,51 +10,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core.actions import StartResource, StopResource
+from rgmgr.core.actions import MigrateResource, StartResource, StopResource
 from rgmgr.core.events import (
     ResourceFailed,
     ResourceStarted,
     ResourceStartFailed,
+    ResourceStayed,
     ResourceStopFailed,
     ResourceStopped,
 )
 from rgmgr.core.evolve import replace
 from rgmgr.core.spec import ResourceName
 from rgmgr.sim.engine import Alarm, Dice, Engine, chance
+from rgmgr.sim.migration import begin, give_up
 from rgmgr.sim.pace import Pace
+from rgmgr.sim.phases import Mood, Phase
 
 UnitEvent = (
-    ResourceStarted | ResourceStartFailed | ResourceStopped | ResourceStopFailed | ResourceFailed
+    ResourceStarted
+    | ResourceStartFailed
+    | ResourceStopped
+    | ResourceStopFailed
+    | ResourceStayed
+    | ResourceFailed
 )
 Answer = Callable[[UnitEvent], None]
 
 
 FOR_EVER_MS = 10**12
 STOPPED_BY_HAND = "was stopped by somebody else, not by the cluster"
-
-
-class Phase(Enum):
-    """What systemd says of a unit."""
-
-    INACTIVE = "inactive"
-    STARTING = "activating"
-    ACTIVE = "active"
-    STOPPING = "deactivating"
-
-
-class Mood(Enum):
-    """How a unit behaves when it is asked."""
-
-    GOOD = "behaves"
-    START_FAILS = "fails to start"
-    START_HANGS = "hangs while starting"
-    STOP_FAILS = "fails to stop"
-    STOP_HANGS = "hangs while stopping"
-    DIES_SOON = "dies soon after its start"
-    MASKED = "is masked"
 
 
 @dataclass(slots=True, eq=False)
@@ -72,6 +58,8 @@ class Unit:
     has_refused: bool = False  # its latest stop failed
     shared_type: str | None = None  # several services use it, each by a unit like this
     address: str | None = None  # that it alone has
+    is_leaving: bool = False  # its job is a migration
+    twin: tuple[Systemd, Unit] | None = None  # what it becomes on another node, while it goes there
 
     @property
     def is_active(self) -> bool:
@@ -95,6 +83,7 @@ class Systemd:
     units: dict[tuple[ServiceName, ResourceName], Unit] = field(default_factory=dict)
     frozen_ms: int | None = None  # since when the whole node stands still
     pace: Pace | None = None  # None: the dice say how long a job takes
+    find: Callable[[NodeId], Systemd | None] = lambda _node: None  # that of a node which is on
 
     def unit(self, service: ServiceName, resource: ResourceName) -> Unit:
         """Return the unit, which exists from the first question on."""
@@ -122,28 +111,28 @@ class Systemd:
         unit = self.unit(action.service, action.resource.name)
         was = unit.phase
         if was is Phase.STARTING and unit.job is not None:
-            _join(unit, answer, action.op)
+            self.join(unit, answer, action.op)
             return
         unit.shared_type = action.resource.type if action.resource.is_shared else None
         address = action.resource.parameters.get("address")
         unit.address = None if action.resource.is_shared else address
-        self._replace(unit, answer, action.op)
+        self.take_job(unit, answer, action.op)
         if was is Phase.ACTIVE:
-            self._end_in(unit, self.dice.randint(1, 5), lambda: self._is_up(unit))
+            self.end_in(unit, self.dice.randint(1, 5), lambda: self._is_up(unit))
             return
         unit.has_refused = False
         if unit.mood is Mood.MASKED:
-            self._end_in(unit, self.dice.randint(1, 5), lambda: self._start_failed(unit, "masked"))
+            self.end_in(unit, self.dice.randint(1, 5), lambda: self._start_failed(unit, "masked"))
             return
-        self._set(unit, Phase.STARTING, "starts")
+        self.become(unit, Phase.STARTING, "starts")
         timeout_ms = action.resource.start_timeout_ms
         if unit.mood is Mood.START_HANGS:
-            self._end_in(unit, timeout_ms, lambda: self._start_failed(unit, "timed out"))
+            self.end_in(unit, timeout_ms, lambda: self._start_failed(unit, "timed out"))
         elif unit.mood is Mood.START_FAILS:
             delay_ms = min(timeout_ms, self._job_ms(unit, is_start=True))
-            self._end_in(unit, delay_ms, lambda: self._start_failed(unit, "exited with status 1"))
+            self.end_in(unit, delay_ms, lambda: self._start_failed(unit, "exited with status 1"))
         else:
-            self._end_in(
+            self.end_in(
                 unit, min(timeout_ms, self._job_ms(unit, is_start=True)), lambda: self._is_up(unit)
             )
 
@@ -152,34 +141,38 @@ class Systemd:
         unit = self.unit(action.service, action.resource.name)
         was = unit.phase
         if was is Phase.STOPPING and unit.job is not None:
-            _join(unit, answer, action.op)
+            self.join(unit, answer, action.op)
             return
-        self._replace(unit, answer, action.op)
+        self.take_job(unit, answer, action.op)
         if was is Phase.INACTIVE or action.is_kept:
-            self._end_in(unit, self.dice.randint(1, 5), lambda: self._is_down(unit))
+            self.end_in(unit, self.dice.randint(1, 5), lambda: self._is_down(unit))
             return
-        self._set(unit, Phase.STOPPING, "stops")
+        self.become(unit, Phase.STOPPING, "stops")
         timeout_ms = action.resource.stop_timeout_ms
         if unit.mood is Mood.STOP_FAILS:
-            self._end_in(
+            self.end_in(
                 unit,
                 min(timeout_ms, self._job_ms(unit, is_start=False)),
                 lambda: self._stop_failed(unit),
             )
         elif unit.mood is Mood.STOP_HANGS:  # SIGKILL at the end, and then it is gone
-            self._end_in(unit, timeout_ms, lambda: self._is_down(unit))
+            self.end_in(unit, timeout_ms, lambda: self._is_down(unit))
         else:
-            self._end_in(
+            self.end_in(
                 unit,
                 min(timeout_ms, self._job_ms(unit, is_start=False)),
                 lambda: self._is_down(unit),
             )
 
+    def migrate(self, action: MigrateResource, answer: Answer) -> None:
+        """Send a virtual machine to another node."""
+        begin(self, action, answer)
+
     def die(self, service: ServiceName, resource: ResourceName) -> None:
         """Let a unit that is up fail by itself."""
         for unit in self._uses(self.units.get((service, resource))):
             if unit.phase is Phase.ACTIVE and self.frozen_ms is None:
-                self._set(unit, Phase.INACTIVE, "dies")
+                self.become(unit, Phase.INACTIVE, "dies")
                 self._tell_failure(unit, "main process exited with status 1")
 
     def _uses(self, unit: Unit | None) -> list[Unit]:
@@ -196,12 +189,14 @@ class Systemd:
             self._stop_by_hand(unit)
 
     def _stop_by_hand(self, unit: Unit) -> None:
-        waiter = unit.waiter
+        waiter, is_leaving = unit.waiter, unit.is_leaving
         if unit.phase not in (Phase.ACTIVE, Phase.STARTING):
             return
         self._cancel(unit)
-        self._set(unit, Phase.INACTIVE, "is stopped by hand")
-        if waiter is not None:
+        self.become(unit, Phase.INACTIVE, "is stopped by hand")
+        if is_leaving and waiter is not None:
+            waiter(ResourceStopped(service=unit.service, resource=unit.resource, op=unit.op))
+        elif waiter is not None:
             waiter(_start_failed(unit, STOPPED_BY_HAND))
         else:
             self._tell_failure(unit, STOPPED_BY_HAND)
@@ -212,8 +207,8 @@ class Systemd:
         if unit.phase is not Phase.INACTIVE or unit.job is not None:
             return
         unit.is_excused = True
-        self._set(unit, Phase.STARTING, "is started by hand")
-        self._end_in(unit, self._job_ms(unit, is_start=True), lambda: self._is_up(unit))
+        self.become(unit, Phase.STARTING, "is started by hand")
+        self.end_in(unit, self._job_ms(unit, is_start=True), lambda: self._is_up(unit))
 
     def freeze(self) -> None:
         """Stand still, with all jobs where they are."""
@@ -242,9 +237,11 @@ class Systemd:
         for unit in self.units.values():
             self._cancel(unit)
             if unit.is_active:
-                self._set(unit, Phase.INACTIVE, "is gone")
+                self.become(unit, Phase.INACTIVE, "is gone")
 
     def _cancel(self, unit: Unit) -> None:
+        give_up(unit)
+        unit.is_leaving = False
         if unit.job is not None:
             unit.job.cancel()
         unit.waiter = unit.job = None
@@ -256,7 +253,7 @@ class Systemd:
         slow = chance(self.dice, 0.08)
         return self.dice.randint(500, 3_000) if slow else self.dice.randint(5, 150)
 
-    def _replace(self, unit: Unit, answer: Answer, op: int) -> None:
+    def take_job(self, unit: Unit, answer: Answer, op: int) -> None:
         """Cancel the job under way, as systemd does with a conflicting one."""
         waiter, phase = unit.waiter, unit.phase
         self._cancel(unit)
@@ -264,28 +261,41 @@ class Systemd:
             waiter(_cancelled(unit, phase))
         unit.waiter, unit.op = answer, op
 
-    def _end_in(self, unit: Unit, delay_ms: int, call: Callable[[], None]) -> None:
+    def join(self, unit: Unit, answer: Answer, op: int) -> None:
+        """Wait for the job under way, as systemd does with one of the same kind: it is merged."""
+        first, first_op = unit.waiter, unit.op
+
+        def tell(event: UnitEvent) -> None:
+            if first is not None and not isinstance(event, ResourceFailed):
+                first(replace(event, op=first_op))
+            answer(event)
+
+        unit.waiter, unit.op = tell, op
+
+    def end_in(self, unit: Unit, delay_ms: int, call: Callable[[], None]) -> None:
+        """Let the job of a unit end in this way after so long."""
         unit.job = self.engine.after(delay_ms, call)
 
-    def _set(self, unit: Unit, phase: Phase, words: str) -> None:
+    def become(self, unit: Unit, phase: Phase, words: str) -> None:
+        """Change what a unit is, and tell who watches."""
         unit.phase = phase
         if phase is Phase.INACTIVE:
             unit.is_excused = False
         self.changed(self.node, unit, words)
 
-    def _finish(self, unit: Unit) -> Answer | None:
+    def finish(self, unit: Unit) -> Answer | None:
         """End the job and return who waits for its result."""
         waiter, unit.waiter, unit.job = unit.waiter, None, None
         return waiter
 
     def _is_up(self, unit: Unit) -> None:
-        waiter = self._finish(unit)
+        waiter = self.finish(unit)
         if unit.phase is not Phase.ACTIVE and unit.phase is not Phase.STARTING:
             if waiter is not None:
                 waiter(_start_failed(unit, "went down meanwhile"))
             return
         if unit.phase is Phase.STARTING:
-            self._set(unit, Phase.ACTIVE, "is up")
+            self.become(unit, Phase.ACTIVE, "is up")
         if unit.mood is Mood.DIES_SOON:
             delay_ms = self.dice.randint(20, 800)
             self.engine.after(delay_ms, lambda: self.die(unit.service, unit.resource))
@@ -293,22 +303,22 @@ class Systemd:
             waiter(ResourceStarted(service=unit.service, resource=unit.resource, op=unit.op))
 
     def _start_failed(self, unit: Unit, reason: str) -> None:
-        waiter = self._finish(unit)
-        self._set(unit, Phase.INACTIVE, f"does not start: {reason}")
+        waiter = self.finish(unit)
+        self.become(unit, Phase.INACTIVE, f"does not start: {reason}")
         if waiter is not None:
             waiter(_start_failed(unit, reason))
 
     def _is_down(self, unit: Unit) -> None:
-        waiter = self._finish(unit)
+        waiter = self.finish(unit)
         if unit.is_active:
-            self._set(unit, Phase.INACTIVE, "is down")
+            self.become(unit, Phase.INACTIVE, "is down")
         if waiter is not None:
             waiter(ResourceStopped(service=unit.service, resource=unit.resource, op=unit.op))
 
     def _stop_failed(self, unit: Unit) -> None:
-        waiter = self._finish(unit)
+        waiter = self.finish(unit)
         unit.has_refused = True
-        self._set(unit, Phase.ACTIVE, "does not stop")
+        self.become(unit, Phase.ACTIVE, "does not stop")
         if waiter is not None:
             waiter(
                 ResourceStopFailed(
@@ -331,18 +341,6 @@ def active_services(nodes: Mapping[NodeId, Systemd]) -> dict[ServiceName, tuple[
         for unit in systemd.running():
             found.setdefault(unit.service, {})[node] = None
     return {service: tuple(where) for service, where in found.items()}
-
-
-def _join(unit: Unit, answer: Answer, op: int) -> None:
-    """Wait for the job under way, as systemd does with one of the same kind: it is merged."""
-    first, first_op = unit.waiter, unit.op
-
-    def tell(event: UnitEvent) -> None:
-        if first is not None and not isinstance(event, ResourceFailed):
-            first(replace(event, op=first_op))
-        answer(event)
-
-    unit.waiter, unit.op = tell, op
 
 
 def _start_failed(unit: Unit, reason: str) -> ResourceStartFailed:

@@ -64,8 +64,8 @@ from rgmgr.sim.faults import (
     Upgrade,
 )
 from rgmgr.sim.moments import Moment
+from rgmgr.sim.phases import Mood
 from rgmgr.sim.power import Device
-from rgmgr.sim.systemd import Mood
 
 EXTRA = ServiceName("extra")
 """A service that the first configuration does not have."""

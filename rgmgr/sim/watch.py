@@ -15,6 +15,7 @@ from rgmgr.core.actions import (
     Action,
     Answer,
     FenceNode,
+    MigrateResource,
     Multicast,
     RebootNode,
     Record,
@@ -55,7 +56,8 @@ from rgmgr.sim.excuses import Excuses
 from rgmgr.sim.host import Daemon, Host
 from rgmgr.sim.jury import Jury
 from rgmgr.sim.moments import Moment
-from rgmgr.sim.systemd import Phase, Unit
+from rgmgr.sim.phases import ARRIVES, Phase
+from rgmgr.sim.systemd import Unit
 from rgmgr.sim.trace import Trace
 from rgmgr.sim.tree_order import is_untouchable, order_of, unneeded
 
@@ -139,9 +141,10 @@ class Watch:
         self.excuses.note(node, unit, is_gone=not where[node])
         self.jury.shares.changed(node, unit)
         holders = [n for n, count in sorted(where.items()) if count]
-        if len(holders) > 1 and unit.phase is Phase.STARTING:
+        begins = unit.phase is Phase.STARTING or words == ARRIVES
+        if len(holders) > 1 and begins:
             holders = self.excuses.count_out(unit.service, holders)
-        if len(holders) > 1 and unit.phase is Phase.STARTING:
+        if len(holders) > 1 and begins and node in holders:  # else it is not this one's fault
             self.violate("I1", f"{unit.service} is active on {', '.join(map(self.name, holders))}")
         if self.quiet_from_ms is not None and now_ms >= self.quiet_from_ms:
             self.violate("I8", f"{unit.service}/{unit.resource} on {self.name(node)} {words}")
@@ -241,7 +244,7 @@ class Watch:
             at = f"epoch {after.cluster.epoch}, applied {after.cluster.applied}"
             self.violate("I6", f"{self.name(node)} and {self.name(other)} differ at {at}")
 
-    def acts(self, host: Host, action: Action) -> None:
+    def acts(self, host: Host, action: Action) -> None:  # noqa: C901  # one arm per kind
         """See `Observer`."""
         match action:
             case Record():
@@ -250,6 +253,8 @@ class Watch:
                 self._starts(host, action)
             case StopResource():
                 self._stops(host, action)
+            case MigrateResource():
+                self._migrates(host, action)
             case FenceNode():
                 self._fences(host, action)
             case Reply():
@@ -309,6 +314,10 @@ class Watch:
             if unit.is_active and not unit.has_refused and not unit.is_excused:
                 words = f"{what} is stopped while {unit.resource} is {unit.phase.value}"
                 self.violate("I3", f"{self.name(host.node)}: {words}")
+
+    def _migrates(self, host: Host, action: MigrateResource) -> None:
+        self.ambush(host.node, Moment.STOP)
+        self._check_quorum(host, f"migrates {action.service} to {action.target_name}")
 
     def _around(
         self, host: Host, action: StartResource | StopResource

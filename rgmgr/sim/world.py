@@ -68,6 +68,8 @@ class World:
         self.power.lied = self._lied
         self.power.is_on = lambda node: self.hosts[node].is_on
         self.hosts = {node: self._make_host(node) for node in nodes}
+        for host in self.hosts.values():
+            host.systemd.find = self._systemd_of
         Overstay(
             engine=self.engine,
             bus=self.bus,
@@ -107,6 +109,10 @@ class World:
             watchdog=Watchdog(self.engine, self._dice, lambda: self._reset(node)),
             observer=self.watch,
         )
+
+    def _systemd_of(self, node: NodeId) -> Systemd | None:
+        host = self.hosts.get(node)
+        return host.systemd if host is not None and host.is_on else None
 
     def tell(self, node: NodeId | None, words: str, *facts: object) -> None:
         """Add a line to the story."""

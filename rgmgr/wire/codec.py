@@ -51,6 +51,7 @@ from rgmgr.core.messages import (
     ServiceFailed,
     ServiceStarted,
     ServiceStartFailed,
+    ServiceStayed,
     ServiceStopFailed,
     ServiceStopped,
     TermOver,
@@ -102,6 +103,7 @@ _TAG_BY_BODY: Final[dict[type[Body], int]] = {
     AwaitOver: 20,
     RetryDue: 21,
     LinksSeen: 23,
+    ServiceStayed: 24,
 }
 _MAY_BE_IGNORED: Final = (Ack, Tick)
 

@@ -78,6 +78,10 @@ if name == "exportfs":
     end()
 if name == "virsh":
     machine, verb = words[-1], words[3]
+    if verb == "migrate":
+        machine = words[-2]
+    if verb == "domstate" and "--reason" in words:
+        machine = words[-2]
     if facts["is_libvirt_dead"]:
         end(1, "", "error: failed to connect to the hypervisor")
     if verb == "create":
@@ -86,7 +90,14 @@ if name == "virsh":
     if machine not in facts["machines"]:
         end(1, "", f"error: failed to get domain '{{machine}}'")
     if verb == "domstate":
-        end(0, facts["machines"][machine] + "\n")
+        known = facts["machines"][machine]
+        if known == "paused" and facts["is_coming"]:
+            facts["machines"][machine] = "running"
+            end(0, "paused" + (" (migrating)" if "--reason" in words else "") + "\n")
+        end(0, known + (" (booted)" if "--reason" in words else "") + "\n")
+    if verb == "migrate":
+        facts["machines"][machine] = facts["after"]
+        end(1 if facts["complaint"] else 0, "", facts["complaint"])
     if verb == "start":
         facts["machines"][machine] = "running"
     if verb == "shutdown" and not facts["is_deaf"]:
@@ -114,7 +125,8 @@ class StandIns:
         }  # fmt: skip
         self.write(
             calls=[], system_id="node1", group=group, has_no_mapper=False, exports=[],
-            machines={"web": "shut off"}, is_libvirt_dead=False, is_deaf=False,
+            machines={"web": "shut off"}, is_libvirt_dead=False, is_deaf=False, is_coming=False,
+            after="shut off", complaint="",
         )  # fmt: skip
 
     def read(self) -> dict[str, object]:
@@ -131,12 +143,14 @@ class StandIns:
         """Let a program be one that is not installed."""
         (self._folder / name).unlink()
 
-    def run(self, verb: str, kind: str, **parameters: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, verb: str, kind: str, *rest: str, **parameters: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run the helper as the unit of a resource does."""
         given = {f"RGMGR_PARAM_{name.upper()}": value for name, value in parameters.items()}
         environment = {"PATH": str(self._folder), "RGMGR_TYPE": kind, "RGMGR_STOP_TIMEOUT_S": "1"}
         return subprocess.run(
-            [sys.executable, str(HELPER), verb],
+            [sys.executable, str(HELPER), verb, *rest],
             env={**environment, **given},
             capture_output=True,
             text=True,

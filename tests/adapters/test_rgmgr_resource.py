@@ -22,6 +22,12 @@ def group_of(there: StandIns) -> dict[str, Any]:
     return found
 
 
+def calls(there: StandIns) -> list[list[str]]:
+    """Return what was run, each with its words."""
+    found: Any = there.read()["calls"]
+    return list(found)
+
+
 EACH = [
     ("lvm", {"vg_name": "vg-0"}),
     ("lvm", {"vg_name": "vg-0", "lv_name": "log-a"}),
@@ -170,6 +176,67 @@ def test_a_machine_that_libvirt_does_not_know_is_stopped_and_does_not_start(
     assert "failed to get domain" in done.stderr
 
 
+def test_a_machine_is_sent_to_the_libvirt_of_the_other_node(there: StandIns) -> None:
+    there.run("start", "vm", machine="web")
+
+    done = there.run("migrate", "vm", "node2", machine="web")
+
+    assert done.returncode == 0, done.stderr
+    virsh = ["virsh", "--quiet", "--connect", "qemu:///system"]
+    assert [*virsh, "migrate", "--live", "web", "qemu+ssh://node2/system"] in calls(there)
+    assert there.run("status", "vm", machine="web").returncode == 7
+
+
+def test_how_and_where_to_is_configured(there: StandIns) -> None:
+    there.run("start", "vm", machine="web")
+
+    there.run(
+        "migrate", "vm", "node2",
+        machine="web", migrate="pause", migrate_options="--p2p --tunnelled",
+        migration_uri="qemu+tls://%s/system", migration_mapping="node1:one, node2:two",
+    )  # fmt: skip
+
+    words = next(words for words in calls(there) if "migrate" in words)
+    assert words[4:] == ["migrate", "--p2p", "--tunnelled", "web", "qemu+tls://two/system"]
+
+
+def test_a_machine_that_is_not_here_has_gone_already(there: StandIns) -> None:
+    assert there.run("migrate", "vm", "node2", machine="web").returncode == 0
+    assert not [words for words in calls(there) if "migrate" in words]
+
+
+@pytest.mark.parametrize(("after", "status"), [("running", 8), ("paused", 1), ("shut off", 0)])
+def test_what_libvirt_has_afterwards_counts_and_not_what_virsh_returned(
+    there: StandIns, after: str, status: int
+) -> None:
+    there.run("start", "vm", machine="web")
+    there.write(after=after, complaint="error: unable to connect to server")
+
+    done = there.run("migrate", "vm", "node2", machine="web")
+
+    assert done.returncode == status, done.stderr
+    assert ("unable to connect to server" in done.stderr) is (status != 0)
+
+
+def test_where_libvirt_says_nothing_nobody_can_tell(there: StandIns) -> None:
+    there.write(is_libvirt_dead=True)
+
+    assert there.run("migrate", "vm", "node2", machine="web").returncode == 1
+
+
+def test_one_that_is_on_its_way_here_is_waited_for_and_not_started(there: StandIns) -> None:
+    there.write(machines={"web": "paused"}, is_coming=True)
+
+    assert there.run("start", "vm", machine="web").returncode == 0
+    assert not [words for words in calls(there) if words[4] == "start"]
+
+
+def test_no_other_type_is_migrated(there: StandIns) -> None:
+    done = there.run("migrate", "lvm", "node2", vg_name="vg-0")
+
+    assert (done.returncode, "cannot be migrated" in done.stderr) == (2, True)
+
+
 def test_a_program_that_is_missing_is_told_apart(there: StandIns) -> None:
     there.remove("virsh")
 
@@ -183,7 +250,8 @@ def test_a_program_that_is_missing_is_told_apart(there: StandIns) -> None:
     [
         ("lvm", "start", "RGMGR_PARAM_VG_NAME is missing"),
         ("disk", "start", "RGMGR_TYPE is 'disk'; expected one of lvm, nfsexport, nfsclient, vm"),
-        ("vm", "dance", "usage: rgmgr-resource start|stop|status"),
+        ("vm", "dance", "usage: rgmgr-resource start|stop|status|migrate NODE"),
+        ("vm", "migrate", "usage: rgmgr-resource start|stop|status|migrate NODE"),
     ],
 )
 def test_what_it_is_not_made_for_is_refused(

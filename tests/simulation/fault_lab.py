@@ -10,8 +10,8 @@ from rgmgr.sim.faults import (
     Fault,
     Script,
 )
+from rgmgr.sim.phases import Phase
 from rgmgr.sim.story import demo_script
-from rgmgr.sim.systemd import Phase
 from rgmgr.sim.trace import told
 from rgmgr.sim.world import World
 

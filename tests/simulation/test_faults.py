@@ -48,8 +48,8 @@ from rgmgr.sim.faults import (
     duration_ms,
 )
 from rgmgr.sim.moments import Moment
+from rgmgr.sim.phases import Mood, Phase
 from rgmgr.sim.power import Device
-from rgmgr.sim.systemd import Mood, Phase
 from rgmgr.sim.troubles import MAKERS
 from rgmgr.sim.words import in_words
 from tests.simulation.fault_lab import ALL, DATA, EXTRA, FIRST_MS, N1, N2, N3, SPEC, WEB, Lab

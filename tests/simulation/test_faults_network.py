@@ -19,8 +19,8 @@ from rgmgr.sim.faults import (
     SendsHeld,
     SlowQuorum,
 )
+from rgmgr.sim.phases import Phase
 from rgmgr.sim.power import Device
-from rgmgr.sim.systemd import Phase
 from tests.simulation.fault_lab import ALL, FIRST_MS, N1, N2, N3, SPEC, WEB, Lab
 
 DEAF_DEVICES = tuple(

@@ -30,8 +30,9 @@ from rgmgr.core.spec import ResourceName, ResourceSpec
 from rgmgr.sim.disk import Disk
 from rgmgr.sim.draw import draw_spec
 from rgmgr.sim.engine import Engine, dice
+from rgmgr.sim.phases import Mood, Phase
 from rgmgr.sim.power import Device, Power
-from rgmgr.sim.systemd import Mood, Phase, Systemd, Unit, UnitEvent, active_services
+from rgmgr.sim.systemd import Systemd, Unit, UnitEvent, active_services
 
 N1, N2 = NodeId(1), NodeId(2)
 SEEDS = range(25)

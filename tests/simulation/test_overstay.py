@@ -9,10 +9,10 @@ from domains.model import NodeId
 from rgmgr.core.spec import NoQuorumPolicy
 from rgmgr.core.tree import start_order
 from rgmgr.sim.overstay import CHECK_EVERY_MS, HEED_MAX_MS, patience_ms
+from rgmgr.sim.phases import Mood
 from rgmgr.sim.rings import BusEvent
 from rgmgr.sim.run import unrest
 from rgmgr.sim.story import WEB, demo_script
-from rgmgr.sim.systemd import Mood
 from rgmgr.sim.world import World
 
 N1, N2, N3 = NodeId(1), NodeId(2), NodeId(3)

@@ -12,6 +12,7 @@ from rgmgr.core.actions import (
     CancelTimer,
     Exit,
     FenceNode,
+    MigrateResource,
     Multicast,
     Record,
     Reply,
@@ -31,6 +32,7 @@ from rgmgr.core.events import (
     Requested,
     ResourceStarted,
     ResourceStartFailed,
+    ResourceStayed,
     ResourceStopFailed,
     ResourceStopped,
     ServiceProbed,
@@ -119,6 +121,7 @@ class Cluster:
     timers: dict[tuple[NodeId, str], int] = field(default_factory=dict)
     broken_starts: set[tuple[NodeId, str]] = field(default_factory=set)
     broken_stops: set[tuple[NodeId, str]] = field(default_factory=set)
+    unwelcome: set[tuple[NodeId, str]] = field(default_factory=set)  # takes no migration of it
     full: set[NodeId] = field(default_factory=set)  # whose disk takes nothing
     slow: set[str] = field(default_factory=set)  # resources whose jobs last until `hurry`
     held: list[tuple[NodeId, Action]] = field(default_factory=list)
@@ -265,12 +268,16 @@ class Cluster:
             self.feed(node, ServiceProbed(service=service.name, active=active))
         self.feed(node, ProbeFinished())
 
-    def _react(self, node: NodeId, action: Action) -> None:  # noqa: C901 - one arm per kind
+    def _react(self, node: NodeId, action: Action) -> None:  # noqa: C901, PLR0912 - one arm per kind
         match action:
             case Multicast(message=message):
                 self.mail.append((node, message))
-            case StartResource() | StopResource() if action.resource.name in self.slow:
+            case StartResource() | StopResource() | MigrateResource() if (
+                action.resource.name in self.slow
+            ):
                 self.held.append((node, action))
+            case MigrateResource():
+                self.local.append((node, self._migrate(node, action)))
             case StartResource():
                 self.local.append((node, self._start(node, action)))
             case StopResource():
@@ -341,6 +348,16 @@ class Cluster:
         if not action.is_kept:
             self.units.get(node, set()).discard(name)
         return ResourceStopped(service=action.service, resource=name, op=action.op)
+
+    def _migrate(self, node: NodeId, action: MigrateResource) -> Event:
+        service, name, op = action.service, action.resource.name, action.op
+        if (node, name) in self.broken_stops:
+            return ResourceStopFailed(service=service, resource=name, op=op, reason="no answer")
+        if (action.target, name) in self.unwelcome:
+            return ResourceStayed(service=service, resource=name, op=op, reason="no route")
+        self.units.get(node, set()).discard(name)
+        self.units.setdefault(action.target, set()).add(name)
+        return ResourceStopped(service=service, resource=name, op=op)
 
 
 def formed(**changes: object) -> Cluster:

@@ -45,6 +45,7 @@ from rgmgr.core.messages import (
     ServiceFailed,
     ServiceStarted,
     ServiceStartFailed,
+    ServiceStayed,
     ServiceStopFailed,
     ServiceStopped,
     TermOver,
@@ -110,6 +111,7 @@ def told(kind: type, **more: str) -> Callable[[Ledger, Service], str]:
         ServiceStartFailed: recovery.start_failed,
         ServiceFailed: recovery.failed,
         ServiceStopFailed: stop_failed,
+        ServiceStayed: recovery.stayed,
     }
 
     def tell(ledger: Ledger, service: Service) -> str:
@@ -177,6 +179,7 @@ EVENTS: dict[str, Callable[[Ledger, Service], str]] = {
     "its owner: it failed": told(ServiceFailed, reason="killed"),
     "its owner: it is down": told(ServiceStopped),
     "its owner: it does not stop": told(ServiceStopFailed, reason="busy"),
+    "its owner: it was not migrated": told(ServiceStayed, reason="no route"),
     "its owner is proven down": owner_is_proven_down,
     "its owner is shut down": owner_is_shut_down,
     "its node is put in standby": ordered(MaintenanceOrder.STANDBY, N1),
@@ -197,6 +200,7 @@ EVENT_BY_BODY: dict[type, str] = {
     ServiceStartFailed: "its owner: it does not start",
     ServiceStopped: "its owner: it is down",
     ServiceStopFailed: "its owner: it does not stop",
+    ServiceStayed: "its owner: it was not migrated",
     ServiceFailed: "its owner: it failed",
     NodeFenced: "its owner is proven down",
     Leaving: "its owner is shut down",

@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from domains.model import ServiceName
-from rgmgr.adapters.systemd import mounts, survey
+from rgmgr.adapters.systemd import machines, survey
 from rgmgr.adapters.systemd.checks import Checks
 from rgmgr.adapters.systemd.dropins import FOLDER, DropIns
 from rgmgr.adapters.systemd.manager import Manager, UnitNews, job_path
@@ -37,7 +37,7 @@ from rgmgr.adapters.systemd.uses import FOLDER as USES_FOLDER
 from rgmgr.adapters.systemd.uses import Uses
 from rgmgr.adapters.systemd.watches import Watch, Watches
 from rgmgr.adapters.systemd.worker import Worker
-from rgmgr.core.actions import StartResource, StopResource
+from rgmgr.core.actions import MigrateResource, StartResource, StopResource
 from rgmgr.core.events import (
     Event,
     ProbeFinished,
@@ -146,6 +146,11 @@ class Systemd:
         key = Key(action.service, action.resource.name)
         self._spawn(self._in_turn(key, lambda: self._stop(key, action)), f"stop {key}")
 
+    def migrate(self, action: MigrateResource) -> None:
+        """Begin to send a resource to another node; answered by one event with its `op`."""
+        key = Key(action.service, action.resource.name)
+        self._spawn(self._in_turn(key, lambda: self._migrate(key, action)), f"migrate {key}")
+
     def suspend(self, service: ServiceName) -> None:
         """Look no more after a service: tell no failure of it and run no check."""
         self._suspended.add(service)
@@ -220,6 +225,14 @@ class Systemd:
         self._emit(
             ResourceStopFailed(service=key.service, resource=key.resource, op=op, reason=fault)
         )
+
+    async def _migrate(self, key: Key, action: MigrateResource) -> None:
+        made = self._plan(action.service, action.resource)
+        if (kept := await machines.migrate(self._manager, made, action)) is not None:
+            self._emit(kept)
+            return
+        gone = StopResource(service=action.service, resource=action.resource, op=action.op)
+        await self._stop(key, gone)  # its unit is still up, and has nothing left to stop
 
     async def _plan_of_stop(self, key: Key, resource: ResourceSpec) -> Plan | None:
         """Return what is to be stopped; None: a left-over that is gone."""
@@ -445,7 +458,7 @@ class Systemd:
     async def _why_failed(self, watch: Watch) -> str | None:
         """Return why a resource is not up any more; None when it is, or somebody works on it."""
         status = await self._manager.status(watch.unit)
-        if status.job and not _is_being_stopped(status):
+        if status.job and not status.is_being_stopped:
             watch.is_foreign = True
             await self._manager.job_result(job_path(status.job), _FOREIGN_JOB_S)
             status = await self._manager.status(watch.unit)
@@ -457,7 +470,7 @@ class Systemd:
             return await self._worker.why_down(watch.plan, status)
         if is_present(watch.plan, self._node) is False:
             return f"{watch.plan.description} is gone, although {watch.unit} is active"
-        return self._why_unwritable(watch) or await self._why_cut_off(watch)
+        return watch.why_unwritable(self._node) or await self._why_cut_off(watch)
 
     async def _why_cut_off(self, watch: Watch) -> str | None:
         if why_cut_off(watch.plan, self._node) is None:
@@ -465,18 +478,8 @@ class Systemd:
         await asyncio.sleep(_LINK_GRACE_S)  # a switch that restarts a port is no failure
         return why_cut_off(watch.plan, self._node)
 
-    def _why_unwritable(self, watch: Watch) -> str | None:
-        """Say that a mount has become read-only; one that was so from the start is meant to be."""
-        if not watch.plan.is_mount:
-            return None
-        if not mounts.is_read_only(watch.plan.spec, self._node):
-            watch.was_writable = True
-        elif watch.was_writable:
-            return f"{watch.plan.description} has become read-only: 'journalctl -k' may say why"
-        return None
-
     async def _told(self, watch: Watch, status: UnitStatus) -> str:
-        is_stopped = status.active == "inactive" or _is_being_stopped(status)
+        is_stopped = status.active == "inactive" or status.is_being_stopped
         if watch.is_foreign and is_stopped:
             return f"{watch.unit} was stopped by somebody else, not by the cluster"
         return await self._worker.why_down(watch.plan, status)
@@ -489,8 +492,3 @@ class Systemd:
             return False
         properties = await self._manager.type_properties(status.name, "Type")
         return properties.get("Type") == "forking"
-
-
-def _is_being_stopped(status: UnitStatus) -> bool:
-    """Tell whether somebody's stop has begun; one that only waits may wait for us, at shutdown."""
-    return status.active == "deactivating" and status.job_type == "stop"

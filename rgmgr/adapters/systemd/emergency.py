@@ -7,12 +7,12 @@ it sees afterwards. Source: systemctl(1).
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
 from pathlib import Path
 
+from rgmgr.adapters.systemd.children import run
 from rgmgr.adapters.systemd.node import NodeFacts
 from rgmgr.adapters.systemd.resources import Plan, helper_environment, is_present
 from rgmgr.adapters.systemd.users import end_user, users_of
@@ -31,20 +31,20 @@ async def emergency_stop(plan: Plan, node: NodeFacts, systemctl: str = SYSTEMCTL
         None when nothing is left of it, otherwise what is.
     """
     # An address needs its helper's stop command, which the unit runs only when it was up.
-    await _run([systemctl, "stop", plan.unit], plan.spec.stop_timeout_ms / 1000)
+    await run([systemctl, "stop", plan.unit], plan.spec.stop_timeout_ms / 1000)
     facts = await _show(systemctl, plan.unit)
     if _is_alive(facts):
-        await _run([systemctl, "kill", "--signal=SIGKILL", plan.unit], _KILL_TIMEOUT_S)
-        await _run([systemctl, "stop", plan.unit], _KILL_TIMEOUT_S)
+        await run([systemctl, "kill", "--signal=SIGKILL", plan.unit], _KILL_TIMEOUT_S)
+        await run([systemctl, "stop", plan.unit], _KILL_TIMEOUT_S)
         facts = await _show(systemctl, plan.unit)
     if plan.is_unmounted_by_force and is_present(plan, node):
         where = plan.spec.parameters["mountpoint"]
         for user in await users_of(where):
             end_user(user, where, signal.SIGKILL)
-        await _run([systemctl, "stop", plan.unit], _KILL_TIMEOUT_S)
+        await run([systemctl, "stop", plan.unit], _KILL_TIMEOUT_S)
     if plan.helper is not None and is_present(plan, node) is not False:
         environment = {**os.environ, **helper_environment(plan)}
-        done = await _run([str(plan.helper), "stop"], _KILL_TIMEOUT_S, environment)
+        done = await run([str(plan.helper), "stop"], _KILL_TIMEOUT_S, environment)
         if done is None and plan.is_told_by_commands:
             return f"the bus does not answer, and '{plan.helper} stop' failed"
     return _what_is_left(plan, facts, node)
@@ -74,34 +74,8 @@ def _is_alive(facts: dict[str, str] | None) -> bool:
 
 async def _show(systemctl: str, unit: str) -> dict[str, str] | None:
     properties = "ActiveState,SubState,ControlGroup"
-    output = await _run([systemctl, "show", f"--property={properties}", unit], _SHOW_TIMEOUT_S)
+    output = await run([systemctl, "show", f"--property={properties}", unit], _SHOW_TIMEOUT_S)
     if output is None:
         return None
     pairs = (line.partition("=") for line in output.splitlines())
     return {name: value for name, _, value in pairs}
-
-
-async def _run(
-    command: list[str], timeout_s: float, environment: dict[str, str] | None = None
-) -> str | None:
-    """Run a child and return its output; None when it failed or did not end in time."""
-    try:
-        child = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=environment,
-        )
-    except OSError:
-        return None
-    try:
-        async with asyncio.timeout(timeout_s):
-            output, _ = await child.communicate()
-    except TimeoutError:
-        return None
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    return output.decode(errors="replace") if child.returncode == 0 else None

@@ -86,6 +86,11 @@ def preparation_unit(service: str, resource: str) -> str:
     return f"{PREFIX}{escape(service)}-{escape(resource)}-prepare.service"
 
 
+def migration_unit(service: str, resource: str) -> str:
+    """Return the throw-away unit that sends a resource to another node."""
+    return f"{PREFIX}{escape(service)}-{escape(resource)}-migrate.service"
+
+
 def check_unit(service: str, resource: str, number: int) -> str:
     """Return the throw-away unit of a check of a resource that is a command."""
     return f"{PREFIX}{escape(service)}-{escape(resource)}-check{number}.service"

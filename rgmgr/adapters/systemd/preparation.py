@@ -7,15 +7,12 @@ stopped, like everything else of the service. Source: fsck(8).
 
 from __future__ import annotations
 
-import asyncio
-
 from rgmgr.adapters.systemd import names
-from rgmgr.adapters.systemd.manager import UNIT_EXISTS, Manager, job_path
+from rgmgr.adapters.systemd.manager import Manager
 from rgmgr.adapters.systemd.programs import Property
 from rgmgr.adapters.systemd.resources import Plan, helper_environment
-from rgmgr.adapters.systemd.statuses import UnitStatus
+from rgmgr.adapters.systemd.throwaway import run_to_end
 from rgmgr.core.spec import ResourceSpec
-from rgmgr.errors import BusError
 
 FSCK = "/sbin/fsck"
 
@@ -23,8 +20,6 @@ _WITHOUT_JOURNAL = frozenset({"exfat", "ext2", "fat", "minix", "msdos", "vfat"})
 _EXT = frozenset({"ext2", "ext3", "ext4"})
 _CORRECTED = 1
 _OK = [[_CORRECTED], []]
-_JOB_LOOK_S = 5.0
-_LOOK_AGAIN_S = 0.1
 
 _STATUSES = {
     4: "it has errors that need a human: run fsck by hand",
@@ -63,43 +58,13 @@ async def prepare(manager: Manager, plan: Plan, unit: str) -> str | None:
     Raises:
         BusError: systemd cannot be reached; doing it once more is harmless.
     """
-    has_begun = False
-    while True:
-        status = await manager.status(unit)
-        if status.job:
-            await manager.job_result(job_path(status.job), _JOB_LOOK_S)
-        elif status.active == "failed":
-            reason = await _why_failed(manager, plan, status)
-            await manager.call("ResetFailedUnit", "s", [unit])
-            if has_begun:
-                return reason
-        elif not status.is_down:
-            await asyncio.sleep(_LOOK_AGAIN_S)
-        elif has_begun:
-            return None
-        else:
-            has_begun = await _begin(manager, plan, unit)
-
-
-async def _begin(manager: Manager, plan: Plan, unit: str) -> bool:
-    try:
-        job = await manager.start_transient(unit, definition(plan))
-    except BusError as error:
-        if error.name != UNIT_EXISTS:
-            raise
-        await asyncio.sleep(_LOOK_AGAIN_S)
-        return False
-    await manager.job_result(job, _JOB_LOOK_S)
-    return True
-
-
-async def _why_failed(manager: Manager, plan: Plan, status: UnitStatus) -> str:
-    properties = await manager.type_properties(status.name, "ExecMainStatus", "Result")
-    code = properties.get("ExecMainStatus")
-    words = _STATUSES.get(code) if isinstance(code, int) else None
+    ended = await run_to_end(manager, unit, definition(plan))
+    if ended is None:
+        return None
+    words = _STATUSES.get(ended.code) if ended.code is not None else None
     device = plan.spec.parameters["device"]
-    found = words or f"fsck ended with status {code} (Result {properties.get('Result')})"
-    return f"{device} is not mounted: {found}; see 'journalctl -u {status.name}'"
+    found = words or f"fsck ended with status {ended.code} (Result {ended.result})"
+    return f"{device} is not mounted: {found}; see 'journalctl -u {ended.unit}'"
 
 
 def _is_checked(spec: ResourceSpec) -> bool:

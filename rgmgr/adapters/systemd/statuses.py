@@ -56,6 +56,11 @@ class UnitStatus:
         """Nothing runs as far as systemd knows; it may have failed."""
         return self.active in ("inactive", "failed")
 
+    @property
+    def is_being_stopped(self) -> bool:
+        """Somebody's stop has begun; one that only waits may wait for us, at shutdown."""
+        return self.active == "deactivating" and self.job_type == "stop"
+
 
 Found = dict[str, UnitStatus]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from domains.model import ServiceName
-from rgmgr.adapters.systemd import names, verdicts
+from rgmgr.adapters.systemd import machines, names, verdicts
 from rgmgr.adapters.systemd.dropins import DropIns
 from rgmgr.adapters.systemd.manager import Manager, job_path
 from rgmgr.adapters.systemd.node import NodeFacts
@@ -69,6 +69,7 @@ async def look(
     found = Survey()
     plans = list(_plans(spec, node, helpers))
     statuses = await _settled(manager, [made.unit for made in plans])
+    unbidden = await machines.active(plans)
     active: dict[ServiceName, list[ResourceName]] = {s.name: [] for s in spec.services}
     for made, status in zip(plans, statuses, strict=True):
         if traces.uses.are_by_others(made):
@@ -76,7 +77,7 @@ async def look(
         if status.is_up and is_present(made, node) is not False:
             found.up.append(Seen(made, status.name))
             await _note_generation(manager, traces.drop_ins, made)
-        elif not await _holds_something(manager, made, status, node):
+        elif made.unit not in unbidden and not await _holds_something(manager, made, status, node):
             continue
         active[made.key.service].append(made.key.resource)
     known = {made.unit for made in plans} | {status.name for status in statuses}

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from domains.model import ServiceName
+from rgmgr.adapters.systemd import mounts
 from rgmgr.adapters.systemd.checks import Checks
+from rgmgr.adapters.systemd.node import NodeFacts
 from rgmgr.adapters.systemd.resources import Key, Plan
 
 
@@ -27,6 +29,16 @@ class Watch:
     sub: str = ""
     was_writable: bool = False  # said of a mount
     checks: Checks | None = None  # from when it is known to be up
+
+    def why_unwritable(self, node: NodeFacts) -> str | None:
+        """Say that a mount has become read-only; one that was so from the start is meant to be."""
+        if not self.plan.is_mount:
+            return None
+        if not mounts.is_read_only(self.plan.spec, node):
+            self.was_writable = True
+        elif self.was_writable:
+            return f"{self.plan.description} has become read-only: 'journalctl -k' may say why"
+        return None
 
     def end_checks(self) -> None:
         """Ask no more whether it works."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import structlog
 
 from rgmgr.adapters.bus_wire import TIMEOUT
-from rgmgr.adapters.systemd import mounts, names, preparation, verdicts
+from rgmgr.adapters.systemd import machines, mounts, names, preparation, verdicts
 from rgmgr.adapters.systemd.dropins import DropIns, Written
 from rgmgr.adapters.systemd.emergency import emergency_stop
 from rgmgr.adapters.systemd.manager import (
@@ -305,7 +305,7 @@ class Worker:
     ) -> bool:
         if status.is_down and not status.job:
             return await self._is_gone(plan, status, progress)
-        if plan.is_mount and not self._is_ours_mounted(plan) and status.is_up:
+        if plan.is_mount and is_present(plan, self._node) is not True and status.is_up:
             return True  # somebody else's mount; ours is gone
         job = await self._manager.stop_unit(plan.unit, _stop_mode(status, is_ending=is_ending))
         result = await self._manager.job_result(job, _JOB_LOOK_S)
@@ -336,9 +336,6 @@ class Worker:
         ended = [user for user in await users_of(where) if end_user(user, where, how)]
         if ended:
             log.warning("mount.freed", unit=plan.unit, signal=how.name, users=listed_users(ended))
-
-    def _is_ours_mounted(self, plan: Plan) -> bool:
-        return is_present(plan, self._node) is True
 
     async def _is_ending(self) -> bool:
         """Tell whether this node, or our own unit, is being ended."""
@@ -373,6 +370,9 @@ class Worker:
                 text = f"{plan.unit}: {why}; when it is stopped, run 'systemctl reset-failed'"
                 raise _CannotError(text)
             await self._manager.reset_failed(plan.unit)
+        elif plan.spec.type == machines.TYPE and not await self._stop_again(plan, progress):
+            # it may be here without its unit, so libvirt has the last word
+            raise _CannotError(f"{plan.description} is not surely down: see 'virsh list'")
         return True
 
     async def _clean_up(self, plan: Plan, progress: _Progress) -> str | None:

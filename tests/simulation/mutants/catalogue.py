@@ -246,8 +246,8 @@ MUTANTS = (
         "see-no-failure",
         "does not tell that a running service has failed",
         EXECUTOR,
-        "    if has_said:\n        return\n    broken = _missing(",
-        "    if service.op:\n        return\n    broken = _missing(",
+        "    if local.reported.get(name) in ((service.op, False), (EMERGENCY_OP, False)):\n",
+        "    if service.op:\n",
     ),
     # The tree.
     _(

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A virtual machine that goes to another node while it runs: never two of it, never lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rgmgr.core.actions import Answer, MigrateResource, Reply, StartResource, StopResource
+from rgmgr.core.events import Shutdown, ShutdownRequested
+from rgmgr.core.messages import Verb
+from rgmgr.core.model import NodeStatus, ServiceState
+from rgmgr.core.placement import because
+from rgmgr.core.spec import ResourceName, ResourceSpec, ServiceSpec
+from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, tree, web
+
+GUEST = ResourceSpec(name=ResourceName("guest"), type="vm", parameters={"machine": "guest"})
+
+
+def machine(**changes: object) -> ServiceSpec:
+    """Return a service that is one virtual machine."""
+    return web(resources=(GUEST,), **changes)
+
+
+def running(**changes: object) -> Cluster:
+    """Return a cluster in which node1 runs the machine."""
+    return formed(spec=spec(machine()), **changes)
+
+
+def under_way(**changes: object) -> Cluster:
+    """Return one in which it is on its way from node1 to node3."""
+    cluster = running(**changes)
+    cluster.slow = {"guest"}
+    cluster.ask(N2, Verb.MIGRATE, N3)
+    cluster.run(1_000)
+    assert [node for node, _ in cluster.took(MigrateResource)] == [N1]
+    return cluster
+
+
+def place(cluster: Cluster) -> tuple[ServiceState, int | None]:
+    """Return the state of the service and its owner."""
+    return cluster.service().state, cluster.service().owner
+
+
+def test_it_runs_at_the_target_and_nothing_was_stopped() -> None:
+    cluster = running()
+
+    cluster.ask(N2, Verb.MIGRATE, N3)
+    cluster.run(1_000)
+
+    assert place(cluster) == (ServiceState.STARTED, N3)
+    assert cluster.units[N1] == set()
+    assert not cluster.took(StopResource)
+    assert [node for node, _ in cluster.took(StartResource)] == [N1, N3]
+    assert cluster.service().landing is None
+    assert "service.migrated" in cluster.records()
+
+
+def test_the_operator_hears_when_it_runs_there() -> None:
+    cluster = running()
+
+    cluster.ask(N2, Verb.MIGRATE, N3)
+    cluster.run(1_000)
+
+    ((_, reply),) = cluster.took(Reply)
+    assert isinstance(reply, Reply)
+    assert (reply.answer, reply.text) == (Answer.DONE, "web is now running on node3")
+
+
+def test_it_does_not_begin_before_the_target_knows_of_it() -> None:
+    """Who does not know may start it where it is, once this node is lost."""
+    cluster = running()
+
+    cluster.ask(N2, Verb.MIGRATE, N3)
+
+    assert not cluster.took(MigrateResource)
+    assert because(cluster.states[N2].cluster, WEB) == "on its way to node3 while it runs"
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ((GUEST, replace(GUEST, name=ResourceName("other"))), "more than one virtual machine"),
+        ((replace(GUEST, children=(tree()[0],)),), "more than one virtual machine"),
+        (tree()[0].children, "no virtual machine but a resource of type 'systemd'"),
+        ((replace(GUEST, is_shared=True),), "used by several services"),
+    ],
+)
+def test_what_is_not_one_virtual_machine_is_refused(
+    resources: tuple[ResourceSpec, ...], words: str
+) -> None:
+    cluster = formed(spec=spec(web(resources=resources)))
+
+    reply = cluster.ask(N2, Verb.MIGRATE, N3)
+
+    assert reply is not None
+    assert reply.answer is Answer.INVALID
+    assert words in reply.text
+    assert "relocate" in reply.text
+    assert place(cluster) == (ServiceState.STARTED, N1)
+
+
+def test_it_needs_a_node_that_is_another_one() -> None:
+    cluster = running()
+
+    without, here = cluster.ask(N2, Verb.MIGRATE), cluster.ask(N2, Verb.MIGRATE, N1)
+
+    assert without is not None
+    assert here is not None
+    assert (without.answer, here.answer) == (Answer.INVALID, Answer.DONE)
+    assert here.text == "web runs on node1 already"
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer"), [(Verb.DISABLE, Answer.FAILED), (Verb.FREEZE, Answer.FROZEN)]
+)
+def test_only_what_runs_and_may_be_touched_is_migrated(verb: Verb, answer: Answer) -> None:
+    cluster = running()
+    cluster.ask(N2, verb)
+
+    reply = cluster.ask(N2, Verb.MIGRATE, N3)
+
+    assert reply is not None
+    assert reply.answer is answer
+
+
+def test_one_that_is_not_taken_stays_and_its_operator_is_told_why() -> None:
+    cluster = running(unwelcome={(N3, "guest")})
+
+    cluster.ask(N2, Verb.MIGRATE, N3)
+    cluster.run(1_000)
+
+    ((_, reply),) = cluster.took(Reply)
+    assert isinstance(reply, Reply)
+    assert reply.answer is Answer.ON_ORIGINAL_OWNER
+    assert reply.text == ("web: it stays on node1, for it was not migrated to node3: no route")
+    assert place(cluster) == (ServiceState.STARTED, N1)
+    assert cluster.units[N1] == {"guest"}
+
+
+def test_what_the_target_may_have_of_one_that_stays_is_stopped_there() -> None:
+    cluster = running(unwelcome={(N3, "guest")})
+
+    cluster.ask(N2, Verb.MIGRATE, N3)
+    cluster.run(1_000)
+
+    assert [node for node, _ in cluster.took(StopResource)] == [N3]
+    assert cluster.service().cleanup == ()
+
+
+def test_where_nobody_can_tell_both_nodes_may_have_it() -> None:
+    cluster = running(broken_stops={(N1, "guest")})
+
+    cluster.ask(N2, Verb.MIGRATE, N3)
+    cluster.run(1_000)
+
+    service = cluster.service()
+    assert (service.state, service.last_owner, service.landing) == (ServiceState.FAILED, N1, N3)
+    assert not cluster.took(StopResource)
+
+
+def test_disabling_it_then_asks_both_nodes() -> None:
+    cluster = running(broken_stops={(N1, "guest")})
+    cluster.ask(N2, Verb.MIGRATE, N3)
+    cluster.run(1_000)
+    cluster.broken_stops.clear()
+
+    cluster.ask(N2, Verb.DISABLE)
+    cluster.run(1_000)
+
+    assert place(cluster) == (ServiceState.DISABLED, None)
+    assert [node for node, _ in cluster.took(StopResource)] == [N1, N3]
+    assert (cluster.service().landing, cluster.service().cleanup) == (None, ())
+
+
+def test_when_the_owner_dies_amid_it_the_target_has_it_or_starts_it() -> None:
+    cluster = under_way()
+
+    cluster.kill(N1)
+    cluster.slow.clear()
+    cluster.view(N2, N3)
+    cluster.run(5_000)
+
+    assert cluster.node(N1).status is NodeStatus.FENCED
+    assert place(cluster) == (ServiceState.STARTED, N3)
+
+
+def test_nobody_starts_it_before_the_owner_is_proven_down() -> None:
+    cluster = under_way(auto_fence=False)
+
+    cluster.kill(N1)
+    cluster.slow.clear()
+    cluster.view(N2, N3)
+    cluster.run(5_000)
+
+    assert place(cluster) == (ServiceState.STOPPING, N1)
+    assert [node for node, _ in cluster.took(StartResource)] == [N1]
+
+
+def test_a_target_that_dies_with_it_is_fenced_before_it_starts_again() -> None:
+    cluster = under_way(auto_fence=False)
+
+    cluster.kill(N3)
+    cluster.view(N1, N2)
+    cluster.hurry()
+    cluster.run(2_000)
+
+    assert place(cluster) == (ServiceState.STARTING, N3)
+    assert cluster.node(N3).status is NodeStatus.UNCLEAN
+    assert [node for node, _ in cluster.took(StartResource)] == [N1]
+
+
+def test_a_target_that_is_proven_down_has_nothing_of_it() -> None:
+    cluster = under_way()
+
+    cluster.kill(N3)
+    cluster.view(N1, N2)
+    cluster.run(2_000)
+
+    assert cluster.node(N3).status is NodeStatus.FENCED
+    assert (*place(cluster), cluster.service().landing) == (ServiceState.STOPPING, N1, None)
+
+
+def test_it_does_not_go_to_a_node_that_leaves() -> None:
+    cluster = running()
+    cluster.ask(N2, Verb.MIGRATE, N3)
+    cluster.kill(N3)
+    cluster.view(N1, N2)
+    cluster.run(2_000)
+
+    assert not cluster.took(MigrateResource)
+    assert place(cluster) == (ServiceState.STARTED, N1)
+
+
+def test_an_owner_whose_daemon_came_back_and_has_it_sends_it_once_more() -> None:
+    cluster = under_way()
+    cluster.units = {N1: {"guest"}}
+
+    cluster.restart_daemon(N1)
+    cluster.view(N1, N2, N3)
+    cluster.slow.clear()
+    cluster.run(3_000)
+
+    assert [node for node, _ in cluster.took(MigrateResource)] == [N1, N1]
+    assert place(cluster) == (ServiceState.STARTED, N3)
+
+
+def test_an_owner_whose_daemon_came_back_without_it_has_given_it_away() -> None:
+    cluster = under_way()
+    cluster.units = {N1: set(), N3: {"guest"}}
+    cluster.slow.clear()
+
+    cluster.restart_daemon(N1)
+    cluster.view(N1, N2, N3)
+    cluster.run(3_000)
+
+    assert place(cluster) == (ServiceState.STARTED, N3)
+    assert not cluster.took(StopResource)
+
+
+def test_a_target_that_is_shut_down_waits_for_it_and_gives_it_away() -> None:
+    cluster = under_way()
+
+    cluster.feed(N3, ShutdownRequested(Shutdown.STOP))
+    cluster.settle()
+    assert cluster.node(N3).status is NodeStatus.LEAVING
+    cluster.hurry()
+    cluster.run(1_000)
+
+    assert place(cluster) == (ServiceState.STARTED, N1)
+    assert cluster.node(N3).status is NodeStatus.LEFT
+    assert cluster.units[N3] == set()
+
+
+def test_disabling_one_that_is_on_its_way_waits_for_its_end_and_stops_it() -> None:
+    cluster = under_way()
+
+    cluster.ask(N2, Verb.DISABLE)
+    cluster.hurry()
+    cluster.run(1_000)
+
+    assert place(cluster) == (ServiceState.DISABLED, None)
+    assert cluster.units == {N1: set(), N3: set()}
