@@ -226,8 +226,8 @@ MUTANTS = (
         "oldest-wins",
         "builds an epoch on the oldest state instead of the most recent one",
         SYNC,
-        "best = max(candidates,",
-        "best = min(candidates,",
+        "best = max(able,",
+        "best = min(able,",
     ),
     _(
         "begin-alone",
@@ -270,8 +270,8 @@ MUTANTS = (
         "see-no-failure",
         "does not tell that a running service has failed",
         EXECUTOR,
-        "    if has_said:\n        return\n    broken = _missing(",
-        "    if service.op:\n        return\n    broken = _missing(",
+        "    if local.reported.get(name) in ((service.op, False), (EMERGENCY_OP, False)):\n",
+        "    if service.op:\n",
     ),
     # The tree.
     _(
