@@ -225,11 +225,15 @@ def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
     if turn.local.emergency and must_stop(turn, service):
         is_seen = bool(turn.local.active.get(name)) or name in turn.local.jobs
         is_there = is_seen or service.landing == turn.local.me
-        is_done = _reported_op(turn, name) == EMERGENCY_OP
+        is_done = _reported_op(turn, name) == EMERGENCY_OP and name not in turn.local.jobs
         return _Duty(JobKind.STOP, EMERGENCY_OP) if is_there and not is_done else None
     is_cleaning = turn.local.me in service.cleanup
     if service.owner != turn.local.me:
         return _Duty(JobKind.STOP, service.cleanup_op) if is_cleaning else None
+    return _duty_of_owner(turn, name, service)
+
+
+def _duty_of_owner(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
     match service.state:
         case ServiceState.STARTING:
             return _Duty(JobKind.START, service.op)
@@ -239,11 +243,18 @@ def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
             stop, job = _Duty(kind, service.op), turn.local.jobs.get(name)
             is_begun = job is not None and _Duty(job.kind, job.op) == stop
             return stop if is_begun or not waits else None
+        case ServiceState.STARTED if _is_in_emergency(turn, name):
+            return _Duty(JobKind.STOP, EMERGENCY_OP)  # what has begun is ended, and then told
         case ServiceState.STARTED if service.is_being_mended:
             is_held = is_untouched(turn, service) and name not in turn.local.jobs
             return None if is_held else _Duty(JobKind.MEND, service.op)
         case _:
             return None
+
+
+def _is_in_emergency(turn: Turn, name: ServiceName) -> bool:
+    job = turn.local.jobs.get(name)
+    return job is not None and job.op == EMERGENCY_OP
 
 
 def _reported_op(turn: Turn, name: ServiceName) -> int | None:
@@ -385,9 +396,8 @@ def _watch(turn: Turn, name: ServiceName, service: Service) -> None:
         return
     if resting.is_unknown(turn, name):
         return
-    has_said = local.reported.get(name) == (service.op, False)
-    if has_said:
-        return
+    if local.reported.get(name) in ((service.op, False), (EMERGENCY_OP, False)):
+        return  # it was said
     broken = _missing(turn, service, names_off(service))
     strays = _strays(turn, service) if _is_news(turn, name, service) else []
     if not broken and not strays:

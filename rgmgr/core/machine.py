@@ -293,7 +293,7 @@ def _follow_up(turn: Turn) -> None:
 def _heed_foreign(turn: Turn) -> None:
     """Ask for a new epoch, once in each, when something is active here that should not be.
 
-    Only an epoch, made with our claim to it, can judge that.
+    Or was stopped in an emergency. Only an epoch, made with our claim to it, can judge that.
     """
     is_new = turn.cluster is not turn.before.cluster
     if not is_new and turn.local.active is turn.before.local.active:
@@ -301,6 +301,7 @@ def _heed_foreign(turn: Turn) -> None:
     found = executor.foreign(turn)
     if found and turn.is_news("foreign", turn.cluster.epoch):
         sync.rejoin(turn, f"active here and not meant to be: {', '.join(found)}")
+    sync.heed_own_stops(turn)
 
 
 def _note_refusal(turn: Turn, reason: str) -> None:

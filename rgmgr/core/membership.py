@@ -9,9 +9,8 @@ is judged by what its owner's systemd reports, never by memory alone.
 from __future__ import annotations
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core import migration, rivals
+from rgmgr.core import doubts, migration, rivals
 from rgmgr.core.actions import Severity
-from rgmgr.core.durable import PAIR
 from rgmgr.core.evolve import replace
 from rgmgr.core.fence_paths import forget_lost_testers
 from rgmgr.core.fencing import call_off, open_case, prove
@@ -91,7 +90,7 @@ def install(ledger: Ledger, message: Install) -> None:
     """Begin the epoch of this message."""
     is_cold = not ledger.state.has_formed and not any(e.is_live for e in message.enrolments)
     if is_cold and message.ring.seq != ledger.state.ring_seq:
-        _doubt_the_absent(ledger, message)
+        doubts.doubt_the_absent(ledger, message)
     if is_cold:
         known = [node.boot_id for node in ledger.state.nodes.values()]
         has_booted = all(e.boot_id not in known for e in message.enrolments)
@@ -113,7 +112,7 @@ def install(ledger: Ledger, message: Install) -> None:
             _enrol(ledger, node_id, enrolled[node_id])
         else:
             _lose(ledger, node_id, message, is_cold=is_cold)
-    _doubt_the_other_half(ledger, message)
+    is_half = doubts.doubt_the_other_half(ledger, message)
     forget_lost_testers(ledger)
     joined = _arrivals(ledger, before)
     if joined or _departures(ledger, before):
@@ -121,50 +120,9 @@ def install(ledger: Ledger, message: Install) -> None:
     rebooted = {
         n for n, node in before.items() if n in enrolled and _has_rebooted(node, enrolled[n])
     }
-    _reconcile(ledger, enrolled, rebooted)
+    _reconcile(ledger, enrolled, rebooted, is_half=is_half)
     away_since = {n: _away_since(node, message.epoch) for n, node in before.items()}
     offer_to_joiners(ledger, away_since)
-
-
-def _doubt_the_absent(ledger: Ledger, message: Install) -> None:
-    """Forget how a missing node went, where the disks of those here may not know its return.
-
-    Only two nodes can begin as less than a majority: they met, one with its daemon down, and
-    parted. A ring like the one in which the state was agreed says that nobody has come since.
-    """
-    nodes = ledger.state.nodes
-    enrolled = {enrolment.node for enrolment in message.enrolments}
-    if 2 * len(enrolled) > len(nodes) or ledger.state.spec.fencing.clean_start:
-        return
-    for node_id in sorted(set(nodes) - enrolled):
-        node = nodes[node_id]
-        if node.status in (NodeStatus.LEFT, NodeStatus.FENCED):
-            ledger.put_node(node_id, Node(boot_id=node.boot_id))
-            ledger.note("member.doubted", node=ledger.name(node_id), was=node.status.value)
-
-
-def _doubt_the_other_half(ledger: Ledger, message: Install) -> None:
-    """Ask for new proof of all that is away, where a tie breaker's word makes half a quorum.
-
-    An arbiter may have given it to the other half meanwhile. Then who was proven down before may
-    have booted and been given services. That a service is not where it was proves nothing either,
-    so who is away counts as one that has heard all of this epoch. Of two nodes one that was proven
-    down has booted and knows nothing, unless its watchdog was the proof.
-    """
-    nodes = ledger.state.nodes
-    is_known_off = len(nodes) <= PAIR and not ledger.state.spec.fencing.watchdog
-    if is_known_off or 2 * len(message.ring_nodes) > len(nodes):
-        return
-    for node_id in sorted(set(nodes) - set(message.ring_nodes)):
-        node = nodes[node_id]
-        if node.status is NodeStatus.FENCED:
-            doubted = replace(node, status=NodeStatus.UNSEEN, proof=None)
-            ledger.note("member.doubted", node=ledger.name(node_id), was=node.status.value)
-        elif node.status in UNPROVEN:
-            doubted = node
-        else:
-            continue
-        ledger.put_node(node_id, replace(doubted, lost_epoch=message.epoch + 1))
 
 
 def _away_since(node: Node, epoch: int) -> int:
@@ -298,13 +256,15 @@ def new_chance(ledger: Ledger) -> None:
             ledger.put(replace(service, is_held=False, failed_on=()))
 
 
-def _reconcile(ledger: Ledger, enrolled: dict[NodeId, Enrolment], rebooted: set[NodeId]) -> None:
+def _reconcile(
+    ledger: Ledger, enrolled: dict[NodeId, Enrolment], rebooted: set[NodeId], *, is_half: bool
+) -> None:
     taking_part = [n for n in sorted(enrolled) if _is_any_of(TAKING_PART, ledger, n)]
     kept_out = [n for n in sorted(enrolled) if _is_any_of(UNPROVEN, ledger, n)]
     claims_by_name = _claims_by_name(enrolled, [*taking_part, *kept_out])
     for name in tuple(ledger.state.services):
         claims = claims_by_name.get(name, {})
-        _give_way(ledger, ledger.state.services[name], claims, taking_part)
+        _give_way(ledger, ledger.state.services[name], claims, taking_part, is_half=is_half)
         service = ledger.state.services[name]
         if service.owner is None:
             if service.state is not ServiceState.FAILED:
@@ -330,13 +290,19 @@ def _claims_by_name(
     return found
 
 
-def _give_way(ledger: Ledger, service: Service, claims: Claims, taking_part: list[NodeId]) -> None:
-    """Call off a start of which nothing is up yet, where another node holds some of the service."""
+def _give_way(
+    ledger: Ledger, service: Service, claims: Claims, taking_part: list[NodeId], *, is_half: bool
+) -> None:
+    """Call off a start of which nothing is up yet, where another node has some of the service.
+
+    Or may have, as the other half of the cluster may.
+    """
     if service.state is not ServiceState.STARTING or service.owner not in taking_part:
         return
     own = claims.get(service.owner)
+    may_be_held = is_half or _holders(service, claims)
     is_in_doubt = own is None or own.health is Health.NONE or service.landing is not None
-    if _holders(service, claims) and is_in_doubt:
+    if may_be_held and is_in_doubt:
         finish_stop(ledger, replace(service, after=After.SETTLE, freed_epoch=0))
 
 

@@ -12,7 +12,7 @@ wins every merge; INSTALLs of one ring are in total order, so the second of two 
 
 from __future__ import annotations
 
-from domains.model import NodeId
+from domains.model import NodeId, ServiceName
 from rgmgr.core import outbox
 from rgmgr.core.actions import Exit, Multicast, Severity
 from rgmgr.core.digest import digest
@@ -21,11 +21,12 @@ from rgmgr.core.events import ViewChanged
 from rgmgr.core.evolve import replace
 from rgmgr.core.executor import claims, holds_anything
 from rgmgr.core.fence_share import forget_answered
-from rgmgr.core.lineage import not_outlived, recency
+from rgmgr.core.lineage import candidates, recency
 from rgmgr.core.local import LocalState, Turn
 from rgmgr.core.membership import STAYING, TAKING_PART, begun
-from rgmgr.core.messages import Ack, Enrolment, Hello, Install
-from rgmgr.core.model import ClusterState, NodeStatus, RingId
+from rgmgr.core.messages import EMERGENCY_OP, Ack, Claim, Enrolment, Health, Hello, Install
+from rgmgr.core.model import ClusterState, NodeStatus, RingId, ServiceState
+from rgmgr.core.subtrees import names_off
 from rgmgr.core.unproven import UNPROVEN
 
 TOO_FEW = "too few are here of those that agreed last; start rgmgrd on one more node"
@@ -117,6 +118,33 @@ def rejoin(turn: Turn, reason: str) -> None:
     """Ask for a new epoch: what was agreed of this node is not how it is."""
     turn.note("sync.rejoining", Severity.WARNING, reason=reason)
     _say_hello(turn)
+
+
+def heed_own_stops(turn: Turn) -> None:
+    """Ask for a new epoch, once in each, when the records do not know what an emergency stopped.
+
+    One may begin with our HELLO of before that.
+    """
+    is_calm = turn.local.is_installed and not turn.local.emergency
+    stopped = _unheeded(turn) if is_calm else ()
+    if stopped and turn.is_news("unheeded", f"{turn.cluster.epoch} {len(stopped)}"):
+        rejoin(turn, f"stopped here without quorum, and not agreed: {', '.join(stopped)}")
+
+
+def _unheeded(turn: Turn) -> tuple[ServiceName, ...]:
+    reported = turn.local.reported.values()
+    if turn.local.me not in turn.cluster.members() or (EMERGENCY_OP, False) not in reported:
+        return ()
+    return tuple(c.service for c in claims(turn) if _is_unheeded(turn, c))
+
+
+def _is_unheeded(turn: Turn, claim: Claim) -> bool:
+    service = turn.cluster.services.get(claim.service)
+    if claim.op != EMERGENCY_OP or claim.is_busy or service is None:
+        return False
+    is_up = service.state is ServiceState.STARTED and service.owner == turn.local.me
+    is_down = claim.health is Health.NONE or not names_off(service).issuperset(claim.missing)
+    return is_up and is_down
 
 
 def heard_hello(turn: Turn, sender: NodeId, hello: Hello) -> None:
@@ -372,10 +400,10 @@ def _is_source(turn: Turn) -> bool:
     state is as recent may begin. Of several INSTALLs of one ring only the first counts.
     """
     hellos, me = turn.local.hellos, turn.local.me
-    candidates = not_outlived(hellos)
-    best = max(candidates, key=lambda n: recency(n, hellos[n]))
+    able = candidates(hellos)
+    best = max(able, key=lambda n: recency(n, hellos[n]))
     is_as_recent = recency(me, hellos[me])[:3] == recency(best, hellos[best])[:3]
-    is_good = me in candidates and is_as_recent
+    is_good = me in able and is_as_recent
     return best == me or (turn.local.is_sync_overdue and is_good)
 
 
@@ -418,6 +446,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
     )
     ledger = begun(base, message)
     turn.cluster = ledger.state
+    kept = () if _is_denied(turn) else _unheeded(turn)
     turn.update(
         is_installed=True,
         view_epoch=message.epoch,
@@ -430,7 +459,7 @@ def _take_over(turn: Turn, base: ClusterState, message: Install) -> None:
         clock_offset_ms=message.at_ms - turn.now_ms,
         tested=_test_known_of(turn.cluster, turn.local.me),
         emergency=turn.local.emergency if _is_denied(turn) else "",
-        reported={n: r for n, r in turn.local.reported.items() if r[0] > 0},
+        reported={n: r for n, r in turn.local.reported.items() if r[0] > 0 or n in kept},
     )
     turn.beat(applied_by={}, heard_ms={})
     members = ", ".join(map(turn.cluster.spec.node_name, turn.cluster.members()))

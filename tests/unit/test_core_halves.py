@@ -3,10 +3,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from domains.model import NodeId
+from rgmgr.core.events import QuorumChanged, WatchdogArmed
 from rgmgr.core.messages import Verb
-from rgmgr.core.model import NodeStatus
-from tests.unit.core_cluster import N1, N2, N3, Cluster, formed, spec
+from rgmgr.core.model import NodeStatus, RingId, ServiceState
+from rgmgr.core.placement import because
+from rgmgr.core.spec import WATCHDOG_AGENT, FenceDevice
+from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec
 
 N4 = NodeId(4)
 
@@ -54,3 +61,60 @@ def test_an_administrator_is_told_done_in_a_half_once_the_other_is_proven_down()
     reply = cluster.ask(N1, Verb.DISABLE)
     assert reply is not None
     assert reply.answer.name == "DONE"
+
+
+def guarded_pair(*, is_armed: bool) -> Cluster:
+    """Return two nodes with nothing but watchdogs, web on node1, which starts nothing unarmed."""
+    devices = {"ipmi": FenceDevice(name="ipmi", agent=WATCHDOG_AGENT)}
+    cluster = Cluster(
+        spec=spec(nodes=2, devices=devices, watchdog="systemd", watchdog_ms=15_000),
+        auto_fence=False,
+    )
+    cluster.boot(N1, N2)
+    for node, state in cluster.states.items():
+        cluster.states[node] = replace(state, local=replace(state.local, watchdog_ms=15_000))
+    cluster.view(N1, N2)
+    assert (cluster.service().state, cluster.service().owner) == (ServiceState.STARTING, N1)
+    if is_armed:
+        cluster.feed(N1, WatchdogArmed())
+        cluster.settle()
+        assert cluster.service().state is ServiceState.STARTED
+    return cluster
+
+
+def let_go_on(cluster: Cluster) -> None:
+    """An arbiter lets node1 go on, to which it said no before: node2 may have gone on meanwhile."""
+    cluster.feed(N1, QuorumChanged(RingId(N1, cluster.ring), is_quorate=True))
+    cluster.settle((N1,))
+
+
+@pytest.mark.parametrize("is_armed", [True, False])
+def test_what_was_stopped_or_not_begun_for_want_of_quorum_starts_after_new_proof(
+    *, is_armed: bool
+) -> None:
+    """The other half may have taken the silence of its watchdog for proof, and started it."""
+    cluster = guarded_pair(is_armed=is_armed)
+    cluster.view(N1, quorate=False)
+    assert not cluster.units.get(N1)
+
+    let_go_on(cluster)
+
+    assert cluster.states[N1].local.is_installed
+    assert cluster.service(N1).owner is None
+    why = because(cluster.states[N1].cluster, WEB)
+    assert why == "waiting for proof that node2 runs none of it"
+    assert "service.failed" not in cluster.records(N1)
+
+
+def test_what_is_being_stopped_when_quorum_comes_back_is_stopped() -> None:
+    cluster = guarded_pair(is_armed=True)
+    cluster.slow = {"vip"}
+    cluster.view(N1, quorate=False)
+    assert cluster.units[N1] == {"vip"}
+
+    let_go_on(cluster)
+    cluster.hurry()
+
+    assert not cluster.units[N1]
+    assert cluster.service(N1).owner is None
+    assert "service.failed" not in cluster.records(N1)
