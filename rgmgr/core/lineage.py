@@ -10,6 +10,22 @@ from rgmgr.core.durable import PAIR
 from rgmgr.core.messages import Hello
 
 
+def candidates(hellos: Mapping[NodeId, Hello]) -> tuple[NodeId, ...]:
+    """Return whose state may be the one to build on.
+
+    An epoch in which more than half of the nodes live wins over any number: the majority that kept
+    a later one would have one of them, so it was not kept, or a disk was lost since. Nothing that
+    these have begun may be taken back. By whatever configuration is known, there are no more nodes.
+    """
+    count = max((len(hello.agreed_nodes) for hello in hellos.values()), default=0)
+    lives: dict[tuple[int, int], list[NodeId]] = {}
+    for n, hello in hellos.items():
+        if hello.is_live and n in hello.agreed_nodes:
+            lives.setdefault((hello.epoch, hello.epoch_ring_seq), []).append(n)
+    kept = next((alike for alike in lives.values() if 2 * len(alike) > count > PAIR), None)
+    return tuple(kept) if kept else not_outlived(hellos)
+
+
 def not_outlived(hellos: Mapping[NodeId, Hello]) -> tuple[NodeId, ...]:
     """Return whose state may count, whatever their numbers.
 

@@ -42,6 +42,8 @@ def places(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
         node = cluster.nodes.get(holder) if holder is not None else None
         is_down = node is None or node.status in (NodeStatus.LEFT, NodeStatus.FENCED)
         held = [None if is_down else holder, service.landing]
+    elif service.owner is None:
+        return ()
     else:
         held = [service.owner, service.target, service.landing]
     return tuple(dict.fromkeys(n for n in held if n is not None))

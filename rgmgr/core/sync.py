@@ -21,7 +21,7 @@ from rgmgr.core.events import ViewChanged
 from rgmgr.core.evolve import replace
 from rgmgr.core.executor import claims, holds_anything
 from rgmgr.core.fence_share import forget_answered
-from rgmgr.core.lineage import not_outlived, recency
+from rgmgr.core.lineage import candidates, recency
 from rgmgr.core.local import LocalState, Turn
 from rgmgr.core.membership import STAYING, TAKING_PART, begun
 from rgmgr.core.messages import EMERGENCY_OP, Ack, Claim, Enrolment, Health, Hello, Install
@@ -400,10 +400,10 @@ def _is_source(turn: Turn) -> bool:
     state is as recent may begin. Of several INSTALLs of one ring only the first counts.
     """
     hellos, me = turn.local.hellos, turn.local.me
-    candidates = not_outlived(hellos)
-    best = max(candidates, key=lambda n: recency(n, hellos[n]))
+    able = candidates(hellos)
+    best = max(able, key=lambda n: recency(n, hellos[n]))
     is_as_recent = recency(me, hellos[me])[:3] == recency(best, hellos[best])[:3]
-    is_good = me in candidates and is_as_recent
+    is_good = me in able and is_as_recent
     return best == me or (turn.local.is_sync_overdue and is_good)
 
 

@@ -81,15 +81,19 @@ def _order(rolls: Dice, script: Script, service: ServiceSpec) -> list[Fault]:
         asked.append(_ambush(rolls, at_ms, nodes))
     if not chance(rolls, 0.35):
         return asked
-    trouble = UnitTrouble(
-        at_ms=max(0, at_ms - 10),
-        node=rolls.choice(nodes),
-        service=service.name,
-        resource=service.resources[0].name,
-        mood=rolls.choice(FATES),
-        for_ms=rolls.choice((1_000, 6_000)),
-    )
-    return [trouble, *asked]
+    mood, span_ms = rolls.choice(FATES), rolls.choice((1_000, 6_000))
+    troubles = [
+        UnitTrouble(
+            at_ms=max(0, at_ms - 10),
+            node=node,
+            service=service.name,
+            resource=service.resources[0].name,
+            mood=mood,
+            for_ms=span_ms,
+        )
+        for node in (nodes if chance(rolls, 0.6) else rolls.sample(nodes, 1))
+    ]
+    return [*troubles, *asked]
 
 
 def _ambush(rolls: Dice, at_ms: int, nodes: list[NodeId]) -> Ambush:

@@ -22,7 +22,7 @@ from rgmgr.core.machine import begin
 from rgmgr.core.messages import Request, Verb
 from rgmgr.core.model import RingId, Service, ServiceState
 from rgmgr.core.placement import because
-from rgmgr.core.sharing import exists_once
+from rgmgr.core.sharing import exists_once, places
 from rgmgr.core.spec import ClusterSpec, ResourceName, ResourceSpec, ServiceSpec
 from rgmgr.core.tree import start_order
 from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec
@@ -256,3 +256,11 @@ def test_all_of_a_lost_node_come_back_together() -> None:
 
     assert deeds(cluster) == ["+db/data", "+db/postgres", "+web/data", "+web/nginx"]
     assert {record(cluster, name).owner for name in (DB, WEB)} == {N2}
+
+
+def test_one_that_waits_holds_no_node_wherever_it_is_to_go() -> None:
+    """Others could not have the node that it wants, and it would wait for itself."""
+    cluster = formed().states[N2].cluster
+    waiting = replace(cluster.services[WEB], owner=None, target=N3, state=ServiceState.RECOVERING)
+
+    assert places(cluster, waiting) == ()

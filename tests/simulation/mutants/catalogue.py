@@ -21,6 +21,7 @@ from tests.simulation.mutants.modules import (
     PROMISE,
     RANK,
     REBOOTING,
+    RECOVERY,
     SEATING,
     SHARE,
     STANDING,
@@ -32,6 +33,29 @@ from tests.simulation.mutants.modules import (
 from tests.simulation.mutants.mutant import mutant as _
 
 MUTANTS = (
+    # Migrations.
+    _(
+        "migrate-unannounced",
+        "sends a machine to a node that does not know of it yet",
+        EXECUTOR,
+        "elif may_start and jobs.is_known_to(turn, job, target):",
+        "elif may_start:",
+    ),
+    _(
+        "forget-the-target",
+        "forgets that a machine may have gone to its target",
+        STOP_FAILURES,
+        "cleanup=cleanup, target=None)",
+        "cleanup=cleanup, target=None, landing=None)",
+    ),
+    _(
+        "start-anywhere-amid-it",
+        "lets a machine start anywhere when its owner is lost while it goes to another node",
+        RECOVERY,
+        "elif service.after is not After.MIGRATE or not migration.hand_over(ledger, service):\n"
+        "        _free(ledger, migration.doubted(ledger, service))",
+        "else:\n        _free(ledger, replace(service, landing=None))",
+    ),
     # Standing orders.
     _(
         "fence-while-disarmed",
@@ -202,8 +226,8 @@ MUTANTS = (
         "oldest-wins",
         "builds an epoch on the oldest state instead of the most recent one",
         SYNC,
-        "best = max(candidates,",
-        "best = min(candidates,",
+        "best = max(able,",
+        "best = min(able,",
     ),
     _(
         "begin-alone",
@@ -232,15 +256,15 @@ MUTANTS = (
         "leave-left-overs",
         "tells nobody to let go of what is not its own",
         MEMBERSHIP,
-        "        if n != service.owner and (claim.is_busy or claim.health is not Health.NONE)\n",
+        "        if n not in (service.owner, service.landing)\n",
         "        if n == 0\n",
     ),
     _(
         "goodbye-at-once",
         "says goodbye while something of a service is still there",
         EXECUTOR,
-        "return bool(turn.local.jobs) or any(turn.local.active.values())",
-        "return False",
+        "    if local.jobs or any(local.active.values()):\n",
+        "    if local.is_over:\n",
     ),
     _(
         "see-no-failure",
