@@ -39,13 +39,12 @@ from rgmgr.adapters.corosync.raw import (
     RingChange,
 )
 from rgmgr.adapters.corosync.session import Session
-from rgmgr.adapters.timers import Timers
 from rgmgr.core.actions import Action, CancelTimer, Multicast, SetTimer
+from rgmgr.core.lease import EARLY_MS
 from rgmgr.core.local import State
 from rgmgr.core.messages import Tick
+from rgmgr.runtime.hearing import Hearing
 from rgmgr.runtime.pump import Pump
-from rgmgr.runtime.ticks import Ticks
-from rgmgr.runtime.translate import to_core
 from rgmgr.sim.stage import quiet_start
 from rgmgr.wire.chunks import WHOLE
 from rgmgr.wire.codec import encode
@@ -73,9 +72,9 @@ class Line:
         ]
         self.count = 0
 
-    def filenos(self) -> tuple[int, ...]:
+    def filenos(self) -> dict[Library, int]:
         """Return what becomes readable."""
-        return (self._near.fileno(),)
+        return {Library.CPG: self._near.fileno()}
 
     def dispatch(self, library: Library) -> list[RawEvent]:
         """Return one message, if there is one."""
@@ -120,15 +119,15 @@ def idle_state(services: int) -> State:
 async def cost_us(services: int) -> float:
     """Return the processor time of one tick, in microseconds."""
     state = idle_state(services)
-    line, ticks = Line(), Ticks()
-    timers = Timers(lambda event: pump.put(event))  # noqa: PLW0108  # it is made below
+    line, hearing = Line(), Hearing()
+    timers = hearing.timers
 
     def dispatch(action: Action) -> None:
         match action:
             case Multicast(message=message):
-                session.send(encode(ticks.stamped(message)))
+                session.send(encode(hearing.ticks.stamped(message)))
             case SetTimer(key="tick"):
-                timers.set("tick", round(1000 * PAUSE_S * NODES))
+                timers.set("tick", EARLY_MS)  # the next tick of another is the cue
             case SetTimer(key=key, after_ms=after_ms):
                 timers.set(key, after_ms)
             case CancelTimer(key=key):
@@ -138,12 +137,11 @@ async def cost_us(services: int) -> float:
 
     def heard(event: CorosyncEvent) -> None:
         if isinstance(event, MessageReceived):  # the view is as the simulator left it
-            told = to_core(event)
-            ticks.heard(told)
-            pump.put(told)
+            hearing.take(event)
 
     pump = Pump(state, dispatch, lambda _state: None)
-    session = Session(line, heard, lambda *_: None)
+    hearing.begin(pump)
+    session = Session(line, heard, lambda *_: None, hearing.drain)
     timers.set("tick", 1)
     tasks = [asyncio.create_task(pump.run()), asyncio.create_task(session.serve())]
     took_us = await _per_message_us(line, state)
@@ -160,9 +158,9 @@ async def floor_us() -> float:
     line = Line()
     line.dispatch(Library.CPG)
     loop = asyncio.get_running_loop()
-    loop.add_reader(line.filenos()[0], partial(line.dispatch, Library.CPG))
+    loop.add_reader(line.filenos()[Library.CPG], partial(line.dispatch, Library.CPG))
     took_us = await _per_message_us(line, idle_state(0))
-    loop.remove_reader(line.filenos()[0])
+    loop.remove_reader(line.filenos()[Library.CPG])
     line.close()
     return took_us
 
@@ -195,10 +193,9 @@ def _tick(line: socket.socket, state: State) -> None:
         frame = WHOLE + encode(replace(tick, wall_ms=1, minute=1))
         payloads.append(bytes([number]) + frame)
     while True:
-        for payload in payloads:
+        for payload in payloads:  # they keep step
             line.send(payload)
-            time.sleep(PAUSE_S)
-        time.sleep(PAUSE_S)
+        time.sleep(PAUSE_S * NODES)
 
 
 def main() -> int:

@@ -113,7 +113,8 @@ class Api:
             BusError: the name is taken, or the bus policy does not let us own it.
         """
         status = self._current()
-        self._manager.show(status, self._corosync())
+        self._manager.show(status)
+        self._manager.show_corosync(self._corosync())
         self._bus.export(ROOT_PATH, self._manager)
         self._publish_objects(status)
         await self._bus.request_name(BUS_NAME)
@@ -122,8 +123,13 @@ class Api:
         """Tell the bus what has changed since the last snapshot; nothing changed, nothing sent."""
         if not self._bus.is_connected:
             return
-        self._manager.show(status, self._corosync())
+        self._manager.show(status)
         self._publish_objects(status)
+
+    def publish_corosync(self) -> None:
+        """Tell the bus what has changed of corosync, as `publish` does of the cluster."""
+        if self._bus.is_connected:
+            self._manager.show_corosync(self._corosync())
 
     def stop(self) -> None:
         """Take all objects off the bus. Requests that still wait are answered nevertheless."""

@@ -98,13 +98,13 @@ class _Shown(ServiceInterface):
         self.facts = facts
 
     def update(self, facts: dict[str, object]) -> set[str]:
-        """Take the new facts, signal those that differ, and return their names."""
+        """Take these facts, signal those that differ, and return their names."""
         changed = {
             name: value
             for name, value in facts.items()
             if name not in self.facts or self._told(self.facts[name]) != self._told(value)
         }
-        self.facts = facts
+        self.facts = {**self.facts, **facts}
         if changed:
             self.emit_properties_changed(changed)
         return set(changed)
@@ -121,7 +121,8 @@ class Manager(_Shown):
         super().__init__("org.rgmgr.Manager1", {})
         self._served = served
 
-    def show(self, status: Status, corosync: CorosyncView) -> None:
+    def show(self, status: Status) -> None:
+        """Show what has become of the cluster."""
         self.update(
             {
                 "ClusterName": status.cluster,
@@ -132,9 +133,12 @@ class Manager(_Shown):
                 "Locked": status.locked is not None,
                 "Disarmed": status.disarmed is not None,
                 "Notices": [notice.code for notice in status.notices],
-                **{name: _carried(value) for name, value in properties(corosync).items()},
             }
         )
+
+    def show_corosync(self, view: CorosyncView) -> None:
+        """Show what this node knows of its corosync."""
+        self.update({name: _carried(value) for name, value in properties(view).items()})
 
     def _told(self, value: object) -> object:
         """Leave latencies out: they change all the time, and say nothing until a link is down."""

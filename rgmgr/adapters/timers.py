@@ -17,7 +17,7 @@ class Timers:
     """Keeps the timers that are set, and emits `TimerFired` for each that expires.
 
     Args:
-        emit: takes the events; called from the loop, never from within `set`.
+        emit: takes the events; called from the loop or by `hasten`, never from within `set`.
     """
 
     def __init__(self, emit: Callable[[TimerFired], None]) -> None:
@@ -35,6 +35,14 @@ class Timers:
         handle = self._handle_by_key.pop(key, None)
         if handle is not None:
             handle.cancel()
+
+    def hasten(self, key: str, within_ms: int) -> None:
+        """Have a timer expire now, in this very call, if it would within this time."""
+        handle = self._handle_by_key.get(key)
+        loop = asyncio.get_running_loop()
+        if handle is not None and handle.when() - loop.time() <= within_ms / 1000:
+            handle.cancel()
+            self._fire(key)
 
     def close(self) -> None:
         """Forget all timers."""

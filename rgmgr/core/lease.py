@@ -14,8 +14,9 @@ from domains.model import NodeId
 from rgmgr.core import outbox
 from rgmgr.core.actions import Multicast, Severity
 from rgmgr.core.durable import is_agreed_safely
+from rgmgr.core.events import Delivered
 from rgmgr.core.evolve import replace
-from rgmgr.core.local import Turn
+from rgmgr.core.local import State, Turn
 from rgmgr.core.messages import Tick
 from rgmgr.core.model import NodeStatus
 from rgmgr.core.promise import LEASE_MS
@@ -24,6 +25,8 @@ from rgmgr.core.sync import has_quorum
 TICK_MS = 500
 _TICK: Final = Tick(incarnation=0, count=0, epoch=0, applied=0)
 SLOW_MS = 100
+EARLY_MS = TICK_MS // 2
+"""So much earlier than it is due a tick is sent when another's comes: see `is_cue`."""
 
 
 def gate_is_open(turn: Turn) -> bool:
@@ -58,6 +61,16 @@ def send_tick(turn: Turn) -> None:
         config_digest=turn.local.own_spec.digest,
     )
     turn.do(Multicast(tick))
+
+
+def is_cue(state: State, event: Delivered) -> bool:
+    """Tell whether a tick that is due within `EARLY_MS` is better sent now: another's has come.
+
+    Members then keep step, and what all of them send wakes each of them up once. A tick is never
+    later for that: none goes while another one is under way, for its timer would begin anew.
+    """
+    is_of_another = event.sender != state.local.me and isinstance(event.message, Tick)
+    return is_of_another and not state.pulse.sent_ms
 
 
 def heard_tick(turn: Turn, sender: NodeId, tick: Tick) -> None:

@@ -38,10 +38,14 @@ COMPILE_TIMEOUT = 120.0
 
 
 def wrapper(entry: str) -> str:
-    """Return the command that runs a function of the library, written ``module:function``."""
+    """Return the command that runs a function of the library, written ``module:function``.
+
+    All that it needs is in the library: to look for installed packages as well (`site`) takes as
+    long as Python's own start.
+    """
     module, _, function = entry.partition(":")
     return f"""\
-#!/usr/bin/python3 -s
+#!/usr/bin/python3 -S
 import sys
 
 sys.path.insert(0, "/{LIBRARY}")

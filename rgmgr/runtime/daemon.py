@@ -33,7 +33,6 @@ from rgmgr.adapters.notify import Notifier
 from rgmgr.adapters.reach import Reach
 from rgmgr.adapters.store import Store, hold_lock
 from rgmgr.adapters.systemd import Systemd
-from rgmgr.adapters.timers import Timers
 from rgmgr.adapters.watchdog import Watchdog
 from rgmgr.config.load import load
 from rgmgr.core.actions import Exit
@@ -48,9 +47,10 @@ from rgmgr.core.local import State
 from rgmgr.core.machine import begin
 from rgmgr.core.messages import Message
 from rgmgr.core.spec import ClusterSpec, ResourceName
-from rgmgr.errors import ConfigError, CorosyncError, InvariantViolation, WireError, WireFault
+from rgmgr.errors import ConfigError, CorosyncError, InvariantViolation
 from rgmgr.runtime.dispatch import Desk, Dispatcher
 from rgmgr.runtime.endings import explain, leaves
+from rgmgr.runtime.hearing import Hearing
 from rgmgr.runtime.links import LinkWatch
 from rgmgr.runtime.office import Office
 from rgmgr.runtime.pump import Pump, monotonic_ms
@@ -66,7 +66,6 @@ from rgmgr.runtime.reporting import (
     status_line,
     status_of,
 )
-from rgmgr.runtime.ticks import Ticks
 from rgmgr.runtime.timings import Timings
 from rgmgr.runtime.translate import to_core
 from rgmgr.runtime.violations import run_watched
@@ -123,16 +122,17 @@ class Daemon:
         self._is_over = asyncio.Event()
         self._changed = asyncio.Event()
         self._desk = Desk()
-        self._ticks = Ticks()
+        self._hearing = Hearing()
         self._notifier = Notifier()
         self._store = Store(options.state_dir, self._emit, self._on_disk_error)
-        self._timers = Timers(self._emit)
         self._systemd = Systemd(self._emit)
         self._fences = FenceRunner(
             self._emit, journal.note, reaches=ping.reaches, secrets_dir=options.secrets_dir
         )
         self._watchdog = Watchdog(self._emit)
-        self._group = group(GROUP, self._heard, on_garbage=self._on_garbage)
+        self._group = group(
+            GROUP, self._heard, on_garbage=self._on_garbage, told=self._hearing.drain
+        )
         self._links = LinkWatch(corosync.Reporter(), self._emit, monotonic_ms)
         self._office = Office(
             self._desk,
@@ -154,7 +154,7 @@ class Daemon:
                 tasks.create_task(self._systemd.run(), name="systemd")
                 tasks.create_task(self._office.run(), name="bus")
                 tasks.create_task(self._group.run(), name="corosync")
-                tasks.create_task(self._links.run(self._office.publish), name="links")
+                tasks.create_task(self._links.run(self._office.publish_corosync), name="links")
                 tasks.create_task(self._feed_watchdog(), name="watchdog")
                 tasks.create_task(self._check_agents(self._spec), name="agents")
                 self._tasks = tasks
@@ -167,7 +167,7 @@ class Daemon:
                 with contextlib.suppress(TimeoutError):  # a stalled disk must not hold the end up
                     async with asyncio.timeout(CLOSE_MS / 1000):
                         await self._store.close()
-                self._timers.close()
+                self._hearing.timers.close()
                 self._watchdog.close()
                 self._timings.close()
                 raise _OverError  # noqa: TRY301  # to the group, which then cancels all
@@ -186,6 +186,8 @@ class Daemon:
     def _heard(self, event: corosync.CorosyncEvent) -> None:
         """Take an event of corosync; the first connection tells who we are."""
         match event:
+            case corosync.MessageReceived():  # first, for most are ticks
+                self._hearing.take(event)
             case corosync.CorosyncConnected():
                 self._connected(event)
             case corosync.CorosyncUnavailable(reason=reason):
@@ -200,27 +202,11 @@ class Daemon:
                 self._node_ids = _ids_of(names)
             case corosync.ShutdownRequested(urgency=urgency):
                 self._corosync_stops(urgency)
-            case corosync.MessageReceived(sender=sender):
-                try:
-                    self._take(to_core(event))
-                except WireError as error:
-                    self._drop(sender, error)
             case _:
                 self._emit(to_core(event))
 
     def _send(self, message: Message) -> None:
-        self._group.send(encode(self._ticks.stamped(message)))
-
-    def _take(self, event: Event) -> None:
-        self._ticks.heard(event)
-        self._emit(event)
-
-    @staticmethod
-    def _drop(sender: corosync.GroupMember, error: WireError) -> None:
-        """Say what could not be read; what we must understand and do not is an error."""
-        is_severe = error.fault is WireFault.NOT_UNDERSTOOD
-        write = log.error if is_severe else log.warning
-        write("message.dropped", node=sender.node, pid=sender.pid, reason=str(error))
+        self._group.send(encode(self._hearing.ticks.stamped(message)))
 
     def _connected(self, event: corosync.CorosyncConnected) -> None:
         log.info(
@@ -278,13 +264,14 @@ class Daemon:
             reach=Reach(self._emit),
             watchdog=self._watchdog,
             store=self._store,
-            timers=self._timers,
+            timers=self._hearing.timers,
             desk=self._desk,
             journal=self._journal,
             tasks=self._tasks,
             end=self._end,
         )
         self._pump = Pump(state, self._timings.watch(dispatcher, monotonic_ms), self._after)
+        self._hearing.begin(self._pump)
         self._tasks.create_task(run_watched(self._pump), name="pump")
         self._systemd.probe(state.cluster.spec)
 
@@ -297,7 +284,9 @@ class Daemon:
         if before is not None and is_shown_alike(before, state):
             return  # as after nearly every tick
         self._timings.agreed(state.cluster)
-        self._systemd.configure([service.spec for service in state.cluster.services.values()])
+        services = state.cluster.services
+        if before is None or before.cluster.services is not services:
+            self._systemd.configure([service.spec for service in services.values()])
         self._say(status_line(state))
         self._office.publish()
 
@@ -308,7 +297,7 @@ class Daemon:
 
     def _current(self) -> Status:
         state = self._pump.state if self._pump else None
-        return status_of(state, self._spec, self._line, self._ticks)
+        return status_of(state, self._spec, self._line, self._hearing.ticks)
 
     def _present(self) -> tuple[bytes, str] | None:
         detection_ms, is_two_node, tie_breaker = self._totem

@@ -2,7 +2,7 @@
 """Watches this node's links, votes and timers: for the bus, and for the journal when one changes.
 
 Corosync does not tell such changes in time, so it is asked: every five seconds how the links are,
-and all the rest, which costs ten times as much, when one has changed or each half minute. Nothing
+and all the rest, which costs thirty times as much, when one has changed or each minute. Nothing
 is decided by what it says.
 """
 
@@ -31,7 +31,7 @@ from rgmgr.links import (
 )
 
 PERIOD_MS = 5_000
-LOOKS_PER_REPORT = 6
+LOOKS_PER_REPORT = 12
 CLOSE_MS = 1_000
 CLOSE_LOOKS = 5
 """So many looks, so close together, follow a change of the ring; not at once, for then there is

@@ -93,6 +93,11 @@ class Office:
             delay_s = max(PUBLISH_MS / 1000, PUBLISH_PAUSE * self._took_s)
             self._pending = loop.call_later(delay_s, self._publish)
 
+    def publish_corosync(self) -> None:
+        """Tell the bus what a look at corosync has found."""
+        if self._api is not None:
+            self._api.publish_corosync()
+
     def _publish(self) -> None:
         self._pending = None
         if self._api is not None:

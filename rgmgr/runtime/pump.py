@@ -50,13 +50,18 @@ class Pump:
         self._loop: asyncio.AbstractEventLoop | None = None  # while it runs
         self._failed: asyncio.Future[None] | None = None
         self._is_called = False
+        self._is_draining = False
 
     def put(self, event: Event) -> None:
         """Add an event; raises InboxOverflowError when the core has stopped keeping up."""
+        self.add(event)
+        self._call()
+
+    def add(self, event: Event) -> None:
+        """Add an event, for `drain` to handle; raises as `put` does."""
         if len(self._inbox) >= INBOX_MAX:
             raise InboxOverflowError(f"{len(self._inbox)} events wait; the last is {event!r:.200}")
         self._inbox.append(event)
-        self._call()
 
     async def run(self) -> None:
         """Handle events until cancelled. An exception ends the daemon."""
@@ -68,16 +73,16 @@ class Pump:
         finally:
             self._loop = None
 
-    def _call(self) -> None:
-        """Have the loop call us: a task that waits for events would be woken up twice for each."""
-        if self._loop is not None and not self._is_called:
-            self._is_called = True
-            self._loop.call_soon(self._drain)
+    def drain(self) -> None:
+        """Handle what was added, at once: for callbacks of the loop that are done with their work.
 
-    def _drain(self) -> None:
-        self._is_called = False
-        if self._loop is None or self._failed is None or self._failed.done():
+        What an exception ends is `run`. The rest of very much is left to another turn of the loop.
+        """
+        if self._loop is None or self._failed is None or self._failed.done() or not self._inbox:
             return
+        if self._is_draining:
+            return  # never a step within a step; whoever drains sees what was added
+        self._is_draining = True
         try:
             for _ in range(min(EVENTS_PER_TURN, len(self._inbox))):
                 self._turn(self._inbox.popleft())
@@ -86,8 +91,20 @@ class Pump:
         except BaseException as error:  # noqa: BLE001 - raised by `run`
             self._failed.set_exception(error)
             return
+        finally:
+            self._is_draining = False
         if self._inbox:
             self._call()
+
+    def _call(self) -> None:
+        """Have the loop call us: a task that waits for events would be woken up twice for each."""
+        if self._loop is not None and not self._is_called:
+            self._is_called = True
+            self._loop.call_soon(self._called)
+
+    def _called(self) -> None:
+        self._is_called = False
+        self.drain()
 
     def _turn(self, event: Event) -> None:
         outcome = step(self.state, event, monotonic_ms())

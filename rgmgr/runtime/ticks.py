@@ -37,7 +37,7 @@ class Ticks:
     def __init__(self, now_ms: Callable[[], int] = wall_ms) -> None:
         self._now_ms = now_ms
         self._behind_ms: dict[NodeId, deque[int]] = {}
-        self._file_by_node: dict[NodeId, ConfigFile] = {}
+        self._latest: dict[NodeId, Tick] = {}
 
     def stamped(self, message: Message) -> Message:
         """Return the message as it is to be sent."""
@@ -54,16 +54,20 @@ class Ticks:
         """Take an event in, which may be a tick; one of an older version tells nothing."""
         match event:
             case Delivered(sender=sender, message=Tick(wall_ms=stamp) as tick) if stamp:
-                latest = self._behind_ms.setdefault(sender, deque(maxlen=TICKS_MAX))
+                latest = self._behind_ms.get(sender)
+                if latest is None:
+                    latest = self._behind_ms[sender] = deque(maxlen=TICKS_MAX)
                 latest.append(self._now_ms() - stamp)
-                file = ConfigFile(tick.config_version, tick.config_digest)
-                self._file_by_node[sender] = file
+                self._latest[sender] = tick
             case _:
                 pass
 
     def files(self) -> dict[NodeId, ConfigFile]:
         """Return the cluster.toml that each member has read last."""
-        return dict(self._file_by_node)
+        return {
+            node: ConfigFile(tick.config_version, tick.config_digest)
+            for node, tick in self._latest.items()
+        }
 
     def skews_ms(self) -> dict[NodeId, int]:
         """Return by how much each member's clock is ahead of this node's."""

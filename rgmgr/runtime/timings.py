@@ -27,6 +27,7 @@ from rgmgr.core.events import (
     ResourceStopFailed,
     ResourceStopped,
 )
+from rgmgr.core.evolve import changed
 from rgmgr.core.model import After, ClusterState, Node, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import ResourceName
 from rgmgr.present import Span, fence_of, start_of, stop_of
@@ -103,10 +104,9 @@ class Timings:
         before, self._before = self._before, cluster
         if before is None or before is cluster:
             return
-        for name, record in cluster.services.items():
-            was = before.services.get(name)
-            if was is not None and was is not record:
-                self._compare_service(was, record, cluster)
+        for name in changed(before.services, cluster.services):
+            if (was := before.services.get(name)) is not None:
+                self._compare_service(was, cluster.services[name], cluster)
         for node_id, node in cluster.nodes.items():
             self._compare_node(node_id, node, cluster)
 

@@ -9,17 +9,20 @@ from rgmgr.core.events import CorosyncLost, Delivered, Event, QuorumChanged, Vie
 from rgmgr.core.model import RingId
 from rgmgr.wire.codec import decode
 
-Translatable = (
-    corosync.ViewChanged | corosync.QuorumChanged | corosync.CorosyncLost | corosync.MessageReceived
-)
+Translatable = corosync.ViewChanged | corosync.QuorumChanged | corosync.CorosyncLost
 
 
-def to_core(event: Translatable) -> Event:
-    """Return the core's event.
+def delivered(event: corosync.MessageReceived) -> Delivered:
+    """Return a message as the core takes it.
 
     A process is known by its node alone: a second daemon on one node leaves before it matters.
     Raises WireError for a message that is none.
     """
+    return Delivered(NodeId(event.sender.node), decode(event.payload))
+
+
+def to_core(event: Translatable) -> Event:
+    """Return the core's event."""
     match event:
         case corosync.ViewChanged():
             return ViewChanged(
@@ -33,8 +36,6 @@ def to_core(event: Translatable) -> Event:
             return QuorumChanged(_ring(event.ring), event.is_quorate)
         case corosync.CorosyncLost(reason=reason):
             return CorosyncLost(reason)
-        case corosync.MessageReceived():
-            return Delivered(NodeId(event.sender.node), decode(event.payload))
 
 
 def _ring(ring: corosync.RingId) -> RingId:

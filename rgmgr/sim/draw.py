@@ -99,6 +99,7 @@ def draw_script(
         spec=spec,
         faults=tuple(sorted(faults, key=lambda f: f.at_ms)),
         is_two_node=is_two_node,
+        keeps_step=chance(dice(seed, "step"), 0.5),
     )
     return script if is_calm(seed) else _with_company(seed, script, is_plain=is_given or steps == 0)
 

@@ -477,8 +477,8 @@ MOMENTS = (
 class Script:
     """A cluster and all that happens to it; faults in order of time.
 
-    `seed` feeds the dice of the world: delays, orders, losses; None: nothing is left to chance, and
-    everything takes its shortest time. `is_two_node`, `tie_breaker`: as in corosync.conf.
+    `seed` feeds the dice of the world; None: no chance, and everything takes its shortest time.
+    `is_two_node`, `tie_breaker`: as in corosync.conf. `keeps_step`: ticks go when another's come.
     """
 
     seed: int | None
@@ -486,6 +486,7 @@ class Script:
     faults: tuple[Fault, ...]
     is_two_node: bool = False
     tie_breaker: TieBreaker = TieBreaker.NONE
+    keeps_step: bool = False
 
     @property
     def end_ms(self) -> int:
@@ -495,6 +496,5 @@ class Script:
 
 def duration_ms(fault: Fault) -> int:
     """How long a fault lasts; 0 for one that is a moment."""
-    if isinstance(fault, Ambush):
-        return fault.for_ms + duration_ms(fault.strike)
-    return 0 if isinstance(fault, MOMENTS) else fault.for_ms
+    more_ms = duration_ms(fault.strike) if isinstance(fault, Ambush) else 0
+    return 0 if isinstance(fault, MOMENTS) else fault.for_ms + more_ms

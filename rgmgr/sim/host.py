@@ -7,8 +7,6 @@ core and carries out the actions in order. It decides nothing.
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
 from functools import partial
 
 from domains.model import NodeId, ServiceName
@@ -50,15 +48,15 @@ from rgmgr.core.events import (
     TimerFired,
     WatchdogArmed,
 )
-from rgmgr.core.local import State
 from rgmgr.core.machine import begin, step
 from rgmgr.core.messages import PROTOCOL_MAX, PROTOCOL_MIN, AnyRequest
 from rgmgr.core.promise import LEASE_MS
 from rgmgr.core.spec import ClusterSpec, ResourceName
 from rgmgr.core.sync import EX_CONFIG
 from rgmgr.sim.bus import Bus
+from rgmgr.sim.daemon import Daemon, keep_step, put_off_timers
 from rgmgr.sim.disk import Disk, DiskMood
-from rgmgr.sim.engine import Alarm, Call, Dice, Engine
+from rgmgr.sim.engine import Call, Dice, Engine
 from rgmgr.sim.line import Line
 from rgmgr.sim.observer import Observer
 from rgmgr.sim.outside import Outside
@@ -72,23 +70,6 @@ DAEMON_START_MS = (50, 400)
 RECONNECT_MS = (50, 500)
 RESTART_MS = 500
 REBOOT_MS = (1_000, 3_000)
-
-
-@dataclass(slots=True, eq=False)
-class Daemon:
-    """One life of rgmgrd."""
-
-    incarnation: int
-    state: State
-    started_ms: int
-    timers: dict[str, Alarm] = field(default_factory=dict)
-    inbox: deque[Event] = field(default_factory=deque)
-    is_paused: bool = False
-    is_over: bool = False
-    has_probed: bool = False
-    shutdown: Shutdown | None = None
-    dies_within: int | None = None  # actions still carried out before it is killed
-    due_ms: int = 0  # when it gets to its latest event, if it is slow
 
 
 class Host:
@@ -119,6 +100,7 @@ class Host:
         self.wants_daemon = True  # False: an administrator stopped it
         self.protocols = (PROTOCOL_MIN, PROTOCOL_MAX)  # of the rgmgrd that is installed here
         self.slow_ms = 0  # how long an event may wait for its turn
+        self.keeps_step = False  # its ticks go when another's come
         self._slack_ms = 0
         self.woken_ms = -LEASE_MS  # when its clock last went on as if nothing had been
         self._engine = engine
@@ -263,7 +245,7 @@ class Host:
         self._bus.pause(self.node)
         self.systemd.freeze()
         self.pause_daemon()
-        self._put_off_timers(FOR_EVER_MS)
+        put_off_timers(self.daemon, FOR_EVER_MS, self._engine)
 
     def wake(self, *, does_clock_stop: bool) -> None:
         """Go on; the clock shows how long it was, or does not."""
@@ -275,16 +257,9 @@ class Host:
             self._slack_ms = 0
         self.woken_ms = self._engine.now_ms
         self.systemd.thaw()
-        self._put_off_timers(slept_ms - FOR_EVER_MS)
+        put_off_timers(self.daemon, slept_ms - FOR_EVER_MS, self._engine)
         self._bus.resume(self.node)
         self.resume_daemon()
-
-    def _put_off_timers(self, by_ms: int) -> None:
-        """Move all timers: they count no time while the node stands still."""
-        if self.daemon is not None:
-            timers = self.daemon.timers
-            for key, alarm in timers.items():
-                timers[key] = self._engine.put_off(alarm, by_ms)
 
     def make_slow(self, delay_ms: int) -> None:
         """Let each event wait for its turn, up to so long."""
@@ -364,6 +339,8 @@ class Host:
             daemon.inbox.append(event)
         else:
             self._step(daemon, event)
+            if self.keeps_step:
+                keep_step(daemon, event, self._engine)
 
     def _step(self, daemon: Daemon, event: Event) -> None:
         before = daemon.state

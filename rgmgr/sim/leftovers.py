@@ -23,9 +23,10 @@ from rgmgr.core.model import After, ClusterState, Service, ServiceState
 from rgmgr.core.standing import is_left_alone
 from rgmgr.core.subtrees import names_off
 from rgmgr.core.tree import start_order
+from rgmgr.sim.daemon import Daemon
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
-from rgmgr.sim.host import Daemon, Host
+from rgmgr.sim.host import Host
 from rgmgr.sim.phases import Phase
 
 CHECK_EVERY_MS = 500

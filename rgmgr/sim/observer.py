@@ -11,7 +11,8 @@ from rgmgr.core.local import State
 from rgmgr.core.messages import AnyRequest
 
 if TYPE_CHECKING:
-    from rgmgr.sim.host import Daemon, Host
+    from rgmgr.sim.daemon import Daemon
+    from rgmgr.sim.host import Host
 
 
 class Observer(Protocol):

@@ -15,8 +15,9 @@ from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy, ServiceSpec
 from rgmgr.core.standing import is_shielded
 from rgmgr.core.tree import start_order
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
+from rgmgr.sim.daemon import Daemon
 from rgmgr.sim.engine import Engine
-from rgmgr.sim.host import Daemon, Host
+from rgmgr.sim.host import Host
 from rgmgr.sim.network import Component
 from rgmgr.sim.systemd import Unit
 

@@ -8,7 +8,7 @@
 
 Lines begin with a time, or with a setting: `seed N` throws the dice of the world (without it
 nothing is left to chance), `cluster FILE` names the configuration, `until TIME` keeps the world as
-it is for longer, `two-node`, `tie-breaker` and `calm` are as in `Script` and `play`. Everything
+it is for longer, `two-node`, `tie-breaker`, `in-step` and `calm` are as in `Script` and `play`. All
 here is pure; directories of scenarios are read and written by `rgmgr.scenarios`.
 """
 
@@ -52,7 +52,8 @@ from rgmgr.sim.votes import TIE_BREAKERS, TieBreaker
 CLUSTER_FILE = "cluster.toml"
 END = "end"
 CONFIG_CHANGE = "config-change"
-SETTINGS = ("seed", "cluster", "until", "two-node", "tie-breaker", "calm")
+SETTINGS = ("seed", "cluster", "until", "two-node", "tie-breaker", "in-step", "calm")
+FLAGS = ("two-node", "in-step", "calm")
 NOISE = ("sees ", "rgmgrd starts", "epoch ")
 NOISE_ENDS = (" is up", " is down")
 
@@ -211,7 +212,7 @@ class _Reader:
         name, *values = words
         if name in self._settings:
             raise LineError(f"{name} is set twice")
-        is_flag = name in ("two-node", "calm")
+        is_flag = name in FLAGS
         if len(values) != (0 if is_flag else 1):
             raise LineError(f"{name} takes {'nothing' if is_flag else 'one word'} after it")
         if name == "seed" and not (values[0].isascii() and values[0].isdecimal()):
@@ -232,6 +233,7 @@ class _Reader:
             faults=tuple(sorted(in_order, key=lambda fault: fault.at_ms)),
             is_two_node="two-node" in said,
             tie_breaker=TIE_BREAKERS.get(said.get("tie-breaker", ""), TieBreaker.NONE),
+            keeps_step="in-step" in said,
         )
         return Scenario(
             script=script,
@@ -255,6 +257,7 @@ def write(scenario: Scenario) -> str:
         *([f"until {write_time(scenario.until_ms)}"] if scenario.until_ms else []),
         *(["two-node"] if script.is_two_node else []),
         *(f"tie-breaker {word}" for word, tie in TIE_BREAKERS.items() if tie is script.tie_breaker),
+        *(["in-step"] if script.keeps_step else []),
         *(["calm"] if scenario.is_calm else []),
     ]
     faults = [f"{write_time(f.at_ms)}  {write_fault(f, nodes)}" for f in script.faults]

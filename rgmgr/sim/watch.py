@@ -51,9 +51,10 @@ from rgmgr.core.spec import ClusterSpec
 from rgmgr.sim.bonds import Stops
 from rgmgr.sim.bounds import may_differ
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
+from rgmgr.sim.daemon import Daemon
 from rgmgr.sim.engine import Engine
 from rgmgr.sim.excuses import Excuses
-from rgmgr.sim.host import Daemon, Host
+from rgmgr.sim.host import Host
 from rgmgr.sim.jury import Jury
 from rgmgr.sim.moments import Moment
 from rgmgr.sim.phases import ARRIVES, Phase

@@ -77,6 +77,8 @@ class World:
             hosts=self.hosts,
             violate=self.watch.violate,
         )
+        for host in self.hosts.values():
+            host.keeps_step = script.keeps_step
         self.watch.jury.begin(self.hosts)
         if script.tie_breaker is not TieBreaker.NONE:  # all others keep the sequence of their dice
             Looks(self.engine, self.bus, self.hosts)

@@ -26,6 +26,7 @@ from rgmgr.adapters.corosync import (
     CpgHandle,
     Delivery,
     GroupChange,
+    LinkReport,
     Map,
     NumberType,
     QuorumHandle,
@@ -35,10 +36,12 @@ from rgmgr.adapters.corosync import (
     read_report,
 )
 from rgmgr.adapters.corosync.handle import Handle
+from rgmgr.adapters.corosync.report import Glance
 from rgmgr.errors import CorosyncError
 from tests.adapters.corosync_probe import plain
 
 WAIT_S = 5
+LONG = 1000 * "x"
 WARM_UP = 50
 KINDS: tuple[Callable[[], Handle], ...] = (
     CpgHandle,
@@ -137,6 +140,8 @@ def call_cmap() -> Result:
         handle.untrack(followed)
         found["untracked_twice"] = refused(lambda: handle.untrack(followed))
         found["absent"] = handle.get("test.absent")
+        handle.set_text("test.long", LONG)
+        found["long"] = handle.get("test.long") == LONG
         found["read_only"] = refused(lambda: handle.set_text("totem.cluster_name", "x"))
         found["not_there"] = refused(lambda: handle.delete("test.absent"))
         found["too_large"] = refused(lambda: handle.set_number("test.x", 256, NumberType.UINT8))
@@ -158,6 +163,12 @@ def call_cfg(nodes: int) -> Result:
     return found
 
 
+def call_glance(report: LinkReport) -> list[bool]:
+    """Look twice with one handle: is it as the report has it?"""
+    glance = Glance()
+    return [glance.read(report.node_names) == report.nodes for _ in range(2)]
+
+
 def call_all() -> Result:
     report = read_report()
     nodes = len(report.node_names)
@@ -168,6 +179,7 @@ def call_all() -> Result:
         "cmap": call_cmap(),
         "cfg": call_cfg(nodes),
         "report": plain(report),
+        "glance": call_glance(report),
     }
 
 

@@ -84,6 +84,7 @@ def test_every_function_answers(make: Callable[[int], list[Node]], count: int) -
     check_cmap(found["cmap"])
     check_cfg(found["cfg"], numbers)
     check_report(found["report"], numbers)
+    assert found["glance"] == [True, True]
 
 
 def check_cpg(found: Found, numbers: list[int]) -> None:
@@ -125,7 +126,7 @@ def check_cmap(found: Found) -> None:
     assert (found["absent"], found["read_only"]) == (None, "CS_ERR_ACCESS")
     assert (found["not_there"], found["connected"]) == ("CS_ERR_NOT_EXIST", 1)
     assert found["too_large"].startswith("ValueError: test.x: 256 is no uint8")
-    assert found["tracked_statistics"] is True
+    assert (found["tracked_statistics"], found["long"]) == (True, True)
 
 
 def check_cfg(found: Found, numbers: list[int]) -> None:

@@ -2,9 +2,7 @@
 """The adapter against a corosync that misbehaves on request."""
 
 import asyncio
-import socket
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import pytest
@@ -15,182 +13,35 @@ from rgmgr.adapters.corosync import (
     CorosyncEvent,
     CorosyncLost,
     CorosyncUnavailable,
-    GroupMember,
     MessageReceived,
     NodeListChanged,
     QuorumChanged,
     RingId,
-    ShutdownAnswer,
     ViewChanged,
 )
-from rgmgr.adapters.corosync.connection import Library, Peer
-from rgmgr.adapters.corosync.facts import RELOADING, ClusterFacts
-from rgmgr.adapters.corosync.handle import EVENTS_MAX
+from rgmgr.adapters.corosync.connection import Library
+from rgmgr.adapters.corosync.facts import RELOADING
 from rgmgr.adapters.corosync.outbox import IN_FLIGHT_MAX
 from rgmgr.adapters.corosync.raw import (
     Change,
     Delivery,
     GroupChange,
     KeyChanged,
-    RawEvent,
     Reason,
     RingChange,
     TooLong,
 )
 from rgmgr.errors import CorosyncError, InvariantViolation
-
-ME = GroupMember(1, 100)
-TWO = GroupMember(2, 200)
-RING = RingId(1, 10)
-LOST = CorosyncError("cpg_dispatch", "CS_ERR_LIBRARY")
-FACTS = ClusterFacts(
-    cluster_name="fake",
-    node_list={
-        "nodelist.node.0.nodeid": 1,
-        "nodelist.node.0.name": "n1",
-        "nodelist.node.1.nodeid": 2,
-        "nodelist.node.1.name": "n2",
-    },
-    token_ms=1000,
-    consensus_ms=1200,
-    is_two_node=False,
+from tests.adapters.fake_corosync import (
+    DEADLINE_S,
+    LOST,
+    ME,
+    RING,
+    TWO,
+    FakeConnection,
+    Scene,
+    play,
 )
-DEADLINE_S = 10
-
-
-class FakeConnection:
-    """A corosync of one process: what is sent comes back, unless told otherwise."""
-
-    def __init__(self) -> None:
-        self.peer = Peer(local=ME, facts=FACTS, has_quorum_provider=True)
-        self.due: dict[Library, deque[RawEvent | Exception]] = {
-            library: deque() for library in Library
-        }
-        self.sent: list[bytes] = []
-        self.refusals = 0
-        self.send_error: CorosyncError | None = None
-        self.delivers = True
-        self.is_closed = False
-        self._ours, self._theirs = socket.socketpair()
-
-    def happen(self, library: Library, *events: RawEvent | Exception) -> None:
-        self.due[library].extend(events)
-        self._theirs.send(b"x")
-
-    def join(self) -> None:
-        self.happen(
-            Library.CPG,
-            GroupChange(members=(ME,), left=(), joined=(Change(ME, Reason.JOIN),)),
-            RingChange(RING, (1,)),
-        )
-
-    def filenos(self) -> tuple[int, ...]:
-        return (self._ours.fileno(),)
-
-    def dispatch(self, library: Library) -> list[RawEvent]:
-        found: list[RawEvent] = []
-        while self.due[library] and len(found) < EVENTS_MAX:
-            event = self.due[library].popleft()
-            if isinstance(event, Exception):
-                if not found:
-                    raise event
-                self.due[library].appendleft(event)  # it stays until all before it was taken
-                break
-            found.append(event)
-        if not any(self.due.values()):
-            self._ours.settimeout(0)
-            while self._readable():
-                self._ours.recv(4096)
-        return found
-
-    def multicast(self, frames: Sequence[bytes]) -> int:
-        if self.send_error is not None:
-            raise self.send_error
-        if self.refusals:
-            self.refusals -= 1
-            return 0
-        self.sent += frames
-        if self.delivers:
-            self.happen(Library.CPG, *[Delivery(ME, frame) for frame in frames])
-        return len(frames)
-
-    def leave(self) -> None:
-        left = GroupChange(members=(), left=(Change(ME, Reason.LEAVE),), joined=())
-        self.happen(Library.CPG, left)
-
-    def answer_shutdown(self, answer: ShutdownAnswer) -> None:
-        raise NotImplementedError(answer)
-
-    def close(self) -> None:
-        self.is_closed = True
-        self._ours.close()
-        self._theirs.close()
-
-    def _readable(self) -> bool:
-        try:
-            return bool(self._ours.recv(1, socket.MSG_PEEK))
-        except BlockingIOError:
-            return False
-
-
-class Scene:
-    """An adapter, its fake connections in the order of the attempts, and what it emitted."""
-
-    def __init__(self, *attempts: FakeConnection | CorosyncError) -> None:
-        self._attempts = iter(attempts)
-        self._changed = asyncio.Event()
-        self.events: list[CorosyncEvent] = []
-        self.garbage: list[str] = []
-        self.corosync = Corosync(
-            "test/1",
-            self._emit,
-            on_garbage=lambda _sender, reason: self.garbage.append(reason),
-            connect=self._connect,
-        )
-
-    async def until(self, wanted: Callable[[], bool]) -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            while not wanted():
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def until_seen(self, kind: type[CorosyncEvent], count: int = 1) -> None:
-        await self.until(lambda: sum(isinstance(e, kind) for e in self.events) >= count)
-
-    def payloads(self) -> list[bytes]:
-        return [event.payload for event in self.events if isinstance(event, MessageReceived)]
-
-    def _emit(self, event: CorosyncEvent) -> None:
-        self.events.append(event)
-        self._changed.set()
-
-    def _connect(self, _group: str) -> FakeConnection:
-        attempt = next(self._attempts)
-        if isinstance(attempt, CorosyncError):
-            raise attempt
-        return attempt
-
-
-def play(
-    script: Callable[[Scene], Coroutine[None, None, None]],
-    *attempts: FakeConnection | CorosyncError,
-) -> Scene:
-    """Run a script beside the adapter; the adapter is cancelled when the script is over."""
-
-    async def both() -> Scene:
-        scene = Scene(*attempts)
-        running = asyncio.create_task(scene.corosync.run())
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                await script(scene)
-        finally:
-            running.cancel()
-            await asyncio.wait({running})
-        if not running.cancelled() and (error := running.exception()) is not None:
-            raise error
-        return scene
-
-    return asyncio.run(both())
 
 
 def run_until_it_fails(
@@ -278,6 +129,80 @@ def test_quorum_is_served_before_the_group(connection: FakeConnection) -> None:
 
     kinds = [type(event) for event in scene.events]
     assert kinds == [CorosyncConnected, QuorumChanged, ViewChanged]
+
+
+def test_quorum_is_served_before_a_change_of_the_ring(connection: FakeConnection) -> None:
+    """The same when both come to a session that has begun."""
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(ViewChanged)
+        ring = RingId(1, 14)
+        connection.happen(
+            Library.CPG,
+            Delivery(TWO, b"Wlast of the old ring"),
+            GroupChange(members=(ME,), left=(Change(TWO, Reason.NODEDOWN),), joined=()),
+            RingChange(ring, (1,)),
+        )
+        connection.happen(Library.QUORUM, QuorumChanged(ring, is_quorate=True, nodes=(1,)))
+        await scene.until_seen(ViewChanged, 2)
+
+    scene = play(script, connection)
+
+    kinds = [type(event) for event in scene.events]
+    assert kinds[2:] == [QuorumChanged, MessageReceived, ViewChanged]
+
+
+def test_a_message_makes_one_library_be_asked(connection: FakeConnection) -> None:
+    """Ticks are nearly all that an idle cluster hears: to ask four libraries cost most of it."""
+
+    async def script(scene: Scene) -> None:
+        await scene.until_seen(ViewChanged)
+        connection.asked.clear()
+        connection.happen(Library.CPG, Delivery(TWO, b"Wtick"))
+        await scene.until_seen(MessageReceived)
+
+    play(script, connection)
+
+    assert connection.asked == [Library.CPG]
+
+
+def test_what_a_turn_is_answered_with_goes_out_in_the_same_turn(
+    connection: FakeConnection,
+) -> None:
+    """Without another turn of the loop, in one call, and after all that came with it."""
+    heard: list[bytes] = []
+    calls: list[list[bytes]] = []
+    ended = asyncio.Event()
+
+    def emit(event: CorosyncEvent) -> None:
+        if isinstance(event, MessageReceived) and event.sender == TWO:
+            heard.append(event.payload)
+        elif isinstance(event, MessageReceived):
+            ended.set()
+
+    def told() -> None:
+        for payload in heard:
+            corosync.send(b"to " + payload)
+        heard.clear()
+
+    def multicast(frames: Sequence[bytes]) -> int:
+        calls.append([*frames])
+        return FakeConnection.multicast(connection, frames)
+
+    connection.multicast = multicast  # type: ignore[method-assign]  # as seen by corosync
+    corosync = Corosync("test/1", emit, told=told, connect=lambda _group: connection)
+    connection.happen(Library.CPG, Delivery(TWO, b"Wone"), Delivery(TWO, b"Wtwo"))
+
+    async def run() -> None:
+        running = asyncio.create_task(corosync.run())
+        async with asyncio.timeout(DEADLINE_S):
+            await ended.wait()
+        running.cancel()
+        await asyncio.wait({running})
+
+    asyncio.run(run())
+
+    assert calls == [[b"Wto one", b"Wto two"]]
 
 
 @pytest.mark.parametrize("where", ["dispatch", "send"])

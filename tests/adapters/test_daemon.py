@@ -279,11 +279,18 @@ class Group:
         emit: Callable[[CorosyncEvent], None],
         *,
         on_garbage: Callable[[GroupMember, str], None],
+        told: Callable[[], None],
     ) -> None:
-        self.hear = emit
+        self._emit = emit
+        self._told = told
         self.hear_garbage = on_garbage
         self.has_left = asyncio.Event()
         self._act = act
+
+    def hear(self, event: CorosyncEvent) -> None:
+        """Tell one event, as a turn of its own."""
+        self._emit(event)
+        self._told()
 
     async def run(self) -> None:
         self._act(self)

@@ -327,14 +327,14 @@ def test_a_broken_link_is_signalled_and_a_new_latency_is_not(tmp_path: Path) -> 
     async def scenario(there: World) -> None:
         links = tuple(replace(link, latency_us=999) for link in sound().links)
         there.core.corosync = replace(sound(), links=links)
-        there.api.publish(healthy())
+        there.api.publish_corosync()
         quiet = await _until_quiet(there)
         (asked,) = await there.client.call(
             "org.rgmgr", "/org/rgmgr", PROPERTIES, "Get", "ss", ["org.rgmgr.Manager1", "Links"]
         )
 
         there.core.corosync = seen(replace(sound(), links=(*links[:3], _down(links[3]))))
-        there.api.publish(healthy())
+        there.api.publish_corosync()
         signals = await _until_quiet(there)
 
         assert quiet == []

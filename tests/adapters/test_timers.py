@@ -86,3 +86,30 @@ def test_a_timer_is_never_fired_from_within_set_and_may_set_itself_again() -> No
         return fired
 
     assert asyncio.run(run()) == ["again"] * 3
+
+
+def test_a_timer_is_hastened_only_when_it_would_expire_so_soon_anyway() -> None:
+    """At once, once, and it can be set again."""
+
+    async def run() -> tuple[list[str], list[str]]:
+        fired: list[str] = []
+        is_again = asyncio.Event()
+
+        def emit(event: TimerFired) -> None:
+            fired.append(event.key)
+            if len(fired) == 2:
+                is_again.set()
+
+        timers = Timers(emit)
+        timers.set("soon", 40)
+        timers.set("late", 60_000)
+        for key in ("soon", "soon", "late", "never set"):
+            timers.hasten(key, 50)
+        at_once = [*fired]
+        timers.set("soon", 20)
+        async with asyncio.timeout(5):
+            await is_again.wait()
+        timers.close()
+        return at_once, fired
+
+    assert asyncio.run(run()) == (["soon"], ["soon", "soon"])

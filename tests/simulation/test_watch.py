@@ -18,9 +18,10 @@ from rgmgr.core.messages import Request, Verb
 from rgmgr.core.model import ClusterState, NodeStatus, Proof, ProofKind, ServiceState
 from rgmgr.core.spec import FenceVerb
 from rgmgr.core.tree import start_order
+from rgmgr.sim.daemon import Daemon
 from rgmgr.sim.edits import Edit
 from rgmgr.sim.faults import Ask, ConfigChange, DaemonCrash, Partition, PowerLoss, Script
-from rgmgr.sim.host import Daemon, Host
+from rgmgr.sim.host import Host
 from rgmgr.sim.run import play, settle, simulate, unrest
 from rgmgr.sim.story import WEB, demo_script, tell_demo_story
 from rgmgr.sim.trace import told

@@ -30,11 +30,16 @@ def _ignore(_sender: GroupMember, _reason: str) -> None:
     """Drop garbage without a word."""
 
 
+def _go_on() -> None:
+    """Do nothing at the end of a turn."""
+
+
 class Corosync:
     """This process in one CPG group, with quorum and the configuration of its node.
 
     Everything is told by `emit`, called on the loop's thread, in order, from within `run`; an
-    exception of `emit` ends `run`. A group name carries the major version of what is said in it.
+    exception of `emit` ends `run`. `told` is called when all that came together was told, before
+    what was sent meanwhile goes out. A group name carries the major version of what is said in it.
     """
 
     def __init__(
@@ -43,11 +48,13 @@ class Corosync:
         emit: Emit,
         *,
         on_garbage: OnGarbage = _ignore,
+        told: Callable[[], None] = _go_on,
         connect: Callable[[str], Connection] = connect,
     ) -> None:
         self._group = group
         self._emit = emit
         self._on_garbage = on_garbage
+        self._told = told
         self._connect = connect
         self._session: Session | None = None
         self._leaving = asyncio.Event()
@@ -114,7 +121,7 @@ class Corosync:
 
     async def _serve(self, connection: Connection) -> None:
         peer = connection.peer
-        session = Session(connection, self._emit, self._on_garbage)
+        session = Session(connection, self._emit, self._on_garbage, self._told)
         try:
             self._session = session
             self._emit(

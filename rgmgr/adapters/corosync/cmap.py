@@ -10,13 +10,17 @@ Source: cmap_overview(3), cmap_keys(7) and the page of each call.
 
 import enum
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from rgmgr.adapters.corosync.batch import NUMBERS, STRING, value_of
 from rgmgr.adapters.corosync.binding import check, load
 from rgmgr.adapters.corosync.handle import Handle
 from rgmgr.adapters.corosync.raw import Value
 from rgmgr.errors import CorosyncError
+
+_USUAL_BYTES: Final = 256
+"""Nearly all values are shorter, and so are had at the first attempt."""
 
 
 class Map(enum.Enum):
@@ -61,21 +65,29 @@ class CmapHandle(Handle):
 
     def get(self, key: str) -> Value | None:
         """Return the value of a key, None where it does not exist."""
-        size, kind = self._ffi.new("size_t *"), self._ffi.new("cmap_value_types_t *")
         try:
-            self._ask(self._lib.cmap_get, key.encode(), self._ffi.NULL, size, kind)
-            value = self._ffi.new("char[]", max(size[0], 1))
-            self._ask(self._lib.cmap_get, key.encode(), value, size, kind)
+            try:
+                return self._read(key, _USUAL_BYTES)
+            except CorosyncError as error:
+                if error.code != "CS_ERR_INVALID_PARAM":
+                    raise
+                return self._read(key, self._size_bytes(key))
         except CorosyncError as error:
             if error.code == "CS_ERR_NOT_EXIST":  # also between the two
                 return None
             raise
-        return value_of(kind[0], bytes(self._ffi.buffer(value, size[0])))
+
+    def values(self, keys: Iterable[str]) -> dict[str, Value]:
+        """Return the values of those of the keys that exist: a round trip each."""
+        values = {key: self.get(key) for key in keys}
+        return {key: value for key, value in values.items() if value is not None}
 
     def items(self, prefix: str = "") -> dict[str, Value]:
-        """Return the keys that begin so, with their values, in cmap's order."""
-        values = {key: self.get(key) for key in self.keys(prefix)}
-        return {key: value for key, value in values.items() if value is not None}
+        """Return the keys that begin so, with their values, in cmap's order: two round trips each.
+
+        For what has few keys: `totem.` with its effective values takes a busy node 20 ms.
+        """
+        return self.values(self.keys(prefix))
 
     def keys(self, prefix: str = "") -> list[str]:
         """Return the keys that begin so."""
@@ -122,6 +134,18 @@ class CmapHandle(Handle):
     def untrack(self, track: int) -> None:
         """Ask for no more events; those already due may still come."""
         self._ask(self._lib.cmap_track_delete, track)
+
+    def _read(self, key: str, room_bytes: int) -> Value:
+        """Return a value; CS_ERR_INVALID_PARAM if it needs more room."""
+        value, kind = self._ffi.new("char[]", room_bytes), self._ffi.new("cmap_value_types_t *")
+        size = self._ffi.new("size_t *", room_bytes)
+        self._ask(self._lib.cmap_get, key.encode(), value, size, kind)
+        return value_of(kind[0], bytes(self._ffi.buffer(value, size[0])))
+
+    def _size_bytes(self, key: str) -> int:
+        size, kind = self._ffi.new("size_t *"), self._ffi.new("cmap_value_types_t *")
+        self._ask(self._lib.cmap_get, key.encode(), self._ffi.NULL, size, kind)
+        return int(size[0]) or 1
 
     def _walk(self, walk: int) -> Iterator[str]:
         ffi, lib = self._ffi, self._lib

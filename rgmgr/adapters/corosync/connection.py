@@ -6,7 +6,7 @@ worker threads only. `dispatch` and `multicast` belong to the loop's thread.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
@@ -47,7 +47,7 @@ class Connection(Protocol):
     def peer(self) -> Peer:
         """Return whom we are connected to."""
 
-    def filenos(self) -> tuple[int, ...]:
+    def filenos(self) -> Mapping[Library, int]:
         """Return the descriptors that become readable when there is something to dispatch."""
 
     def dispatch(self, library: Library) -> list[RawEvent]:
@@ -115,9 +115,9 @@ class LibraryConnection:
             Library.CMAP: cmap,
             Library.CPG: cpg,
         }
-        self._fds = tuple(handle.fileno() for handle in self._handles.values())
+        self._fds = {library: handle.fileno() for library, handle in self._handles.items()}
 
-    def filenos(self) -> tuple[int, ...]:
+    def filenos(self) -> Mapping[Library, int]:
         """Return the descriptors to watch."""
         return self._fds
 

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Callable
 
 from rgmgr.adapters.corosync.cfg import NodeStatus
-from rgmgr.adapters.corosync.report import LinkReport, read_glance, read_report
+from rgmgr.adapters.corosync.report import Glance, LinkReport, read_report
 from rgmgr.adapters.corosync.worker import in_thread
 
 REPORT_MS_MAX = 2_000
@@ -20,6 +20,7 @@ class Reporter:
 
     def __init__(self, read: Callable[[], LinkReport] = read_report) -> None:
         self._read = read
+        self._glance = Glance()
         self._under_way: asyncio.Future[LinkReport] | None = None
         self._glancing: asyncio.Future[tuple[NodeStatus, ...]] | None = None
 
@@ -44,6 +45,6 @@ class Reporter:
         """
         if self._glancing is None or self._glancing.done():
             nodes = [status.node for status in report.nodes]
-            self._glancing = in_thread(lambda: read_glance(nodes), "corosync-glance")
+            self._glancing = in_thread(lambda: self._glance.read(nodes), "corosync-glance")
         async with asyncio.timeout(timeout_ms / 1000):
             return await asyncio.shield(self._glancing) != report.nodes

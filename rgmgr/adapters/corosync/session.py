@@ -2,11 +2,13 @@
 """Serves one connection on the event loop, from the join to the end.
 
 What comes in is taken as soon as a descriptor is readable: a task that is woken up for it would be
-woken up twice. Whatever goes wrong there is raised by `serve`, and ends the session.
+woken up twice. What it is answered with goes out in the same turn. Whatever goes wrong there is
+raised by `serve`, and ends the session.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from rgmgr.adapters.corosync.connection import Connection, Library
 from rgmgr.adapters.corosync.events import (
@@ -37,16 +39,22 @@ from rgmgr.wire.chunks import Garbage, Reassembler
 
 Emit = Callable[[CorosyncEvent], None]
 OnGarbage = Callable[[GroupMember, str], None]
-_LIBRARIES = tuple(Library)  # in the order in which they are asked
+_OTHERS = tuple(library for library in Library if library is not Library.CPG)
 
 
 class Session:
-    """Turns one connection's raw events into `CorosyncEvent`s, and sends our messages."""
+    """Turns one connection's raw events into `CorosyncEvent`s, and sends our messages.
 
-    def __init__(self, connection: Connection, emit: Emit, on_garbage: OnGarbage) -> None:
+    `told` is called when all events of a turn were emitted, and before what is queued is sent.
+    """
+
+    def __init__(
+        self, connection: Connection, emit: Emit, on_garbage: OnGarbage, told: Callable[[], None]
+    ) -> None:
         self._connection = connection
         self._emit = emit
         self._on_garbage = on_garbage
+        self._told = told
         self._local = connection.peer.local
         self._views = ViewTracker(self._local)
         self._node_list = NodeList(connection.peer.facts.node_list)
@@ -58,7 +66,7 @@ class Session:
         self._drained = asyncio.Event()  # the outbox is empty, or the session is over
         self._ended = asyncio.Event()
         self._is_stopped = False
-        self._is_sending = False  # the loop will hand over what is queued
+        self._is_sending = False  # the loop, or the turn, will hand over what is queued
 
     @property
     def backlog(self) -> int:
@@ -82,8 +90,8 @@ class Session:
         """
         loop = asyncio.get_running_loop()
         fds = self._connection.filenos()
-        for fd in fds:
-            loop.add_reader(fd, self._readable)
+        for library, fd in fds.items():
+            loop.add_reader(fd, self._readable, library)
         self._wake.set()  # events may be waiting already
         try:
             while not self._is_over:
@@ -94,7 +102,7 @@ class Session:
                 self._turn()
                 await asyncio.sleep(0)  # a set event does not yield
         finally:
-            for fd in fds:
+            for fd in fds.values():
                 loop.remove_reader(fd)
             if self._retry is not None:
                 self._retry.cancel()
@@ -132,9 +140,9 @@ class Session:
     def _is_over(self) -> bool:
         return self._views.has_left or self._is_stopped
 
-    def _readable(self) -> None:
+    def _readable(self, library: Library) -> None:
         """Take what has come."""
-        self._guarded(self._turn)
+        self._guarded(self._turn_of_group if library is Library.CPG else self._turn)
 
     def _send_now(self) -> None:
         """Hand over what several callers have queued, at once."""
@@ -156,9 +164,29 @@ class Session:
 
         What is left over keeps a descriptor readable, which brings the next turn.
         """
-        for library in _LIBRARIES:
-            for event in self._connection.dispatch(library):
+        self._tell(self._due(Library))
+
+    def _turn_of_group(self) -> None:
+        """Take what is due in the group; all the rest as well before a change of the ring.
+
+        Nearly always there is one message, and nothing else: to ask for it takes longer.
+        """
+        events = self._connection.dispatch(Library.CPG)
+        is_usual = all(isinstance(event, Delivery) for event in events)
+        self._tell(events if is_usual else chain(self._due(_OTHERS), events))
+
+    def _due(self, libraries: Iterable[Library]) -> Iterator[RawEvent]:
+        for library in libraries:
+            yield from self._connection.dispatch(library)
+
+    def _tell(self, events: Iterable[RawEvent]) -> None:
+        self._is_sending = True
+        try:
+            for event in events:
                 self._take(event)
+            self._told()
+        finally:
+            self._is_sending = False
         self._flush()
 
     def _take(self, event: RawEvent) -> None:
