@@ -173,7 +173,7 @@ def _outcome_of_unstandby(cluster: ClusterState, request: MaintenanceRequest) ->
 
 
 def _lock(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
-    ledger.state = replace(ledger.state, locked=_order(ledger, request))
+    ledger.state = replace(ledger.state, locked=_order_to_all(ledger, request))
     ledger.note("services.locked", Severity.WARNING, **_said(request))
     return ACCEPTED
 
@@ -190,7 +190,7 @@ def _unlock(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
 def _disarm(ledger: Ledger, request: MaintenanceRequest) -> Verdict:
     if not 0 < request.for_ms <= DISARM_MAX_MS:
         return Verdict(Answer.INVALID, "say for how long: at most 7 days")
-    ledger.state = replace(ledger.state, disarmed=_order(ledger, request))
+    ledger.state = replace(ledger.state, disarmed=_order_to_all(ledger, request))
     ledger.note("cluster.disarmed", Severity.WARNING, **_said(request))
     return ACCEPTED
 
@@ -228,6 +228,12 @@ def _order(ledger: Ledger, request: MaintenanceRequest) -> StandingOrder:
         wall_s=request.wall_s,
         brings_back=request.brings_back,
     )
+
+
+def _order_to_all(ledger: Ledger, request: MaintenanceRequest) -> StandingOrder:
+    """Return an order under which nothing starts: it takes over what the present ones put off."""
+    order, standing = _order(ledger, request), (ledger.state.locked, ledger.state.disarmed)
+    return replace(order, epoch=min([order.epoch, *(known.epoch for known in standing if known)]))
 
 
 def _ended(request: MaintenanceRequest) -> str:

@@ -317,7 +317,7 @@ class StandingOrder:
 
     by: str  # who, as far as the daemon can tell
     because: str = ""  # in the operator's words
-    epoch: int = 0  # in which it was given
+    epoch: int = 0  # in which it was given, or an order of the same effect that stood by then
     since_ms: int = 0  # cluster time, like the next
     until_ms: int = 0  # ends by itself then; 0: only when an operator says so
     wall_s: int = 0  # wall clock when it was given, for display; 0: not told

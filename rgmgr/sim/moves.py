@@ -229,6 +229,8 @@ def _needless_moves(before: ClusterState, after: ClusterState) -> Iterator[str]:
         if _follows(after, service):
             continue
         owner_now = service.owner  # the same INSTALL may have found it there
+        if rules.sickness(after, service.target) < rules.sickness(after, owner_now):
+            continue  # it had failed where more is reached, and is given a new chance there
         if service.target is None or not is_preferred(domain, owner_now, service.target):
             target = after.spec.node_name(service.target or NodeId(0))
             owner = after.spec.node_name(owner_now or NodeId(0))

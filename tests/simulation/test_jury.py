@@ -34,7 +34,7 @@ from rgmgr.core.model import (
     Service,
     ServiceState,
 )
-from rgmgr.core.spec import Deed, RecoveryPolicy
+from rgmgr.core.spec import Deed, PingSpec, RecoveryPolicy
 from rgmgr.core.tree import start_order
 from rgmgr.sim.bounds import WORDS_MAX, check_agreed, check_local
 from rgmgr.sim.faults import Ask, PowerLoss, Script, UnitDeath
@@ -219,7 +219,7 @@ def test_what_is_kept_to_be_sent_again_grows_only_as_long_as_a_member_may_stand_
     last = replace(first, operation=replace(first.operation, at_ms=over_ms))
 
     def told(count: int) -> list[str]:
-        sent = (*[first] * (count - 1), last)
+        sent = (last, *[first] * (count - 1))  # cluster time may have been corrected backwards
         return list(check_local(replace(state, local=replace(state.local, sent=sent))))
 
     assert told(most) == []
@@ -287,6 +287,25 @@ def test_what_is_found_elsewhere_leaves_the_node_where_it_was_found() -> None:
     moves.changed(world.watch.installs[N1], before, with_web(before, owner=N1, **moving))
 
     assert told == ["I8 web is moved from node1 to node1, which its domain does not prefer"]
+
+
+def test_an_install_may_move_a_service_to_where_more_is_reached() -> None:
+    """It had failed there, which a change of the membership forgives."""
+    told: list[str] = []
+    world = running_world()
+    cluster = cluster_of(world)
+    gateway = PingSpec(name="gateway", address="10.0.0.1")
+    ill = {n: replace(node, ills=("gateway",)) for n, node in cluster.nodes.items() if n != N3}
+    spec = replace(cluster.spec, pings=(gateway,))
+    before = replace(cluster, spec=spec, nodes={**cluster.nodes, **ill})
+    moving = {"state": ServiceState.STOPPING, "after": After.RELOCATE}
+    moves = Moves(lambda invariant, words: told.append(f"{invariant} {words}"))
+
+    moves.changed(world.watch.installs[N1], before, with_web(before, target=N3, **moving))
+    assert [words for words in told if words.startswith("I8")] == []
+    moves.changed(world.watch.installs[N1], before, with_web(before, target=N2, **moving))
+
+    assert "I8 web is moved from node1 to node2, which its domain does not prefer" in told
 
 
 def test_a_joiner_that_is_preferred_and_does_not_get_its_service_is_told(

@@ -8,8 +8,14 @@ from dataclasses import replace
 import pytest
 
 from domains.model import NodeId, Window
-from rgmgr.core.events import Delivered, TimerFired
-from rgmgr.core.messages import FailbackDue, Operation, Tick
+from rgmgr.core.events import Delivered, Requested, TimerFired
+from rgmgr.core.messages import (
+    FailbackDue,
+    MaintenanceOrder,
+    MaintenanceRequest,
+    Operation,
+    Tick,
+)
 from rgmgr.core.model import Failback
 from rgmgr.core.reasons import why_there
 from rgmgr.core.spec import ClusterSpec
@@ -142,3 +148,26 @@ def test_a_tick_tells_the_minute_to_its_own_sender_alone() -> None:
 
     assert cluster.states[N1].pulse.minute == NOON
     assert cluster.states[N2].pulse.minute == before
+
+
+@pytest.mark.parametrize("second", [MaintenanceOrder.LOCK, MaintenanceOrder.DISARM])
+def test_who_joins_between_two_orders_is_offered_the_services_after_the_last(
+    second: MaintenanceOrder,
+) -> None:
+    def order(which: MaintenanceOrder) -> None:
+        number = len(cluster.actions) + 1
+        asked = MaintenanceRequest(number=number, order=which, by="bob", for_ms=60_000)
+        cluster.feed(N2, Requested(asked))
+        cluster.settle()
+
+    cluster = formed()
+    cluster.kill(N1)
+    cluster.view(N2, N3)
+    order(MaintenanceOrder.LOCK)
+    cluster.boot(N1)
+    cluster.view(N1, N2, N3)
+    order(second)
+    order(MaintenanceOrder.UNLOCK)
+    order(MaintenanceOrder.ARM)
+
+    assert cluster.service().owner == N1
