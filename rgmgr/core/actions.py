@@ -52,14 +52,15 @@ class MigrateResource:
     """Bring one resource to another node while it runs.
 
     Answered with `op` by ResourceStopped (nothing of it is here), ResourceStayed (it runs here as
-    before) or ResourceStopFailed (nobody can tell). One that is not here has gone there.
+    before) or ResourceStopFailed (nobody can tell). One that is not here has gone there. Without a
+    target nothing is sent: what is under way is waited for, and then it is said what is here.
     """
 
     service: ServiceName
     resource: ResourceSpec
     op: int
-    target: NodeId
-    target_name: str
+    target: NodeId | None
+    target_name: str  # empty without a target
 
 
 @dataclass(frozen=True, slots=True)

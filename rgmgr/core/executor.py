@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from domains.model import NodeId, ServiceName
+from domains.model import ServiceName
 from rgmgr.core import durable, jobs, outbox, resting
 from rgmgr.core.actions import MigrateResource, Severity, StartResource, StopResource
 from rgmgr.core.depend import must_go_first
@@ -339,28 +339,22 @@ def _advance(turn: Turn, name: ServiceName, service: Service, *, may_start: bool
 def _migrate(
     turn: Turn, service: Service, step: ResourceSpec, job: Job, *, may_start: bool
 ) -> None:
-    """Send it off once the target knows that it may come; a target that is gone gets nothing.
+    """Send it off once the target knows that it may come; for one that is gone, only look.
 
     What others do not know of yet may start where they are: so this is no mere stop, and needs the
     gate, and that the target has applied the order. Then every epoch that has it as a member knows.
     """
-    target = service.landing
-    node = turn.cluster.nodes.get(target) if target is not None else None
-    if target is None or node is None or node.status is not NodeStatus.ONLINE:
-        stays = f"{turn.cluster.spec.node_name(service.target or NodeId(0))} is not there any more"
-        _report(turn, service, replace(job, stops=(), stays=stays))
-    elif may_start and jobs.is_known_to(turn, job, target):
-        _set_job(turn, service.spec.name, replace(job, is_waiting=True))
-        where = turn.cluster.spec.node_name(target)
-        turn.do(
-            MigrateResource(
-                service=service.spec.name,
-                resource=step,
-                op=job.op,
-                target=target,
-                target_name=where,
-            )
+    node = turn.cluster.nodes.get(service.landing) if service.landing is not None else None
+    target = service.landing if node and node.status is NodeStatus.ONLINE else None
+    if target is not None and not (may_start and jobs.is_known_to(turn, job, target)):
+        return
+    _set_job(turn, service.spec.name, replace(job, is_waiting=True))
+    where = turn.cluster.spec.node_name(target) if target is not None else ""
+    turn.do(
+        MigrateResource(
+            service=service.spec.name, resource=step, op=job.op, target=target, target_name=where
         )
+    )
 
 
 def _is_given(turn: Turn, service: Service) -> bool:

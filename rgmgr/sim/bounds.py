@@ -66,7 +66,7 @@ def check_local(state: State) -> Iterator[str]:
 def _standstill_ms(local: LocalState) -> int:
     """Return how long a member has applied nothing any more, as far as that may last."""
     stamps = [sent.operation.at_ms for sent in local.sent if sent.applied_at]
-    return min(STANDSTILL_MAX_MS, stamps[-1] - stamps[0]) if stamps else 0
+    return min(STANDSTILL_MAX_MS, max(stamps) - min(stamps)) if stamps else 0
 
 
 def check_agreed(cluster: ClusterState) -> Iterator[str]:

@@ -34,7 +34,7 @@ def begin(source: Systemd, action: MigrateResource, answer: Answer) -> None:
         return
     source.take_job(unit, answer, action.op)
     unit.is_leaving = True
-    other = source.find(action.target)
+    other = source.find(action.target) if action.target is not None else None
     twin = other.unit(action.service, action.resource.name) if other else None
     takes_ms = source.dice.randint(*TAKES_MS)
     if (

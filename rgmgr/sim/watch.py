@@ -318,7 +318,8 @@ class Watch:
 
     def _migrates(self, host: Host, action: MigrateResource) -> None:
         self.ambush(host.node, Moment.STOP)
-        self._check_quorum(host, f"migrates {action.service} to {action.target_name}")
+        if action.target is not None:
+            self._check_quorum(host, f"migrates {action.service} to {action.target_name}")
 
     def _around(
         self, host: Host, action: StartResource | StopResource

@@ -95,7 +95,11 @@ if name == "virsh":
             facts["machines"][machine] = "running"
             end(0, "paused" + (" (migrating)" if "--reason" in words else "") + "\n")
         end(0, known + (" (booted)" if "--reason" in words else "") + "\n")
+    if verb == "domjobinfo":
+        is_busy, facts["looks"] = facts["looks"] > 0, facts["looks"] - 1
+        end(0, "Operation:        Outgoing migration" if is_busy else "Job type:         None")
     if verb == "migrate":
+        facts["looks"] = facts["looks_after"]
         facts["machines"][machine] = facts["after"]
         end(1 if facts["complaint"] else 0, "", facts["complaint"])
     if verb == "start":
@@ -126,7 +130,7 @@ class StandIns:
         self.write(
             calls=[], system_id="node1", group=group, has_no_mapper=False, exports=[],
             machines={"web": "shut off"}, is_libvirt_dead=False, is_deaf=False, is_coming=False,
-            after="shut off", complaint="",
+            after="shut off", complaint="", looks=0, looks_after=0,
         )  # fmt: skip
 
     def read(self) -> dict[str, object]:

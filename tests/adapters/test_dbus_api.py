@@ -233,6 +233,7 @@ def test_the_manager_and_the_objects_have_properties(tmp_path: Path) -> None:
         ("Stop", [], (Verb.STOP, "web", None)),
         ("Restart", [], (Verb.RESTART, "web", None)),
         ("Relocate", ["node1"], (Verb.RELOCATE, "web", NODE1)),
+        ("Migrate", ["node1"], (Verb.MIGRATE, "web", NODE1)),
         ("Convalesce", [], (Verb.CONVALESCE, "web", None)),
     ],
 )

@@ -224,6 +224,27 @@ def test_where_libvirt_says_nothing_nobody_can_tell(there: StandIns) -> None:
     assert there.run("migrate", "vm", "node2", machine="web").returncode == 1
 
 
+def test_one_that_is_on_its_way_already_is_waited_for(there: StandIns) -> None:
+    there.run("start", "vm", machine="web")
+    there.write(looks=2)
+
+    done = there.run("migrate", "vm", "-", machine="web")
+
+    assert done.returncode == 8
+    assert "was not sent: its target is gone" in done.stderr
+    assert not [words for words in calls(there) if "migrate" in words]
+    assert there.read()["looks"] == -1
+
+
+def test_one_that_goes_on_although_virsh_gave_up_is_not_said_to_stay(there: StandIns) -> None:
+    there.run("start", "vm", machine="web")
+    there.write(after="running", complaint="error: operation aborted", looks_after=1)
+
+    done = there.run("migrate", "vm", "node2", machine="web")
+
+    assert (done.returncode, "is on its way still" in done.stderr) == (1, True)
+
+
 def test_one_that_is_on_its_way_here_is_waited_for_and_not_started(there: StandIns) -> None:
     there.write(machines={"web": "paused"}, is_coming=True)
 

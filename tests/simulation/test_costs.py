@@ -19,6 +19,7 @@ from types import FrameType
 import pytest
 
 from domains.model import NodeId, ServiceName
+from rgmgr.core import digest, survey
 from rgmgr.core.messages import Verb
 from rgmgr.core.spec import ClusterSpec
 from rgmgr.scenarios import load_scenario
@@ -37,6 +38,11 @@ MANY = replace(
     SPEC,
     services=tuple(replace(SPEC.services[0], name=ServiceName(f"web{n}")) for n in range(12)),
 )
+MEMORIES = (
+    *(digest._specs, digest._states, digest._records),
+    *(survey._catalogues, survey._differences, survey._restless),
+)
+"""What the core remembers from event to event, and throws away when it is full."""
 PACKAGES = ("rgmgr.", "domains.")
 """The calls of their functions are counted."""
 
@@ -69,6 +75,8 @@ def cost_of(world: Callable[[], object]) -> dict[str, int]:
             if module.startswith(PACKAGES):
                 calls[f"{module}:{frame.f_code.co_qualname}"] += 1
 
+    for memory in MEMORIES:
+        memory.clear()  # how full it is, other tests decide
     world()
     sys.setprofile(count)
     try:

@@ -255,7 +255,7 @@ def test_what_is_kept_to_be_sent_again_grows_only_as_long_as_a_member_may_stand_
     last = replace(first, operation=replace(first.operation, at_ms=over_ms))
 
     def told(count: int) -> list[str]:
-        sent = (*[first] * (count - 1), last)
+        sent = (last, *[first] * (count - 1))  # cluster time may have been corrected backwards
         return list(check_local(replace(state, local=replace(state.local, sent=sent))))
 
     assert told(most) == []

@@ -353,10 +353,12 @@ class Cluster:
         service, name, op = action.service, action.resource.name, action.op
         if (node, name) in self.broken_stops:
             return ResourceStopFailed(service=service, resource=name, op=op, reason="no answer")
-        if (action.target, name) in self.unwelcome:
+        is_here = name in self.units.get(node, set())
+        if is_here and (action.target is None or (action.target, name) in self.unwelcome):
             return ResourceStayed(service=service, resource=name, op=op, reason="no route")
         self.units.get(node, set()).discard(name)
-        self.units.setdefault(action.target, set()).add(name)
+        if is_here and action.target is not None:
+            self.units.setdefault(action.target, set()).add(name)
         return ResourceStopped(service=service, resource=name, op=op)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rgmgr.core.actions import Answer, MigrateResource, Reply, StartResource, StopResource
-from rgmgr.core.events import Shutdown, ShutdownRequested
+from rgmgr.core.events import ResourceStopFailed, Shutdown, ShutdownRequested
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import NodeStatus, ServiceState
 from rgmgr.core.placement import because
@@ -222,15 +222,41 @@ def test_a_target_that_is_proven_down_has_nothing_of_it() -> None:
     assert (*place(cluster), cluster.service().landing) == (ServiceState.STOPPING, N1, None)
 
 
-def test_it_does_not_go_to_a_node_that_leaves() -> None:
+def targets(cluster: Cluster) -> list[int | None]:
+    """Return where a machine was sent; None: its owner only looked."""
+    found = [action for _, action in cluster.took(MigrateResource)]
+    return [action.target for action in found if isinstance(action, MigrateResource)]
+
+
+def test_it_does_not_go_to_a_node_that_is_lost() -> None:
     cluster = running()
     cluster.ask(N2, Verb.MIGRATE, N3)
     cluster.kill(N3)
     cluster.view(N1, N2)
     cluster.run(2_000)
 
-    assert not cluster.took(MigrateResource)
+    assert targets(cluster) == [None]
     assert place(cluster) == (ServiceState.STARTED, N1)
+
+
+def test_an_owner_that_could_not_tell_does_not_say_that_it_stays_without_looking() -> None:
+    """It had gone to node3, which was lost with the owner's word: nobody may start it before."""
+    cluster = under_way(auto_fence=False)
+    cluster.kill(N3)
+    cluster.units = {N1: set()}
+    cluster.slow.clear()
+    cluster.held.clear()
+
+    op = cluster.service(N1).op
+    unknown = ResourceStopFailed(service=WEB, resource=GUEST.name, op=op, reason="no answer")
+    cluster.feed(N1, unknown)
+    cluster.mail.clear()  # what it told was lost with the ring
+    cluster.view(N1, N2)
+    cluster.run(2_000)
+
+    assert targets(cluster) == [N3, None]
+    assert place(cluster) == (ServiceState.STARTING, N3)
+    assert [node for node, _ in cluster.took(StartResource)] == [N1]
 
 
 def test_an_owner_whose_daemon_came_back_and_has_it_sends_it_once_more() -> None:

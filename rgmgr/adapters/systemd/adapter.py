@@ -18,6 +18,7 @@ import structlog
 
 from domains.model import ServiceName
 from rgmgr.adapters.systemd import machines, survey
+from rgmgr.adapters.systemd.checkers import Checkers
 from rgmgr.adapters.systemd.checks import Checks
 from rgmgr.adapters.systemd.dropins import FOLDER, DropIns
 from rgmgr.adapters.systemd.manager import Manager, UnitNews, job_path
@@ -96,6 +97,12 @@ class Systemd:
         self._tasks: set[asyncio.Task[None]] = set()
         self._queues: dict[Key, list[asyncio.Event]] = {}
         self._watches = Watches()
+        self._checkers = Checkers(
+            self._watches,
+            lambda plan, failed: Checks(self._manager, plan, failed, self._spawn),
+            lambda watch: watch.plan.key.service in self._suspended,
+            self._check_failed,
+        )
         self._spec: ClusterSpec | None = None
         self._units: frozenset[str] = frozenset()  # of all configured resources
         self._suspended: set[ServiceName] = set()  # nobody looks after these
@@ -155,7 +162,7 @@ class Systemd:
         """Look no more after a service: tell no failure of it and run no check."""
         self._suspended.add(service)
         for watch in self._watches.of_service(service):
-            watch.end_checks()
+            self._checkers.end(watch)
 
     def resume(self, service: ServiceName) -> None:
         """Look after a service again; answered by ServiceProbed."""
@@ -183,10 +190,10 @@ class Systemd:
             watch = self._watches.begin(made, made.unit)
             fault = self._note_use(made) or await self._worker.start(made, after)
             await self._note_real_name(watch)
-            self._begin_checks(watch)
+            self._checkers.begin(watch)
         op = action.op
         if fault is not None:
-            self._watches.end(key)
+            self._checkers.forget(key)
             log.warning("resource.start_failed", unit=str(key), reason=fault)
             self._emit(
                 ResourceStartFailed(service=key.service, resource=key.resource, op=op, reason=fault)
@@ -206,7 +213,7 @@ class Systemd:
         return None
 
     async def _stop(self, key: Key, action: StopResource) -> None:
-        self._watches.end(key)
+        self._checkers.forget(key)
         fault: str | None = None
         try:
             made = await self._plan_of_stop(key, action.resource)
@@ -290,7 +297,7 @@ class Systemd:
         self._tell_of_orphans(spec, found)
         for seen in found.up:
             if seen.plan.key not in self._queues:
-                self._begin_checks(self._watches.begin(seen.plan, seen.unit))
+                self._checkers.begin(self._watches.begin(seen.plan, seen.unit))
         for service, active in found.active.items():
             self._emit(ServiceProbed(service=service, active=active))
         self._has_probed = True
@@ -347,7 +354,7 @@ class Systemd:
             self._watches.end(watch.plan.key)
         for seen in found.up:
             if seen.plan.key.service == service:
-                self._begin_checks(self._watches.begin(seen.plan, seen.unit))
+                self._checkers.begin(self._watches.begin(seen.plan, seen.unit))
         self._emit(ServiceProbed(service=service, active=found.active.get(service, ())))
 
     async def _tell_again(self, spec: ClusterSpec) -> None:
@@ -360,14 +367,9 @@ class Systemd:
 
     # --- failures -----------------------------------------------------------------------------
 
-    def _begin_checks(self, watch: Watch) -> None:
-        def failed(reason: str) -> None:
-            if not watch.has_failed and watch.plan.key not in self._queues:
-                self._tell_failed(watch, reason)
-
-        is_suspended = watch.plan.key.service in self._suspended
-        if watch.plan.spec.checks and not is_suspended:
-            watch.checks = Checks(self._manager, watch.plan, failed, self._spawn)
+    def _check_failed(self, watch: Watch, reason: str) -> None:
+        if not watch.has_failed and watch.plan.key not in self._queues:
+            self._tell_failed(watch, reason)
 
     def _tell_failed(self, watch: Watch, reason: str) -> None:
         key = watch.plan.key

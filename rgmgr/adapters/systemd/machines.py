@@ -25,6 +25,8 @@ from rgmgr.errors import BusError
 TYPE = "vm"
 URI = "qemu:///system"
 EXIT_STAYS = 8
+NOWHERE = "-"
+"""Stands for a node to the helper: send nothing, only look."""
 SPARE_S = 60
 """Beyond its time limit a migration has so much to be called off and looked at."""
 
@@ -60,7 +62,7 @@ async def _listed(uri: str) -> frozenset[str]:
 async def migrate(
     manager: Manager, plan: Plan, action: MigrateResource
 ) -> ResourceStayed | ResourceStopFailed | None:
-    """Send a machine to another node; None: nothing of it is here any more.
+    """Send a machine to another node, or only look; None: nothing of it is here any more.
 
     A throw-away unit does it, which goes on when this daemon ends.
     """
@@ -84,13 +86,14 @@ async def migrate(
 def _definition(plan: Plan, node: str) -> list[Property]:
     limit_s = int(plan.spec.parameters.get("migrate_timeout", "600")) + SPARE_S
     helper = str(plan.helper)
+    aim = f"on its way to {node}" if node else "is it on its way?"
     return [
-        ("Description", "s", f"{plan.description}, on its way to {node}"),
+        ("Description", "s", f"{plan.description}, {aim}"),
         ("Slice", "s", plan.slice),
         ("Environment", "as", [f"{n}={value}" for n, value in helper_environment(plan).items()]),
         ("Type", "s", "oneshot"),
         ("NotifyAccess", "s", "main"),
-        ("ExecStart", "a(sasb)", [[helper, [helper, "migrate", node], False]]),
+        ("ExecStart", "a(sasb)", [[helper, [helper, "migrate", node or NOWHERE], False]]),
         ("TimeoutStartUSec", "t", limit_s * 1_000_000),
         ("StartLimitIntervalUSec", "t", 0),
     ]

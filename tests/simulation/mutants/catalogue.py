@@ -38,8 +38,8 @@ MUTANTS = (
         "migrate-unannounced",
         "sends a machine to a node that does not know of it yet",
         EXECUTOR,
-        "elif may_start and jobs.is_known_to(turn, job, target):",
-        "elif may_start:",
+        "not (may_start and jobs.is_known_to(turn, job, target))",
+        "not may_start",
     ),
     _(
         "forget-the-target",
