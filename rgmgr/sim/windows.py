@@ -16,7 +16,7 @@ from domains.model import NodeId, ServiceName
 from rgmgr.core.events import Event
 from rgmgr.core.ladder import rungs_of
 from rgmgr.core.messages import Install
-from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
+from rgmgr.core.model import After, ClusterState, Service, ServiceState
 from rgmgr.core.spec import Deed, Rung
 
 Answered = tuple[tuple[Deed, int], ...]
@@ -97,11 +97,14 @@ def _used(answered: Answered, rung: Rung, now_ms: int) -> int:
 
 
 def _is_proven_down(node: NodeId, before: ClusterState, after: ClusterState) -> bool:
-    """Tell whether it is known to be down, or to have been: then no ladder is asked."""
+    """Tell whether it is proven now to be down, or to have been: then no ladder is asked.
+
+    A boot that is over is proof only where the others had begun to fence the node.
+    """
     was, now = before.nodes.get(node), after.nodes.get(node)
     if was is None or now is None:
         return False
-    return now.status is NodeStatus.FENCED or was.boot_id != now.boot_id
+    return now.proof is not None and now.proof != was.proof
 
 
 def _deeds_seen(was: Service, service: Service, *, is_owner_lost: bool) -> tuple[Deed, ...]:

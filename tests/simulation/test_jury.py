@@ -7,6 +7,7 @@ A check that never fails protects nobody.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -30,6 +31,8 @@ from rgmgr.core.model import (
     AwaitKind,
     ClusterState,
     NodeStatus,
+    Proof,
+    ProofKind,
     Recovery,
     Service,
     ServiceState,
@@ -42,6 +45,7 @@ from rgmgr.sim.moves import Moves, is_preferred, silent
 from rgmgr.sim.run import play, unrest
 from rgmgr.sim.story import WEB, demo_script
 from rgmgr.sim.waits import untimely
+from rgmgr.sim.windows import Windows
 from rgmgr.sim.world import World
 
 N1, N2, N3 = NodeId(1), NodeId(2), NodeId(3)
@@ -126,6 +130,38 @@ def test_a_count_that_another_owner_forgets_is_told(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(recovery, "finish_stop", forget)
 
     assert play(script).violations[0].startswith("I9 ")
+
+
+def judged(*states: ClusterState) -> list[str]:
+    found: list[str] = []
+    windows = Windows(lambda _invariant, words: found.append(words))
+    for before, after in pairwise(states):
+        windows.changed(N1, None, before, after)
+    return found
+
+
+@pytest.mark.parametrize("is_proof", [False, True], ids=["booted", "proven down"])
+def test_only_proof_that_its_owner_was_down_forgives_a_failure(*, is_proof: bool) -> None:
+    """The owner boots while it stops what has failed; nobody had begun to fence it, or they had."""
+    agreed = cluster_of(running_world())
+    spec = replace(agreed.services[WEB].spec, recovery=RecoveryPolicy.RESTART, max_restarts=1)
+    failed = with_web(
+        agreed, spec=spec, owner=N1, state=ServiceState.RECOVERABLE, after=After.RECOVER
+    )
+    up = with_web(failed, state=ServiceState.STARTED)
+    node = replace(
+        agreed.nodes[N1],
+        boot_id="another",
+        proof=Proof(kind=ProofKind.REBOOTED, at_ms=1, by=N1) if is_proof else None,
+    )
+    booted = replace(
+        with_web(failed, state=ServiceState.RECOVERING), nodes={**agreed.nodes, N1: node}
+    )
+
+    told = judged(up, failed, booted, up, failed, with_web(failed, state=ServiceState.RECOVERING))
+
+    again = "web failed: tolerate or restart, and its ladder says relocate (1 of 1 restart)"
+    assert told == ([] if is_proof else [again])
 
 
 # I12: nothing is left behind.
