@@ -32,6 +32,7 @@ READS_ONLY = {
 }
 CHANGES = {
     **{verb.value: (verb.value, "web") for verb in Verb},
+    Verb.MIGRATE.value: ("migrate", "web", "node2"),
     Verb.CONFIRM.value: ("takeover", "confirm", "web"),
     Verb.REFUSE.value: ("takeover", "refuse", "web"),
     **{order.value: (order.value,) for order in MaintenanceOrder},

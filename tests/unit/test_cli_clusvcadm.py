@@ -91,6 +91,11 @@ def asked(daemon: FakeDaemon) -> list[tuple[str, str, str]]:
             ),
         ),
         (
+            "-M web -m node2",
+            ("migrate", "web", "node2"),
+            "Trying to migrate service:web to node2...Success\n",
+        ),
+        (
             "-e web -d web",
             ("disable", "web", ""),
             "Local machine disabling service:web...Success\n",
