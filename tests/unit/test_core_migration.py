@@ -11,6 +11,7 @@ from domains.model import NodeId
 from rgmgr.core.actions import Answer, MigrateResource, Reply, StartResource, StopResource
 from rgmgr.core.events import (
     ConfigLoaded,
+    QuorumChanged,
     ResourceFailed,
     ResourceStopFailed,
     Shutdown,
@@ -376,3 +377,41 @@ def test_what_all_have_forgotten_gets_no_new_tree_before_its_target_is_asked() -
     cluster.view(N1, N2, N3)
     assert cluster.service().spec.resources == more.resources
     assert cluster.units[N1] == {"guest", "vip"}
+
+
+def without_quorum(cluster: Cluster, node: NodeId) -> None:
+    """Give a member a verdict of its own."""
+    ring = cluster.states[node].local.view.ring  # type: ignore[union-attr]
+    cluster.feed(node, QuorumChanged(ring, is_quorate=False))
+    cluster.settle(cluster.states[node].local.view.members)  # type: ignore[union-attr]
+
+
+def test_what_comes_to_a_node_without_quorum_is_stopped_there() -> None:
+    cluster = running()
+    without_quorum(cluster, N3)
+
+    cluster.ask(N2, Verb.MIGRATE, N3)
+    cluster.run(1_000)
+
+    assert [node for node, _ in cluster.took(MigrateResource)] == [N1]
+    assert place(cluster) == (ServiceState.STARTING, N3)
+    assert cluster.units == {N1: set(), N3: set()}
+    cluster.view(N1, N2, N3)
+    assert place(cluster) == (ServiceState.STARTED, N3)
+
+
+def test_what_comes_there_and_may_not_go_on_is_stopped_as_well() -> None:
+    """Another node may have been told to start it: so it is free, but for what has come in."""
+    cluster = running()
+    for node in (N1, N2, N3):
+        cluster.restart_daemon(node)
+    cluster.kill(N2)
+    cluster.view(N1, N3, ring_nodes=(N1, N2, N3))
+    without_quorum(cluster, N3)
+
+    cluster.ask(N1, Verb.MIGRATE, N3)
+    cluster.run(1_000)
+
+    assert [node for node, _ in cluster.took(MigrateResource)] == [N1]
+    assert cluster.service(N1).owner is None
+    assert cluster.units == {N1: set(), N3: set()}
