@@ -61,11 +61,13 @@ class TimerFired:
 class ServiceProbed:
     """What really runs of one service here: at start, and after systemd was out of reach.
 
-    A service that is no longer configured is told too, with what is active of it.
+    A service that is no longer configured is told too, with what is active of it. `doubtful`: what
+    of that is there and does not run, such as a virtual machine that may be coming in.
     """
 
     service: ServiceName
     active: tuple[ResourceName, ...]
+    doubtful: tuple[ResourceName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

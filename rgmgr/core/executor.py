@@ -58,7 +58,7 @@ def probed(turn: Turn, event: ServiceProbed) -> None:
     """Systemd told what really runs of one service here."""
     if event.service not in turn.local.jobs:
         _set_active(turn, event.service, event.active)
-        _set_doubtful(turn, event.service, ())
+        _set_doubtful(turn, event.service, event.doubtful)
     resting.probed(turn, event.service)
 
 

@@ -411,8 +411,8 @@ class Host:
         self.post(daemon, ProbeFinished())
 
     def _probe_one(self, daemon: Daemon, service: ServiceName) -> None:
-        active = self.systemd.active(service)
-        self.post(daemon, ServiceProbed(service=service, active=active))
+        active, doubtful = self.systemd.active(service), self.systemd.doubtful(service)
+        self.post(daemon, ServiceProbed(service=service, active=active, doubtful=doubtful))
 
     def _tell_active(self, daemon: Daemon, *, but_not_busy: bool) -> None:
         """Tell what is active of each service, configured or left over."""
@@ -420,8 +420,7 @@ class Host:
         names = dict.fromkeys((*daemon.state.cluster.services, *left_over))
         for name in names:
             if not (but_not_busy and self.systemd.is_busy(name)):
-                active = self.systemd.active(name)
-                self.post(daemon, ServiceProbed(service=name, active=active))
+                self._probe_one(daemon, name)
 
     def _connect(self, daemon: Daemon) -> None:
         station = self._bus.stations[self.node]

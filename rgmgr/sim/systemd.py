@@ -98,6 +98,11 @@ class Systemd:
             u.resource for u in self.units.values() if u.service == service and u.is_active
         )
 
+    def doubtful(self, service: ServiceName) -> tuple[ResourceName, ...]:
+        """Return those of them that do not run: they come in from another node, or not."""
+        units = [u for u in self.units.values() if u.service == service]
+        return tuple(u.resource for u in units if u.phase is Phase.INCOMING)
+
     def is_busy(self, service: ServiceName) -> bool:
         """Tell whether somebody waits for a job of this service."""
         return any(u.waiter is not None for u in self.units.values() if u.service == service)

@@ -20,6 +20,7 @@ from rgmgr.core.events import (
     ResourceStopped,
     ServiceProbed,
 )
+from rgmgr.core.spec import ResourceName
 from tests.adapters.fake_systemd import FakeSystemd, Script, Unit
 from tests.adapters.systemd_stage import STARTED, WEB, Stage, cluster, resource, stage
 
@@ -113,19 +114,34 @@ def test_one_without_a_unit_is_stopped_by_libvirts_last_word(
     stage(tmp_path, play)
 
 
-@pytest.mark.parametrize(("listed", "active"), [("guest\n", ("guest",)), ("other\n", ())])
+@pytest.mark.parametrize(
+    ("up", "paused", "active", "doubtful"),
+    [
+        ("guest", "other", ("guest",), ()),
+        ("guest", "guest", ("guest",), ("guest",)),
+        ("other", "other", (), ()),
+    ],
+    ids=["runs", "comes in", "is not here"],
+)
 def test_one_that_libvirt_has_up_is_found_without_a_unit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: str, active: tuple[str, ...]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    up: str,
+    paused: str,
+    active: tuple[ResourceName, ...],
+    doubtful: tuple[ResourceName, ...],
 ) -> None:
     virsh = tmp_path / "virsh"
-    virsh.write_text(f"#!/bin/sh\nprintf '%s' '{listed}'\n")
+    virsh.write_text(
+        f"#!/bin/sh\ncase $* in *--state-paused*) echo {paused};; *) echo {up};; esac\n"
+    )
     virsh.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
     async def play(s: Stage) -> None:
         s.systemd.probe(cluster(GUEST))
 
-        assert await s.event() == ServiceProbed(service=WEB, active=active)  # type: ignore[arg-type]
+        assert await s.event() == ServiceProbed(service=WEB, active=active, doubtful=doubtful)
         assert await s.event() == ProbeFinished()
 
     stage(tmp_path, play)

@@ -298,8 +298,8 @@ class Systemd:
         for seen in found.up:
             if seen.plan.key not in self._queues:
                 self._checkers.begin(self._watches.begin(seen.plan, seen.unit))
-        for service, active in found.active.items():
-            self._emit(ServiceProbed(service=service, active=active))
+        for service in found.active:
+            self._emit(found.told(service))
         self._has_probed = True
         self._emit(ProbeFinished())
 
@@ -355,15 +355,15 @@ class Systemd:
         for seen in found.up:
             if seen.plan.key.service == service:
                 self._checkers.begin(self._watches.begin(seen.plan, seen.unit))
-        self._emit(ServiceProbed(service=service, active=found.active.get(service, ())))
+        self._emit(found.told(service))
 
     async def _tell_again(self, spec: ClusterSpec) -> None:
         self._touched = {key.service for key in self._queues}
         found = await self._survey(spec)
         self._tell_of_orphans(spec, found)
-        for service, active in found.active.items():
+        for service in found.active:
             if service not in self._touched:  # else what was seen may be past
-                self._emit(ServiceProbed(service=service, active=active))
+                self._emit(found.told(service))
 
     # --- failures -----------------------------------------------------------------------------
 

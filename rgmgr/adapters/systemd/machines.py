@@ -27,6 +27,8 @@ URI = "qemu:///system"
 EXIT_STAYS = 8
 NOWHERE = "-"
 """Stands for a node to the helper: send nothing, only look."""
+PAUSED = "--state-paused"
+"""So is one that comes in from another node."""
 SPARE_S = 60
 """Beyond its time limit a migration has so much to be called off and looked at."""
 
@@ -35,11 +37,11 @@ _LIST_TIMEOUT_S = 5.0
 log = structlog.get_logger(__name__)
 
 
-async def active(plans: Iterable[Plan]) -> frozenset[str]:
-    """Return the units of those machines that libvirt has up here, running or paused."""
+async def active(plans: Iterable[Plan], *only: str) -> frozenset[str]:
+    """Return the units of those machines that libvirt has up here: all, or `PAUSED` ones only."""
     machines = [made for made in plans if made.spec.type == TYPE]
     uris = dict.fromkeys(_uri(made) for made in machines)
-    said = await asyncio.gather(*(_listed(uri) for uri in uris))
+    said = await asyncio.gather(*(_listed(uri, *only) for uri in uris))
     names_by_uri = dict(zip(uris, said, strict=True))
     return frozenset(
         made.unit
@@ -52,9 +54,9 @@ def _uri(plan: Plan) -> str:
     return plan.spec.parameters.get("uri", URI)
 
 
-async def _listed(uri: str) -> frozenset[str]:
+async def _listed(uri: str, *only: str) -> frozenset[str]:
     """Return what libvirt has; nothing where it is not installed or does not answer."""
-    words = ["virsh", "--quiet", "--connect", uri, "list", "--name"]
+    words = ["virsh", "--quiet", "--connect", uri, "list", "--name", *only]
     said = await run(words, _LIST_TIMEOUT_S)
     return frozenset((said or "").split())
 

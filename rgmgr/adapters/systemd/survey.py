@@ -23,7 +23,7 @@ from rgmgr.adapters.systemd.node import NodeFacts
 from rgmgr.adapters.systemd.resources import MARK, Key, Plan, flatten, is_present, plan, resolved
 from rgmgr.adapters.systemd.statuses import UnitStatus
 from rgmgr.adapters.systemd.uses import Uses
-from rgmgr.core.events import Shutdown
+from rgmgr.core.events import ServiceProbed, Shutdown
 from rgmgr.core.spec import EXISTING_UNIT_TYPES, ClusterSpec, ResourceName
 from rgmgr.errors import BusError
 
@@ -48,6 +48,13 @@ class Survey:
 
     active: dict[ServiceName, tuple[ResourceName, ...]] = field(default_factory=dict)
     up: list[Seen] = field(default_factory=list)
+    coming: list[Key] = field(default_factory=list)  # machines that may be on their way here
+
+    def told(self, service: ServiceName) -> ServiceProbed:
+        """Return what is to be told of a service."""
+        coming = tuple(key.resource for key in self.coming if key.service == service)
+        active = self.active.get(service, ())
+        return ServiceProbed(service=service, active=active, doubtful=coming)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,7 @@ async def look(
     plans = list(_plans(spec, node, helpers))
     statuses = await _settled(manager, [made.unit for made in plans])
     unbidden = await machines.active(plans)
+    paused = await machines.active(plans, machines.PAUSED) if unbidden else frozenset()
     active: dict[ServiceName, list[ResourceName]] = {s.name: [] for s in spec.services}
     for made, status in zip(plans, statuses, strict=True):
         if traces.uses.are_by_others(made):
@@ -77,6 +85,8 @@ async def look(
         if status.is_up and is_present(made, node) is not False:
             found.up.append(Seen(made, status.name))
             await _note_generation(manager, traces.drop_ins, made)
+        elif made.unit in paused:
+            found.coming.append(made.key)
         elif made.unit not in unbidden and not await _holds_something(manager, made, status, node):
             continue
         active[made.key.service].append(made.key.resource)
