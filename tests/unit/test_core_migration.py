@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from rgmgr.core.actions import Answer, MigrateResource, Reply, StartResource, StopResource
-from rgmgr.core.events import ResourceStopFailed, Shutdown, ShutdownRequested
+from rgmgr.core.events import QuorumChanged, ResourceStopFailed, Shutdown, ShutdownRequested
 from rgmgr.core.messages import Verb
-from rgmgr.core.model import NodeStatus, ServiceState
+from rgmgr.core.model import NodeStatus, RingId, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.core.spec import ResourceName, ResourceSpec, ServiceSpec
+from rgmgr.core.stop_again import ARRIVAL_PAUSE_MS
 from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, tree, web
 
 GUEST = ResourceSpec(name=ResourceName("guest"), type="vm", parameters={"machine": "guest"})
@@ -226,6 +227,21 @@ def targets(cluster: Cluster) -> list[int | None]:
     """Return where a machine was sent; None: its owner only looked."""
     found = [action for _, action in cluster.took(MigrateResource)]
     return [action.target for action in found if isinstance(action, MigrateResource)]
+
+
+def test_what_comes_in_late_at_a_node_without_quorum_is_stopped_there() -> None:
+    """Its votequorum may say no while the others count it as a member."""
+    cluster = running(broken_stops={(N1, "guest")})
+    cluster.feed(N3, QuorumChanged(RingId(N1, cluster.ring), is_quorate=False))
+    cluster.ask(N2, Verb.MIGRATE, N3)
+    cluster.run(1_000)
+    assert cluster.service().landing == N3
+
+    for _ in range(2):
+        cluster.units[N3] = {"guest"}
+        cluster.run(ARRIVAL_PAUSE_MS)
+
+        assert cluster.units[N3] == set()
 
 
 def test_it_does_not_go_to_a_node_that_is_lost() -> None:
