@@ -125,6 +125,7 @@ def drive(turn: Turn, *, may_start: bool) -> None:
         return
     for name in _concerned(turn):
         service = turn.cluster.services[name]
+        jobs.heed_arrival(turn, service)
         duty = _duty(turn, name, service)
         resting.heed(turn, name, service, is_busy=duty is not None)
         _align(turn, name, service, duty)
@@ -224,7 +225,7 @@ def holds_anything(turn: Turn) -> bool:
 def _duty(turn: Turn, name: ServiceName, service: Service) -> _Duty | None:
     if turn.local.emergency and must_stop(turn, service):
         is_seen = bool(turn.local.active.get(name)) or name in turn.local.jobs
-        is_there = is_seen or service.landing == turn.local.me
+        is_there = is_seen or turn.local.me in (service.landing, *service.cleanup)
         is_done = _reported_op(turn, name) == EMERGENCY_OP and name not in turn.local.jobs
         return _Duty(JobKind.STOP, EMERGENCY_OP) if is_there and not is_done else None
     is_cleaning = turn.local.me in service.cleanup

@@ -15,6 +15,7 @@ from rgmgr.core.events import ResourceFailed, ResourceStartFailed, ResourceStopF
 from rgmgr.core.evolve import replace
 from rgmgr.core.local import Job, JobKind, LocalState, Turn
 from rgmgr.core.messages import (
+    EMERGENCY_OP,
     ServiceFailed,
     ServiceStarted,
     ServiceStartFailed,
@@ -153,6 +154,20 @@ def is_known_to(turn: Turn, job: Job, node: NodeId) -> bool:
     epoch, applied = job.since
     needed = applied if epoch == turn.cluster.epoch else 0
     return turn.pulse.applied_by.get(node, -1) >= needed
+
+
+def heed_arrival(turn: Turn, service: Service) -> None:
+    """Forget the emergency stop of a machine that has come in only now: it was none of it."""
+    name, me = service.spec.name, turn.local.me
+    before = turn.before.cluster.services.get(name)
+    has_come = before is not None and _is_here(service, me) and not _is_here(before, me)
+    if has_come and turn.local.reported.get(name) == (EMERGENCY_OP, False):
+        turn.update(reported={n: r for n, r in turn.local.reported.items() if n != name})
+
+
+def _is_here(service: Service, me: NodeId) -> bool:
+    """Tell whether its former owner has said that what it has of it would be here."""
+    return me in service.cleanup or service.landing == me == service.owner
 
 
 def is_about_to_migrate(local: LocalState) -> bool:

@@ -77,6 +77,18 @@ def refusal(cluster: ClusterState, service: Service, target: NodeId | None) -> V
     return found
 
 
+def may_be_elsewhere(cluster: ClusterState, service: Service) -> bool:
+    """Tell whether a running machine may have gone from its owner while nobody knew of it.
+
+    All daemons were away while it was on its way, and it was found at its source. Its target has
+    not been asked since, or has not let go yet of what came in.
+    """
+    unasked = any(
+        cluster.nodes[n].lost_epoch <= service.adopted_epoch for n in blockers(cluster, service)
+    )
+    return (unasked or bool(service.cleanup)) and not why_not(service.spec)
+
+
 def stayed(ledger: Ledger, service: Service, reason: str) -> None:
     """The owner has it as before; what the target may have of it has to go."""
     source, target = ledger.name(service.owner), ledger.name(service.target)

@@ -172,7 +172,8 @@ def _is_leaving(ledger: Ledger, owner: NodeId) -> bool:
 def _finish_repair(ledger: Ledger, service: Service) -> None:
     """What was broken is down; the owner keeps the rest and starts again, if it may stay."""
     owner = ledger.state.nodes.get(service.owner) if service.owner is not None else None
-    if owner is not None and owner.status is NodeStatus.ONLINE:
+    is_staying = owner is not None and owner.status is NodeStatus.ONLINE
+    if is_staying and not migration.may_be_elsewhere(ledger.state, service):
         ledger.move(replace(service, restarts=service.restarts + 1), ServiceState.STARTING)
     else:
         begin_stop(ledger, service, After.SETTLE)

@@ -7,8 +7,16 @@ from dataclasses import replace
 
 import pytest
 
+from domains.model import NodeId
 from rgmgr.core.actions import Answer, MigrateResource, Reply, StartResource, StopResource
-from rgmgr.core.events import QuorumChanged, ResourceStopFailed, Shutdown, ShutdownRequested
+from rgmgr.core.events import (
+    ConfigLoaded,
+    QuorumChanged,
+    ResourceFailed,
+    ResourceStopFailed,
+    Shutdown,
+    ShutdownRequested,
+)
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import NodeStatus, RingId, ServiceState
 from rgmgr.core.placement import because
@@ -21,7 +29,7 @@ GUEST = ResourceSpec(name=ResourceName("guest"), type="vm", parameters={"machine
 
 def machine(**changes: object) -> ServiceSpec:
     """Return a service that is one virtual machine."""
-    return web(resources=(GUEST,), **changes)
+    return web(**{"resources": (GUEST,), **changes})
 
 
 def running(**changes: object) -> Cluster:
@@ -229,10 +237,17 @@ def targets(cluster: Cluster) -> list[int | None]:
     return [action.target for action in found if isinstance(action, MigrateResource)]
 
 
-def test_what_comes_in_late_at_a_node_without_quorum_is_stopped_there() -> None:
-    """Its votequorum may say no while the others count it as a member."""
+def without_quorum(cluster: Cluster, node: NodeId) -> None:
+    """Give a member a verdict of its own."""
+    ring = cluster.states[node].local.view.ring  # type: ignore[union-attr]
+    cluster.feed(node, QuorumChanged(ring, is_quorate=False))
+    cluster.settle(cluster.states[node].local.view.members)  # type: ignore[union-attr]
+
+
+def test_a_node_without_quorum_looks_again_for_what_nobody_could_tell() -> None:
+    """It may come in after all that ran there was stopped."""
     cluster = running(broken_stops={(N1, "guest")})
-    cluster.feed(N3, QuorumChanged(RingId(N1, cluster.ring), is_quorate=False))
+    without_quorum(cluster, N3)
     cluster.ask(N2, Verb.MIGRATE, N3)
     cluster.run(1_000)
     assert cluster.service().landing == N3
@@ -323,4 +338,96 @@ def test_disabling_one_that_is_on_its_way_waits_for_its_end_and_stops_it() -> No
     cluster.run(1_000)
 
     assert place(cluster) == (ServiceState.DISABLED, None)
+    assert cluster.units == {N1: set(), N3: set()}
+
+
+def forgotten(units: dict[NodeId, set[str]], *members: NodeId) -> Cluster:
+    """Return a cluster all of whose daemons began anew while a machine was on its way to node3.
+
+    `units`: what they found; `members`: who is there again.
+    """
+    cluster = under_way()
+    cluster.units, cluster.held = units, []
+    for node in (N1, N2, N3):
+        cluster.restart_daemon(node)
+    cluster.view(*members, ring_nodes=(N1, N2, N3))
+    cluster.slow = set()
+    assert place(cluster) == (ServiceState.STARTED, N1)
+    return cluster
+
+
+def goes_on_at_the_target(cluster: Cluster) -> None:
+    """The machine stops on node1, whose daemon sees that, and goes on at node3."""
+    cluster.units = {N1: set(), N3: {"guest"}}
+    cluster.feed(N1, ResourceFailed(service=WEB, resource=GUEST.name, reason="it is gone"))
+    cluster.settle(cluster.states[N1].local.view.members)  # type: ignore[union-attr]
+
+
+def test_what_all_have_forgotten_starts_nowhere_before_its_target_is_asked() -> None:
+    cluster = forgotten({N1: {"guest"}}, N1, N2)
+
+    goes_on_at_the_target(cluster)
+
+    assert [node for node, _ in cluster.took(StartResource)] == [N1]
+    cluster.restart_daemon(N3)
+    cluster.view(N1, N2, N3)
+    assert cluster.records().count("service.adopted") == 2, "on node1, then on node3"
+    assert cluster.units == {N1: {"guest"}, N3: set()}, "which gives it back to node1"
+
+
+def test_what_all_have_forgotten_starts_nowhere_before_its_target_let_go_of_it() -> None:
+    cluster = forgotten({N1: {"guest"}, N3: {"guest"}}, N1, N2, N3)
+    assert cluster.service().cleanup == (N3,)
+
+    goes_on_at_the_target(cluster)
+
+    assert [node for node, _ in cluster.took(StartResource)] == [N1]
+    cluster.hurry()
+    cluster.run(1_000)
+    assert cluster.units == {N1: {"guest"}, N3: set()}
+    assert place(cluster) == (ServiceState.STARTED, N1)
+
+
+def test_what_all_have_forgotten_gets_no_new_tree_before_its_target_is_asked() -> None:
+    cluster = forgotten({N1: {"guest"}}, N1, N2)
+    more = machine(resources=(GUEST, replace(tree()[0], children=())))
+
+    for node in (N1, N2):
+        cluster.feed(node, ConfigLoaded(replace(spec(more), version=2, digest="d2")))
+    cluster.settle((N1, N2))
+
+    assert cluster.service().spec.resources == (GUEST,)
+    cluster.view(N1, N2, N3)
+    assert cluster.service().spec.resources == more.resources
+    assert cluster.units[N1] == {"guest", "vip"}
+
+
+def test_what_comes_to_a_node_without_quorum_is_stopped_there() -> None:
+    cluster = running()
+    without_quorum(cluster, N3)
+
+    cluster.ask(N2, Verb.MIGRATE, N3)
+    cluster.run(1_000)
+
+    assert [node for node, _ in cluster.took(MigrateResource)] == [N1]
+    assert place(cluster) == (ServiceState.STARTING, N3)
+    assert cluster.units == {N1: set(), N3: set()}
+    cluster.view(N1, N2, N3)
+    assert place(cluster) == (ServiceState.STARTED, N3)
+
+
+def test_what_comes_there_and_may_not_go_on_is_stopped_as_well() -> None:
+    """Another node may have been told to start it: so it is free, but for what has come in."""
+    cluster = running()
+    for node in (N1, N2, N3):
+        cluster.restart_daemon(node)
+    cluster.kill(N2)
+    cluster.view(N1, N3, ring_nodes=(N1, N2, N3))
+    without_quorum(cluster, N3)
+
+    cluster.ask(N1, Verb.MIGRATE, N3)
+    cluster.run(1_000)
+
+    assert [node for node, _ in cluster.took(MigrateResource)] == [N1]
+    assert cluster.service(N1).owner is None
     assert cluster.units == {N1: set(), N3: set()}
