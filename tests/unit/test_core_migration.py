@@ -18,7 +18,7 @@ from rgmgr.core.events import (
     ShutdownRequested,
 )
 from rgmgr.core.messages import Verb
-from rgmgr.core.model import NodeStatus, RingId, ServiceState
+from rgmgr.core.model import NodeStatus, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.core.spec import ResourceName, ResourceSpec, ServiceSpec
 from rgmgr.core.stop_again import ARRIVAL_PAUSE_MS
