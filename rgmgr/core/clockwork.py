@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from domains.model import NodeId
-from rgmgr.core import awaiting, failback, health, retrying
+from rgmgr.core import awaiting, failback, health, retrying, stop_again
 from rgmgr.core.actions import CancelTimer, SetTimer
 from rgmgr.core.evolve import comparer
 from rgmgr.core.fence_races import chance_delay_ms
@@ -122,6 +122,7 @@ def _own(turn: Turn, able: tuple[NodeId, ...]) -> dict[str, int]:
         wanted[f"rejoin:{turn.cluster.epoch}"] = REJOIN_MS
     if turn.cluster.spec.pings:
         wanted |= health.timers(turn)
+    wanted |= stop_again.timers(turn)
     if test_ms := _next_test_ms(turn, able):
         wanted["test"] = test_ms
     if local.emergency:

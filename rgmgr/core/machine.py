@@ -25,6 +25,7 @@ from rgmgr.core import (
     operations,
     outbox,
     rebooting,
+    stop_again,
     sync,
     watchdog,
 )
@@ -253,6 +254,7 @@ _ON_TIMER: dict[str, Callable[[Turn, str], None]] = {
     "failback": lambda turn, key: _send_if_open(turn, failback.due_now(turn, key)),
     "grace": lambda turn, key: _send_if_open(turn, clockwork.grace_expired(turn, key)),
     "await": lambda turn, key: _send_if_open(turn, clockwork.service_due(turn, key)),
+    "again": stop_again.due,
     "retry": lambda turn, key: _send_if_open(turn, clockwork.service_due(turn, key)),
     "term": lambda turn, key: _send_if_open(turn, clockwork.term_over(turn, key)),
     "shield": lambda turn, _key: sync.declare_emergency(

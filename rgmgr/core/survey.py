@@ -75,8 +75,9 @@ def note_difference(ledger: Ledger) -> None:
 def restless(cluster: ClusterState, before: ClusterState | None = None) -> frozenset[ServiceName]:
     """Return the services of an agreed state about which something may have to be done any time.
 
-    They look for a node or wait for one, are stopped, go with another one, or have another tree
-    than the configured one. `before`: an agreed state that this one came from.
+    They look for a node or wait for one, are stopped, go with another one, may be held by a node
+    that is not their owner, or have another tree than the configured one. `before`: an agreed state
+    that this one came from.
     """
     known = _known_restless(cluster)
     if known is None:
@@ -117,6 +118,8 @@ def _restless_among(cluster: ClusterState, names: Iterable[ServiceName]) -> Iter
             or service.spec.terms.together
             or service.awaits is not None
             or service.rounds
+            or service.cleanup
+            or service.landing is not None
         ):
             yield name
 

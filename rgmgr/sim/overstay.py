@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from domains.model import NodeId, ServiceName
+from rgmgr.core.migration import why_not
 from rgmgr.core.spec import ClusterSpec, NoQuorumPolicy, ServiceSpec
 from rgmgr.core.standing import is_shielded
+from rgmgr.core.stop_again import ARRIVAL_PAUSE_MS
 from rgmgr.core.tree import start_order
 from rgmgr.sim.bus import DETECTION_MS, DETECTION_SPREAD_MS, Bus
 from rgmgr.sim.daemon import Daemon
@@ -41,6 +43,8 @@ class _Lack:
     since_ms: int
     is_told: bool = False
     busy_ms: dict[ServiceName, int] = field(default_factory=dict)  # when it was last worked on
+    up: set[ServiceName] = field(default_factory=set)  # at the latest look
+    came_ms: dict[ServiceName, int] = field(default_factory=dict)  # when it came up, at the latest
 
 
 class Overstay:
@@ -99,6 +103,7 @@ class Overstay:
         ) == (daemon, component, station.connection, lost_ms)
         if lack is None or not is_same:
             lack = _Lack(daemon, component, station.connection, lost_ms, self._engine.now_ms)
+            lack.up = _services_up(host)
             self._lacks[host.node] = lack
         return lack
 
@@ -106,6 +111,9 @@ class Overstay:
         for (name, _), unit in host.systemd.units.items():
             if unit.job is not None:
                 lack.busy_ms[name] = self._engine.now_ms
+        up = _services_up(host)
+        lack.came_ms |= dict.fromkeys(up - lack.up, self._engine.now_ms)
+        lack.up = up
         heed_max_ms = HEED_MAX_MS + self._bus.slack_ms + 3 * host.slack_ms
         lack_ms = self._engine.now_ms - lack.since_ms
         if lack_ms <= heed_max_ms:
@@ -114,6 +122,8 @@ class Overstay:
             service = _as_known(host, configured)
             is_bound = _must_stop(self._spec, service) and not _is_frozen(host, service)
             if not is_bound or _is_orphan(host, service):
+                continue
+            if self._may_have_come(host, lack, service):
                 continue
             units = [u for (name, _), u in host.systemd.units.items() if name == service.name]
             patient_ms = heed_max_ms + patience_ms(service) + 2 * len(units) * host.slack_ms
@@ -125,12 +135,23 @@ class Overstay:
                 self._violate("I4", f"{where} after {lack_ms / 1000:.1f} s without quorum")
                 lack.is_told = True
 
+    def _may_have_come(self, host: Host, lack: _Lack, service: ServiceSpec) -> bool:
+        """Tell whether another node has sent a machine here since the daemon could last look."""
+        came_ms = lack.came_ms.get(service.name)
+        if came_ms is None or why_not(service):
+            return False
+        return self._engine.now_ms - came_ms <= ARRIVAL_PAUSE_MS + CHECK_EVERY_MS + host.slack_ms
+
 
 def patience_ms(service: ServiceSpec) -> int:
     """Return how long a service may take to stop, with the start that may have to end first."""
     resources = start_order(service)
     starts = max(r.start_timeout_ms for r in resources)
     return starts + sum(r.stop_timeout_ms for r in resources) + NEWS_MAX_MS
+
+
+def _services_up(host: Host) -> set[ServiceName]:
+    return {name for (name, _), unit in host.systemd.units.items() if unit.is_active}
 
 
 def _reproach(units: list[Unit], *, is_late: bool, is_idle: bool) -> str | None:

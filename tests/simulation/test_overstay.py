@@ -6,10 +6,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.model import NodeId
-from rgmgr.core.spec import NoQuorumPolicy
+from rgmgr.core.spec import NoQuorumPolicy, ResourceName, ResourceSpec, ServiceSpec
+from rgmgr.core.stop_again import ARRIVAL_PAUSE_MS
 from rgmgr.core.tree import start_order
 from rgmgr.sim.overstay import CHECK_EVERY_MS, HEED_MAX_MS, patience_ms
-from rgmgr.sim.phases import Mood
+from rgmgr.sim.phases import Mood, Phase
 from rgmgr.sim.rings import BusEvent
 from rgmgr.sim.run import unrest
 from rgmgr.sim.story import WEB, demo_script
@@ -30,9 +31,11 @@ class Deaf:
         del event
 
 
-def running_world(policy: NoQuorumPolicy = NoQuorumPolicy.STOP) -> World:
+def running_world(
+    policy: NoQuorumPolicy = NoQuorumPolicy.STOP, web: ServiceSpec = SERVICE
+) -> World:
     """Three nodes at rest with `web` on the first; no device is reached, so nobody is fenced."""
-    spec = replace(QUIET.spec, no_quorum_policy=policy)
+    spec = replace(QUIET.spec, no_quorum_policy=policy, services=(web, *QUIET.spec.services[1:]))
     world = World(replace(QUIET, spec=spec))
     world.engine.run_until(20_000)
     assert unrest(world) == []
@@ -148,3 +151,19 @@ def test_what_follows_a_pause_is_counted_from_its_end() -> None:
     world.engine.run_until(world.engine.now_ms + LATE_MS)
 
     assert world.watch.violations[0].startswith("I4 ")
+
+
+def test_a_machine_that_comes_in_later_is_told_when_nobody_looks_for_it() -> None:
+    guest = ResourceSpec(name=ResourceName("guest"), type="vm", parameters={"machine": "guest"})
+    world = running_world(web=replace(SERVICE, resources=(guest,)))
+    cut_off(world, 2 * LATE_MS)
+    systemd = world.hosts[N1].systemd
+    assert active(world) == ()
+
+    systemd.become(systemd.unit(WEB, guest.name), Phase.ACTIVE, "is sent here")
+    world.engine.run_until(world.engine.now_ms + ARRIVAL_PAUSE_MS)
+    early = list(world.watch.violations)
+    world.engine.run_until(world.engine.now_ms + 3 * CHECK_EVERY_MS)
+
+    assert early == []
+    assert "web is left running" in world.watch.violations[0]

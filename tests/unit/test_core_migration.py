@@ -21,6 +21,7 @@ from rgmgr.core.messages import Verb
 from rgmgr.core.model import NodeStatus, ServiceState
 from rgmgr.core.placement import because
 from rgmgr.core.spec import ResourceName, ResourceSpec, ServiceSpec
+from rgmgr.core.stop_again import ARRIVAL_PAUSE_MS
 from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, tree, web
 
 GUEST = ResourceSpec(name=ResourceName("guest"), type="vm", parameters={"machine": "guest"})
@@ -236,6 +237,28 @@ def targets(cluster: Cluster) -> list[int | None]:
     return [action.target for action in found if isinstance(action, MigrateResource)]
 
 
+def without_quorum(cluster: Cluster, node: NodeId) -> None:
+    """Give a member a verdict of its own."""
+    ring = cluster.states[node].local.view.ring  # type: ignore[union-attr]
+    cluster.feed(node, QuorumChanged(ring, is_quorate=False))
+    cluster.settle(cluster.states[node].local.view.members)  # type: ignore[union-attr]
+
+
+def test_a_node_without_quorum_looks_again_for_what_nobody_could_tell() -> None:
+    """It may come in after all that ran there was stopped."""
+    cluster = running(broken_stops={(N1, "guest")})
+    without_quorum(cluster, N3)
+    cluster.ask(N2, Verb.MIGRATE, N3)
+    cluster.run(1_000)
+    assert cluster.service().landing == N3
+
+    for _ in range(2):
+        cluster.units[N3] = {"guest"}
+        cluster.run(ARRIVAL_PAUSE_MS)
+
+        assert cluster.units[N3] == set()
+
+
 def test_it_does_not_go_to_a_node_that_is_lost() -> None:
     cluster = running()
     cluster.ask(N2, Verb.MIGRATE, N3)
@@ -377,13 +400,6 @@ def test_what_all_have_forgotten_gets_no_new_tree_before_its_target_is_asked() -
     cluster.view(N1, N2, N3)
     assert cluster.service().spec.resources == more.resources
     assert cluster.units[N1] == {"guest", "vip"}
-
-
-def without_quorum(cluster: Cluster, node: NodeId) -> None:
-    """Give a member a verdict of its own."""
-    ring = cluster.states[node].local.view.ring  # type: ignore[union-attr]
-    cluster.feed(node, QuorumChanged(ring, is_quorate=False))
-    cluster.settle(cluster.states[node].local.view.members)  # type: ignore[union-attr]
 
 
 def test_what_comes_to_a_node_without_quorum_is_stopped_there() -> None:

@@ -9,6 +9,7 @@ from rgmgr.core.actions import FenceNode, StartResource
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import NodeStatus, ServiceState
 from rgmgr.core.spec import StopFailurePolicy
+from rgmgr.core.stop_again import CLEANUP_PAUSE_MS
 from tests.unit.core_cluster import N1, N2, N3, Cluster, formed, spec, web
 
 FENCED_FOR = web(on_stop_failure=StopFailurePolicy.FENCE)
@@ -74,6 +75,23 @@ def test_left_overs_that_do_not_stop_cost_their_node_its_power() -> None:
     assert cluster.service().owner == N1
     assert cluster.node(N3).status is NodeStatus.UNCLEAN
     assert cluster.node(N1).status is NodeStatus.ONLINE
+
+
+def test_left_overs_that_do_not_stop_are_tried_again_while_it_runs_elsewhere() -> None:
+    cluster = Cluster(broken_stops={(N3, "nginx")})
+    cluster.units = {N1: {"vip", "nginx"}, N3: {"nginx"}}
+    cluster.boot(N1, N2, N3)
+    cluster.view(N1, N2, N3)
+    cluster.run(3 * CLEANUP_PAUSE_MS)
+    assert (cluster.service().state, cluster.service().cleanup) == (ServiceState.STARTED, (N3,))
+    assert cluster.records().count("service.stop_failed") == 3
+
+    cluster.broken_stops.clear()
+    cluster.run(CLEANUP_PAUSE_MS)
+
+    assert cluster.service().cleanup == ()
+    assert cluster.units[N3] == set()
+    assert not [key for node, key in cluster.timers if key.startswith("again:")]
 
 
 def test_where_nobody_else_could_fence_it_is_held() -> None:
