@@ -29,6 +29,11 @@ def read_watchdog(section: Table) -> str:
     return ""
 
 
+def least_timeout_ms(spec: ClusterSpec) -> int:
+    """Return what the watchdog of a member has to bear at least."""
+    return spec.sync_timeout_ms + DETECTION_MS
+
+
 def check_watchdog(spec: ClusterSpec, problems: Problems) -> None:
     """Note what makes time alone no proof: nothing that resets, or no time for it."""
     fencing = spec.fencing
@@ -37,7 +42,7 @@ def check_watchdog(spec: ClusterSpec, problems: Problems) -> None:
             text = f"{WATCHDOG_AGENT} needs a watchdog on every node, and none is configured"
             hint = 'set fencing.watchdog = "/dev/watchdog"'
             problems.add(below(below("fencing.device", name), "agent"), text, hint)
-    least_ms = spec.sync_timeout_ms + DETECTION_MS
+    least_ms = least_timeout_ms(spec)
     if fencing.watchdog and fencing.watchdog_ms < least_ms:
         text = "is too short: members that only wait for a silent one would be reset"
         hint = (

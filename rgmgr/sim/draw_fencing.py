@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rgmgr.config.watchdog import DETECTION_MS
+from rgmgr.config.watchdog import least_timeout_ms
 from rgmgr.core.spec import (
     WATCHDOG_AGENT,
     WATCHDOG_OF_SYSTEMD,
@@ -42,7 +42,7 @@ def with_watchdog(rolls: Dice, spec: ClusterSpec) -> ClusterSpec:
                 TIME: FenceDevice(name=TIME, agent=WATCHDOG_AGENT),
             },
             watchdog=WATCHDOG_OF_SYSTEMD,
-            watchdog_ms=spec.sync_timeout_ms + DETECTION_MS,
+            watchdog_ms=least_timeout_ms(spec),
         ),
         no_quorum_policy=policy,
     )

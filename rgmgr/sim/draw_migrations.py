@@ -58,8 +58,8 @@ def _is_plain(service: ServiceSpec) -> bool:
 
 
 def _machine(resource: ResourceSpec) -> ResourceSpec:
-    machine = {"machine": resource.parameters["unit"]}
-    return replace(resource, type="vm", parameters={**resource.parameters, **machine})
+    machine = resource.parameters["unit"].removesuffix(".service")
+    return replace(resource, type="vm", parameters={"machine": machine})
 
 
 def _order(rolls: Dice, script: Script, service: ServiceSpec) -> list[Fault]:

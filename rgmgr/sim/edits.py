@@ -189,8 +189,9 @@ def _other_parameters(service: ServiceName, resource: ResourceSpec) -> dict[str,
         choices = ADDRESSES if resource.parameters["address"] in ADDRESSES else ALONE
         number = choices.index(resource.parameters["address"]) + 1
         return {"address": choices[number % len(choices)]}
-    unit = f"{service}-{resource.name}-other.service"
-    return {"unit": unit} if resource.parameters["unit"] != unit else {"unit": unit[:-1]}
+    key = "machine" if resource.type == "vm" else "unit"
+    other = f"{service}-{resource.name}-other.service"
+    return {key: other if resource.parameters[key] != other else other[:-1]}
 
 
 def _change_timeout(service: ServiceSpec) -> Tree:

@@ -11,6 +11,7 @@ from dataclasses import MISSING, fields, replace
 from typing import Any, TypeVar, get_type_hints
 
 from domains.model import FailoverDomain, NodeId, ServiceName
+from rgmgr.config.watchdog import least_timeout_ms
 from rgmgr.core.spec import ClusterSpec, FencingSpec, NodeSpec, ResourceSpec, ServiceSpec
 from rgmgr.core.tree import start_order
 from rgmgr.sim.edits import needing_none
@@ -55,9 +56,10 @@ def _fewer_domains(spec: ClusterSpec) -> Iterator[ClusterSpec]:
 
 
 def _plainer_settings(spec: ClusterSpec) -> Iterator[ClusterSpec]:
-    yield from _nearer(
-        spec, _PLAIN, ("no_quorum_policy", "rejoin_grace_ms", "sync_timeout_ms", "pings")
-    )
+    names = ("no_quorum_policy", "rejoin_grace_ms", "sync_timeout_ms", "pings")
+    for plainer in _nearer(spec, _PLAIN, names):
+        if not spec.fencing.watchdog or spec.fencing.watchdog_ms >= least_timeout_ms(plainer):
+            yield plainer
     names = ("verb", "post_fail_delay_ms", "post_join_delay_ms", "timeout_ms")
     for fencing in _nearer(spec.fencing, _PLAIN.fencing, names):
         yield replace(spec, fencing=fencing)

@@ -11,6 +11,8 @@ from click.testing import CliRunner
 
 from domains.model import NodeId
 from rgmgr.cli.main import cli
+from rgmgr.config.load import loads
+from rgmgr.config.write import written
 from rgmgr.core import recovery
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import Node, NodeStatus
@@ -127,6 +129,17 @@ def test_candidates_differ_from_what_they_come_from_and_come_to_an_end() -> None
         assert script not in candidates
         assert all(len(c.faults) <= len(script.faults) for c in candidates)
         assert all(c.end_ms <= script.end_ms for c in candidates if c.spec == script.spec)
+
+
+def test_a_cluster_with_watchdogs_gets_no_smaller_than_it_can_be_read() -> None:
+    drawn = [draw_script(seed, nodes=3, steps=4) for seed in range(60)]
+    guarded = [script for script in drawn if script.spec.fencing.watchdog]
+
+    for script in guarded:
+        for smaller in smaller_clusters(script):
+            loads(written(smaller.spec), source="what was written", node_ids=None)
+
+    assert guarded
 
 
 def test_a_service_that_is_left_out_is_asked_of_no_more() -> None:
