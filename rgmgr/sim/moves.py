@@ -129,8 +129,15 @@ def _kept_away(cluster: ClusterState) -> Iterator[ServiceName]:
             any(rules.sickness(cluster, n) for n in (service.owner, *wanted))
             or any(rules.why_barred(cluster, service, n) for n in wanted)
             or _has_wishes(cluster, service)
+            or _is_led_nowhere(cluster, service)
         ):
             yield name
+
+
+def _is_led_nowhere(cluster: ClusterState, service: Service) -> bool:
+    """Tell whether it must be with one that waits, and so could start nowhere."""
+    leaders = [cluster.services.get(t.service) for t in service.spec.terms.together if t.hard]
+    return any(x is not None and x.state is ServiceState.STOPPED and not x.frozen for x in leaders)
 
 
 def _has_wishes(cluster: ClusterState, service: Service) -> bool:

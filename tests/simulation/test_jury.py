@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from domains.model import FailoverDomain, NodeId, ServiceName
+from domains.model import FailoverDomain, NodeId, ServiceName, Terms, Tie
 from rgmgr.core import executor, ladder, lease, membership, recovery
 from rgmgr.core.actions import Multicast, StartResource
 from rgmgr.core.events import ProbeFinished
@@ -75,7 +75,7 @@ def say(body: ServiceStopped | Goodbye | Request | ConfigProposed) -> Operation:
 
 
 def with_web(cluster: ClusterState, **changes: object) -> ClusterState:
-    web: Service = replace(cluster.services[WEB], **changes)  # type: ignore[arg-type]
+    web = replace(cluster.services[WEB], **changes)  # type: ignore[arg-type]
     return replace(cluster, services={**cluster.services, WEB: web})
 
 
@@ -435,3 +435,23 @@ def test_what_its_history_explains_may_be_elsewhere() -> None:
     assert before == ["web is on node2, and its domain prefers node1"]
     assert list(moves.misplaced(away)) == []
     assert away.nodes[N1].status is NodeStatus.ONLINE
+
+
+@pytest.mark.parametrize("leader", [ServiceState.STOPPED, ServiceState.DISABLED])
+def test_who_must_be_with_one_that_waits_may_stay_where_it_is(leader: ServiceState) -> None:
+    """Elsewhere it could not start."""
+    moves = Moves(lambda *_given: None)
+    cluster = cluster_of(running_world())
+    led = replace(cluster.services[WEB].spec, terms=Terms(together=(Tie(service=MAIL),)))
+    spec = replace(
+        cluster.spec,
+        domains={DOMAIN.name: replace(DOMAIN, nofailback=False)},
+        services=(led, replace(led, name=MAIL, terms=Terms())),
+    )
+    web = replace(cluster.services[WEB], spec=led, owner=N2)
+    mail = replace(web, spec=spec.services[1], state=leader, owner=None)
+    away = replace(cluster, spec=spec, services={WEB: web, MAIL: mail})
+
+    moves.changed(None, away, away)
+
+    assert bool(list(moves.misplaced(away))) == (leader is ServiceState.DISABLED)
