@@ -70,9 +70,7 @@ def refusal(cluster: ClusterState, service: Service, target: NodeId | None) -> V
         case ServiceState.STOPPED | ServiceState.DISABLED | ServiceState.FAILED:
             text = f"{name} is {service.state.value}; only what runs can be migrated"
             found = Verdict(Answer.FAILED, text)
-        case ServiceState.STARTING | ServiceState.STOPPING:
-            found = Verdict(Answer.TRY_AGAIN, f"{name} is {service.state.value}; try again")
-        case ServiceState.RECOVERABLE | ServiceState.RECOVERING:
+        case _:
             found = Verdict(Answer.TRY_AGAIN, f"{name} is {service.state.value}; try again")
     return found
 
