@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from domains.model import NodeId
 from rgmgr.config.defaults import SECTION, read_defaults
+from rgmgr.config.durations import written_duration
 from rgmgr.config.fencing import read_fencing
 from rgmgr.config.names import check_node_name
 from rgmgr.config.nodes import domain_names, read_domains, read_nodes
@@ -30,6 +31,8 @@ SECTIONS = ("cluster", "node", "fencing", "ping", "domain", "resource", SECTION,
 CLUSTER_KEYS = ("name", "version", "no_quorum_policy", "rejoin_grace", "sync_timeout", "warntime")
 _DEFAULTS = ClusterSpec(name="", version=1, digest="", nodes={}, services=())
 _DIGEST_CHARACTERS = 16
+WARNTIME_LEAST_MS = 1_500
+"""Members speak once a second: `TICK_MS` of the core."""
 
 
 def parse(
@@ -87,8 +90,17 @@ def _read_cluster(root: Table) -> ClusterSpec:
         no_quorum_policy=table.word("no_quorum_policy", NoQuorumPolicy, _DEFAULTS.no_quorum_policy),
         rejoin_grace_ms=table.duration("rejoin_grace", _DEFAULTS.rejoin_grace_ms),
         sync_timeout_ms=table.timeout("sync_timeout", _DEFAULTS.sync_timeout_ms),
-        warntime_ms=table.duration("warntime", _DEFAULTS.warntime_ms),
+        warntime_ms=_read_warntime(table),
     )
+
+
+def _read_warntime(table: Table) -> int:
+    found_ms = table.duration("warntime", _DEFAULTS.warntime_ms)
+    if 0 < found_ms < WARNTIME_LEAST_MS:
+        text = "is too short: members speak once a second, so each would be late all the time"
+        hint = f"at least {written_duration(WARNTIME_LEAST_MS)}, or 0 for never"
+        table.problems.add(table.at("warntime"), text, hint)
+    return found_ms
 
 
 def digest_of(document: Mapping[str, object]) -> str:

@@ -22,7 +22,7 @@ from rgmgr.core.model import NodeStatus
 from rgmgr.core.promise import LEASE_MS
 from rgmgr.core.sync import has_quorum
 
-TICK_MS = 500
+TICK_MS = 1_000
 _TICK: Final = Tick(incarnation=0, count=0, epoch=0, applied=0)
 SLOW_MS = 100
 EARLY_MS = TICK_MS // 2

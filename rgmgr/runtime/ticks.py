@@ -17,7 +17,7 @@ from rgmgr.core.events import Delivered, Event
 from rgmgr.core.messages import Install, Message, Tick
 from rgmgr.view import ConfigFile
 
-TICKS_MAX = 8  # four seconds of them
+TICKS_MAX = 8  # seconds of them
 
 
 def wall_ms() -> int:

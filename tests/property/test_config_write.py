@@ -23,6 +23,7 @@ from domains.model import (
 from rgmgr.config.durations import DURATION_MS_MAX, parse_duration, written_duration
 from rgmgr.config.load import loads
 from rgmgr.config.resources import RESOURCE_TYPES
+from rgmgr.config.schema import WARNTIME_LEAST_MS
 from rgmgr.config.write import written
 from rgmgr.core.spec import (
     CheckKind,
@@ -152,7 +153,7 @@ def clusters(draw: st.DrawFn) -> ClusterSpec:
                 watchdog_ms=st.just(sync_ms + 5_000),
             ),
             pings=st.lists(pings, max_size=2, unique_by=lambda ping: ping.name).map(tuple),
-            warntime_ms=spans,
+            warntime_ms=spans.filter(lambda ms: ms == 0 or ms >= WARNTIME_LEAST_MS),
             rejoin_grace_ms=spans,
             sync_timeout_ms=st.just(sync_ms),
         )

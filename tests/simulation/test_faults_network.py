@@ -79,10 +79,10 @@ def test_a_ring_of_majorities_forms_only_rings_whose_nodes_all_hear_each_other()
 
 
 def test_a_cable_that_comes_and_goes_makes_ring_after_ring() -> None:
-    flaps = NetworkFlaps(at_ms=FIRST_MS, node=N2, every_ms=3_000, out_ms=2_400, for_ms=9_000)
+    flaps = NetworkFlaps(at_ms=FIRST_MS, node=N2, every_ms=5_000, out_ms=2_400, for_ms=14_000)
     lab = Lab(flaps)
     before = lab.world.bus.stations[N1].ring
-    lab.until(FIRST_MS + 20_000)
+    lab.until(FIRST_MS + 26_000)
     after = lab.world.bus.stations[N1].ring
 
     assert before is not None

@@ -60,7 +60,7 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
     spec = read(
         VALID.replace(
             "version = 1",
-            'version = 7\nno_quorum_policy = "freeze"\nrejoin_grace = 0\nsync_timeout = "2s"\nwarntime = "700ms"',
+            'version = 7\nno_quorum_policy = "freeze"\nrejoin_grace = 0\nsync_timeout = "2s"\nwarntime = "1700ms"',
         )
         + '[fencing]\npost_fail_delay = "1s"\npost_join_delay = 2\ntimeout = "3s"\n'
         + 'action = "off"\nclean_start = true\nunsafe_disabled = "yes"\n'
@@ -73,7 +73,7 @@ def test_every_setting_of_cluster_and_fencing_arrives() -> None:
     assert spec.version == 7
     assert spec.no_quorum_policy is NoQuorumPolicy.FREEZE
     assert (spec.rejoin_grace_ms, spec.sync_timeout_ms) == (0, 2_000)
-    assert spec.warntime_ms == 700
+    assert spec.warntime_ms == 1_700
     assert replace(spec.fencing, devices={}) == FencingSpec(
         verb=FenceVerb.OFF,
         post_fail_delay_ms=1_000,
@@ -291,6 +291,7 @@ def test_a_cluster_that_says_so_needs_no_fencing() -> None:
         (VALID + '[fencing]\nmax_fences = "three in 10min"\n', "fencing.max_fences: expected a number of nodes and a time span, got the text 'three in 10min'"),
         (VALID + '[fencing]\nmax_fences = "3 in 0s"\n', "fencing.max_fences: expected a number of nodes and a time span, got the text '3 in 0s'"),
         (VALID + '[fencing]\nmax_fences = "0 in 1h"\n', "fencing.max_fences: expected 1 to 49 nodes, got the text '0 in 1h'"),
+        (VALID.replace("version = 1", 'version = 1\nwarntime = "1s"'), "cluster.warntime: is too short: members speak once a second, so each would be late all the time"),
         (VALID + '[fencing]\nlease = "disk"\n', "fencing.lease: expected the path of a shared block device or file, got the text 'disk'"),
         (VALID + "[fencing]\nwatchdog = true\n", "fencing.watchdog: expected a text, got true"),
         (VALID + '[fencing]\nwatchdog = "watchdog0"\n', "fencing.watchdog: expected a device such as \"/dev/watchdog\", or \"systemd\", got the text 'watchdog0'"),
