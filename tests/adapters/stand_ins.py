@@ -148,11 +148,13 @@ class StandIns:
         (self._folder / name).unlink()
 
     def run(
-        self, verb: str, kind: str, *rest: str, **parameters: str
+        self, verb: str, kind: str, *rest: str, begin_by_ms: int | None = None, **parameters: str
     ) -> subprocess.CompletedProcess[str]:
         """Run the helper as the unit of a resource does."""
         given = {f"RGMGR_PARAM_{name.upper()}": value for name, value in parameters.items()}
         environment = {"PATH": str(self._folder), "RGMGR_TYPE": kind, "RGMGR_STOP_TIMEOUT_S": "1"}
+        if begin_by_ms is not None:
+            environment["RGMGR_BEGIN_BY_MS"] = str(begin_by_ms)
         return subprocess.run(
             [sys.executable, str(HELPER), verb, *rest],
             env={**environment, **given},
