@@ -167,7 +167,7 @@ def _begin(ledger: Ledger, service: Service, target: NodeId) -> None:
         owner=ledger.name(service.owner),
         target=ledger.name(target),
     )
-    begin_stop(ledger, service, After.RELOCATE, target)
+    begin_stop(ledger, service, After.FAILBACK, target)
 
 
 def _put(ledger: Ledger, failbacks: dict[ServiceName, Failback]) -> None:

@@ -297,8 +297,9 @@ def _heed_foreign(turn: Turn) -> None:
 
     Or was stopped in an emergency. Only an epoch, made with our claim to it, can judge that.
     """
-    is_new = turn.cluster is not turn.before.cluster
-    if not is_new and turn.local.active is turn.before.local.active:
+    local, before = turn.local, turn.before.local
+    is_same = turn.cluster is turn.before.cluster and local.active is before.active
+    if is_same and local.jobs is before.jobs:
         return
     found = executor.foreign(turn)
     if found and turn.is_news("foreign", turn.cluster.epoch):

@@ -78,6 +78,7 @@ class After(Enum):
     DISABLE = "disable"
     RESTART = "restart"  # start again on the same node
     RELOCATE = "relocate"  # start on `target`, or on the best other node
+    FAILBACK = "failback"  # `target` is better; start on the best node there is by then
     RECOVER = "recover"  # apply the recovery policy
     REPAIR = "repair"  # only what is broken and what is below it; start that again here
     SETTLE = "settle"  # start wherever the domain says

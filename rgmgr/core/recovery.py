@@ -158,7 +158,7 @@ def _free(ledger: Ledger, service: Service) -> None:
             ledger.move(replace(freed, target=owner), ServiceState.RECOVERING)
         case After.RELOCATE | After.MIGRATE:
             ledger.move(replace(freed, target=service.target), ServiceState.RECOVERING)
-        case After.SETTLE | After.REPAIR:  # a repair has ended before
+        case After.SETTLE | After.FAILBACK | After.REPAIR:  # a repair has ended before
             ledger.move(freed, ServiceState.RECOVERING)
         case After.RECOVER:
             _apply_policy(ledger, freed)

@@ -32,6 +32,7 @@ from rgmgr.sim.waits import untimely
 RUNNING = (ServiceState.STARTING, ServiceState.STARTED)
 WAITING = (ServiceState.STOPPED, ServiceState.RECOVERING)
 SETTLED = (*RUNNING, ServiceState.STOPPING)
+MOVES = (After.RELOCATE, After.FAILBACK)
 Violate = Callable[[str, str], None]
 
 
@@ -229,7 +230,7 @@ def _needless_moves(before: ClusterState, after: ClusterState) -> Iterator[str]:
     """Yield the services that an INSTALL moves to a joiner which they do not prefer."""
     for name, service in after.services.items():
         was = before.services.get(name)
-        is_move = service.state is ServiceState.STOPPING and service.after is After.RELOCATE
+        is_move = service.state is ServiceState.STOPPING and service.after in MOVES
         if was is None or was is service or not is_move or was.state not in RUNNING:
             continue
         domain = after.spec.domain_of(service.spec)
@@ -249,7 +250,7 @@ def _hasty_moves(before: ClusterState, after: ClusterState) -> Iterator[str]:
     for name, service in after.services.items():
         was, domain = before.services.get(name), after.spec.domain_of(service.spec)
         is_put_off = domain and (domain.failback_delay_ms or domain.failback_window)
-        is_move = service.state is ServiceState.STOPPING and service.after is After.RELOCATE
+        is_move = service.state is ServiceState.STOPPING and service.after in MOVES
         is_begun = was is not None and was is not service and was.state in RUNNING
         if is_put_off and is_move and is_begun and not _follows(after, service):
             yield f"{name} is moved at once, and its domain puts that off"
@@ -259,7 +260,7 @@ def _vain_flights(before: ClusterState, after: ClusterState) -> Iterator[str]:
     """Yield the services that leave a node for one that reaches no more than it."""
     for name, service in after.services.items():
         was, target = before.services.get(name), service.target
-        is_move = service.state is ServiceState.STOPPING and service.after is After.RELOCATE
+        is_move = service.state is ServiceState.STOPPING and service.after in MOVES
         if was is None or was is service or was.state not in RUNNING or not is_move:
             continue
         domain = after.spec.domain_of(service.spec)

@@ -102,7 +102,8 @@ class Overstay:
             lack.lost_ms,
         ) == (daemon, component, station.connection, lost_ms)
         if lack is None or not is_same:
-            lack = _Lack(daemon, component, station.connection, lost_ms, self._engine.now_ms)
+            since_ms = max(self._engine.now_ms, lost_ms or 0)  # an arbiter's word may be on its way
+            lack = _Lack(daemon, component, station.connection, lost_ms, since_ms)
             lack.up = _services_up(host)
             self._lacks[host.node] = lack
         return lack

@@ -153,6 +153,21 @@ def test_what_follows_a_pause_is_counted_from_its_end() -> None:
     assert world.watch.violations[0].startswith("I4 ")
 
 
+def test_an_arbiters_word_that_is_still_on_its_way_cannot_be_heeded() -> None:
+    world = running_world()
+    deafen(world)
+    on_its_way_ms = 10_000
+    world.bus.inquorate_since_ms[N1] = world.engine.now_ms + on_its_way_ms
+
+    world.engine.run_until(world.engine.now_ms + on_its_way_ms + HEED_MAX_MS - 500)
+    early = list(world.watch.violations)
+    world.engine.run_until(world.engine.now_ms + LATE_MS)
+
+    assert early == []
+    assert len(world.watch.violations) == 1
+    assert world.watch.violations[0].startswith("I4 ")
+
+
 def test_a_machine_that_comes_in_later_is_told_when_nobody_looks_for_it() -> None:
     guest = ResourceSpec(name=ResourceName("guest"), type="vm", parameters={"machine": "guest"})
     world = running_world(web=replace(SERVICE, resources=(guest,)))

@@ -16,10 +16,12 @@ from rgmgr.core.messages import (
     Operation,
     Tick,
 )
-from rgmgr.core.model import Failback
+from rgmgr.core.model import Failback, ServiceState
 from rgmgr.core.reasons import why_there
 from rgmgr.core.spec import ClusterSpec
 from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec
+
+N4, N5 = NodeId(4), NodeId(5)
 
 NOON = 12 * 60
 
@@ -171,3 +173,21 @@ def test_who_joins_between_two_orders_is_offered_the_services_after_the_last(
     order(MaintenanceOrder.ARM)
 
     assert cluster.service().owner == N1
+
+
+def test_one_that_is_going_back_goes_to_a_still_better_node_that_joins_meanwhile() -> None:
+    cluster = formed(spec=spec(nodes=5))
+    cluster.kill(N1)
+    cluster.kill(N2)
+    cluster.view(N3, N4, N5)
+    cluster.slow = {"nginx"}
+    cluster.boot(N2)
+    cluster.view(N2, N3, N4, N5)
+    cluster.boot(N1)
+    cluster.view(N1, N2, N3, N4, N5)
+    before = cluster.service(N3)
+
+    cluster.hurry()
+
+    assert (before.state, before.owner, before.target) == (ServiceState.STOPPING, N3, N2)
+    assert cluster.service(N3).owner == N1

@@ -230,3 +230,24 @@ def test_an_epoch_lifts_no_emergency_when_quorum_was_lost_before_it_began() -> N
     cluster.feed(N1, QuorumChanged(ring, is_quorate=True))
     cluster.settle((N1,))
     assert cluster.states[N1].local.emergency == ""
+
+
+def test_a_stop_without_quorum_that_ends_with_what_was_down_already_is_told_to_the_others() -> None:
+    """An epoch began meanwhile with a HELLO of before that stop, and the owner forgot it."""
+    cluster = formed()
+    cluster.slow = {"nginx"}
+    ring = RingId(N1, 400)
+    for node in (N1, N2, N3):
+        cluster.feed(node, ViewChanged(ring=ring, ring_nodes=(N1, N2, N3), members=(N1, N2, N3)))
+    for is_quorate in (False, True):
+        cluster.feed(N1, QuorumChanged(ring, is_quorate))
+    cluster.settle()
+    assert cluster.states[N1].local.is_installed
+    assert cluster.states[N1].local.jobs
+
+    failure = ResourceFailed(service=WEB, resource=ResourceName("vip"), reason="killed")
+    cluster.feed(N1, failure)
+    cluster.hurry()
+
+    assert "sync.rejoining" in cluster.records(N1)
+    assert cluster.units[N1] == BOTH
