@@ -250,6 +250,25 @@ def test_an_order_that_has_become_old_only_looks(
     assert bool([words for words in calls(there) if "migrate" in words]) is (status == 0)
 
 
+def test_a_target_that_does_not_answer_is_not_waited_for(there: StandIns) -> None:
+    """Else the first to answer could be another boot of it, where nobody expects the machine."""
+    there.run("start", "vm", machine="web")
+    there.write(takes_s=60)
+
+    done = there.run("migrate", "vm", "node2", machine="web")
+
+    assert (done.returncode, "has not reached node2 within 5 s" in done.stderr) == (8, True)
+
+
+def test_one_that_is_on_its_way_may_take_longer(there: StandIns) -> None:
+    there.run("start", "vm", machine="web")
+    there.write(takes_s=7, looks_after=2)
+
+    done = there.run("migrate", "vm", "node2", machine="web")
+
+    assert done.returncode == 0, done.stderr
+
+
 def test_one_that_goes_on_although_virsh_gave_up_is_not_said_to_stay(there: StandIns) -> None:
     there.run("start", "vm", machine="web")
     there.write(after="running", complaint="error: operation aborted", looks_after=1)
