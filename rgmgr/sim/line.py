@@ -8,10 +8,11 @@ everything is looked at again. Orders of a daemon that has ended are forgotten.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rgmgr.core.actions import MigrateResource, StartResource, StopResource
 from rgmgr.core.events import ResourceFailed, ResourceStartFailed
+from rgmgr.core.promise import LEASE_MS
 from rgmgr.sim.engine import Alarm, Call, Dice, Engine
 from rgmgr.sim.systemd import Answer, Systemd, UnitEvent
 
@@ -50,7 +51,8 @@ class Line:
             case StopResource():
                 self._stop(action, answer)
             case MigrateResource():
-                self.when_back(lambda: self.systemd.migrate(action, self._told(answer)))
+                asked_ms = self.engine.now_ms
+                self.when_back(lambda: self._migrate(action, answer, asked_ms))
 
     def _start(self, action: StartResource, answer: Answer) -> None:
         if not self.is_lost:
@@ -70,6 +72,12 @@ class Line:
 
         order = _Order(action, answer, self.engine.after(action.resource.start_timeout_ms, give_up))
         self._orders.append(order)
+
+    def _migrate(self, action: MigrateResource, answer: Answer, asked_ms: int) -> None:
+        """Send it off; an order that has become old only looks."""
+        is_old = self.engine.now_ms - asked_ms > LEASE_MS
+        order = replace(action, target=None) if is_old else action
+        self.systemd.migrate(order, self._told(answer))
 
     def _stop(self, action: StopResource, answer: Answer) -> None:
         """Without the bus it only begins later."""

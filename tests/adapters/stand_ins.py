@@ -16,7 +16,7 @@ from pathlib import Path
 HELPER = Path(__file__).parents[2] / "systemd" / "rgmgr-resource"
 PROGRAMS = ("lvm", "vgs", "vgchange", "lvchange", "dmsetup", "exportfs", "virsh")
 TEXT = r"""#!{python} -IS
-import json, sys
+import json, sys, time
 facts = json.load(open({facts!r}))
 name, words = sys.argv[0].rpartition("/")[2], sys.argv[1:]
 facts["calls"].append([name, *words])
@@ -100,6 +100,9 @@ if name == "virsh":
         end(0, "Operation:        Outgoing migration" if is_busy else "Job type:         None")
     if verb == "migrate":
         facts["looks"] = facts["looks_after"]
+        json.dump(facts, open({facts!r}, "w"))
+        time.sleep(facts["takes_s"])
+        facts = json.load(open({facts!r}))
         facts["machines"][machine] = facts["after"]
         end(1 if facts["complaint"] else 0, "", facts["complaint"])
     if verb == "start":
@@ -130,7 +133,7 @@ class StandIns:
         self.write(
             calls=[], system_id="node1", group=group, has_no_mapper=False, exports=[],
             machines={"web": "shut off"}, is_libvirt_dead=False, is_deaf=False, is_coming=False,
-            after="shut off", complaint="", looks=0, looks_after=0,
+            after="shut off", complaint="", looks=0, looks_after=0, takes_s=0,
         )  # fmt: skip
 
     def read(self) -> dict[str, object]:
@@ -148,11 +151,13 @@ class StandIns:
         (self._folder / name).unlink()
 
     def run(
-        self, verb: str, kind: str, *rest: str, **parameters: str
+        self, verb: str, kind: str, *rest: str, begin_by_ms: int | None = None, **parameters: str
     ) -> subprocess.CompletedProcess[str]:
         """Run the helper as the unit of a resource does."""
         given = {f"RGMGR_PARAM_{name.upper()}": value for name, value in parameters.items()}
         environment = {"PATH": str(self._folder), "RGMGR_TYPE": kind, "RGMGR_STOP_TIMEOUT_S": "1"}
+        if begin_by_ms is not None:
+            environment["RGMGR_BEGIN_BY_MS"] = str(begin_by_ms)
         return subprocess.run(
             [sys.executable, str(HELPER), verb, *rest],
             env={**environment, **given},

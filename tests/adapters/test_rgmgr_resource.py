@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,38 @@ def test_one_that_is_on_its_way_already_is_waited_for(there: StandIns) -> None:
     assert "was not sent: its target is gone" in done.stderr
     assert not [words for words in calls(there) if "migrate" in words]
     assert there.read()["looks"] == -1
+
+
+@pytest.mark.parametrize(("left_ms", "status"), [(20_000, 0), (-1, 8)])
+def test_an_order_that_has_become_old_only_looks(
+    there: StandIns, left_ms: int, status: int
+) -> None:
+    there.run("start", "vm", machine="web")
+    now_ms = int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1_000)
+
+    done = there.run("migrate", "vm", "node2", machine="web", begin_by_ms=now_ms + left_ms)
+
+    assert (done.returncode, "the order came too late" in done.stderr) == (status, status == 8)
+    assert bool([words for words in calls(there) if "migrate" in words]) is (status == 0)
+
+
+def test_a_target_that_does_not_answer_is_not_waited_for(there: StandIns) -> None:
+    """Else the first to answer could be another boot of it, where nobody expects the machine."""
+    there.run("start", "vm", machine="web")
+    there.write(takes_s=60)
+
+    done = there.run("migrate", "vm", "node2", machine="web")
+
+    assert (done.returncode, "has not reached node2 within 5 s" in done.stderr) == (8, True)
+
+
+def test_one_that_is_on_its_way_may_take_longer(there: StandIns) -> None:
+    there.run("start", "vm", machine="web")
+    there.write(takes_s=7, looks_after=2)
+
+    done = there.run("migrate", "vm", "node2", machine="web")
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_one_that_goes_on_although_virsh_gave_up_is_not_said_to_stay(there: StandIns) -> None:

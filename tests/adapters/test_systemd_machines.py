@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from rgmgr.core.events import (
     ResourceStopped,
     ServiceProbed,
 )
+from rgmgr.core.promise import LEASE_MS
 from rgmgr.core.spec import ResourceName
 from tests.adapters.fake_systemd import FakeSystemd, Script, Unit
 from tests.adapters.systemd_stage import STARTED, WEB, Stage, cluster, resource, stage
@@ -28,6 +31,7 @@ GUEST = resource("guest", "vm", machine="guest")
 UNIT, AGAIN = "rgmgr-web-guest.service", "rgmgr-web-guest-cleanup.service"
 MIGRATE = "rgmgr-web-guest-migrate.service"
 NODE2 = NodeId(2)
+TO_NODE2 = MigrateResource(service=WEB, resource=GUEST, op=2, target=NODE2, target_name="node2")
 HELPER = "/usr/lib/rgmgr/rgmgr-resource"
 
 
@@ -57,9 +61,7 @@ async def migrated(s: Stage, script: Script, target: NodeId | None = NODE2) -> E
     assert isinstance(await s.event(), ResourceStarted)
     s.pid1.script("StartTransientUnit", script)
     name = "node2" if target is not None else ""
-    s.systemd.migrate(
-        MigrateResource(service=WEB, resource=GUEST, op=2, target=target, target_name=name)
-    )
+    s.systemd.migrate(replace(TO_NODE2, target=target, target_name=name))
     return await s.event()
 
 
@@ -84,6 +86,34 @@ def test_one_that_has_not_gone_stays_only_if_libvirt_says_so(
         reason = f"no route to host; see 'journalctl -u {MIGRATE}'"
         assert answer == kind(service=WEB, resource=GUEST.name, op=2, reason=reason)
         assert s.pid1.units[UNIT].active == "active"
+
+    stage(tmp_path, play)
+
+
+def test_an_order_is_as_old_as_it_came_however_long_its_turn_took(tmp_path: Path) -> None:
+    """The helper only looks when it is late; the target may have been fenced meanwhile."""
+
+    def by_ms() -> int:
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000 + LEASE_MS
+
+    async def play(s: Stage) -> None:
+        def wait_for_the_clock(_unit: str) -> None:
+            while by_ms() <= latest_ms:
+                pass
+
+        s.pid1.on_started = wait_for_the_clock
+        s.start(GUEST)
+        earliest_ms = by_ms()
+        s.systemd.migrate(TO_NODE2)
+        latest_ms = by_ms()
+        assert isinstance(await s.event(), ResourceStarted)
+        s.pid1.script("StartTransientUnit", ended(0))
+        assert isinstance(await s.event(), ResourceStopped)
+
+        environment = s.pid1.made[MIGRATE]["Environment"]
+        assert isinstance(environment, list)
+        told = dict(entry.split("=", 1) for entry in environment)
+        assert earliest_ms <= int(told["RGMGR_BEGIN_BY_MS"]) <= latest_ms
 
     stage(tmp_path, play)
 

@@ -156,7 +156,9 @@ class Systemd:
     def migrate(self, action: MigrateResource) -> None:
         """Begin to send a resource to another node; answered by one event with its `op`."""
         key = Key(action.service, action.resource.name)
-        self._spawn(self._in_turn(key, lambda: self._migrate(key, action)), f"migrate {key}")
+        by_ms = machines.begin_by_ms()
+        work = self._in_turn(key, lambda: self._migrate(key, action, by_ms))
+        self._spawn(work, f"migrate {key}")
 
     def suspend(self, service: ServiceName) -> None:
         """Look no more after a service: tell no failure of it and run no check."""
@@ -233,9 +235,9 @@ class Systemd:
             ResourceStopFailed(service=key.service, resource=key.resource, op=op, reason=fault)
         )
 
-    async def _migrate(self, key: Key, action: MigrateResource) -> None:
+    async def _migrate(self, key: Key, action: MigrateResource, by_ms: int) -> None:
         made = self._plan(action.service, action.resource)
-        if (kept := await machines.migrate(self._manager, made, action)) is not None:
+        if (kept := await machines.migrate(self._manager, made, action, by_ms)) is not None:
             self._emit(kept)
             return
         gone = StopResource(service=action.service, resource=action.resource, op=action.op)

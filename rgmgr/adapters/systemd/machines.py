@@ -8,6 +8,7 @@ here asks virsh or the helper; nothing is believed of a unit. Source: virsh(1).
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 
 import structlog
@@ -16,10 +17,11 @@ from rgmgr.adapters.systemd import names
 from rgmgr.adapters.systemd.children import run
 from rgmgr.adapters.systemd.manager import Manager
 from rgmgr.adapters.systemd.programs import Property
-from rgmgr.adapters.systemd.resources import Plan, helper_environment
+from rgmgr.adapters.systemd.resources import MARK, Plan, helper_environment
 from rgmgr.adapters.systemd.throwaway import run_to_end
 from rgmgr.core.actions import MigrateResource
 from rgmgr.core.events import ResourceStayed, ResourceStopFailed
+from rgmgr.core.promise import LEASE_MS
 from rgmgr.errors import BusError
 
 TYPE = "vm"
@@ -61,17 +63,25 @@ async def _listed(uri: str, *only: str) -> frozenset[str]:
     return frozenset((said or "").split())
 
 
+def begin_by_ms() -> int:
+    """Return until when an order of now may be begun, in milliseconds of CLOCK_BOOTTIME.
+
+    Later the target may have been fenced and be up again, and nobody expects the machine there.
+    """
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000 + LEASE_MS
+
+
 async def migrate(
-    manager: Manager, plan: Plan, action: MigrateResource
+    manager: Manager, plan: Plan, action: MigrateResource, begin_by_ms: int
 ) -> ResourceStayed | ResourceStopFailed | None:
     """Send a machine to another node, or only look; None: nothing of it is here any more.
 
-    A throw-away unit does it, which goes on when this daemon ends.
+    A throw-away unit does it, which goes on when this daemon ends, and only looks when it is late.
     """
     service, resource, op = plan.key.service, plan.key.resource, action.op
     unit, is_here = names.migration_unit(service, resource), False
     try:
-        ended = await run_to_end(manager, unit, _definition(plan, action.target_name))
+        ended = await run_to_end(manager, unit, _definition(plan, action.target_name, begin_by_ms))
     except BusError as error:
         reason = f"systemd does not say how {unit} ended: {error}"
     else:
@@ -85,14 +95,15 @@ async def migrate(
     return kept(service=service, resource=resource, op=op, reason=reason)
 
 
-def _definition(plan: Plan, node: str) -> list[Property]:
+def _definition(plan: Plan, node: str, begin_by_ms: int) -> list[Property]:
     limit_s = int(plan.spec.parameters.get("migrate_timeout", "600")) + SPARE_S
     helper = str(plan.helper)
+    environment = {**helper_environment(plan), f"{MARK}BEGIN_BY_MS": str(begin_by_ms)}
     aim = f"on its way to {node}" if node else "is it on its way?"
     return [
         ("Description", "s", f"{plan.description}, {aim}"),
         ("Slice", "s", plan.slice),
-        ("Environment", "as", [f"{n}={value}" for n, value in helper_environment(plan).items()]),
+        ("Environment", "as", [f"{n}={value}" for n, value in environment.items()]),
         ("Type", "s", "oneshot"),
         ("NotifyAccess", "s", "main"),
         ("ExecStart", "a(sasb)", [[helper, [helper, "migrate", node or NOWHERE], False]]),
