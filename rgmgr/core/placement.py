@@ -28,6 +28,7 @@ from rgmgr.core.seating import (
     is_barred,
     is_examined,
     is_wanted,
+    keep_room,
     may_run,
     obstacle_at,
     occupancy,
@@ -412,7 +413,7 @@ def _place(ledger: Ledger, service: Service, seated: Occupancy) -> None:
         reason = because(ledger.state, service.spec.name)
         ledger.note("service.waiting", Severity.ERROR, service=service.spec.name, reason=reason)
     if room:
-        seated.take(room.node, tenant, is_up=False)  # whoever comes later leaves it the room
+        keep_room(ledger.state, service, seated, room)
         _make_room(ledger, service.spec.name, room)
 
 
