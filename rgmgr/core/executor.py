@@ -147,6 +147,7 @@ def _is_done(turn: Turn) -> bool:
         and local.reported is before.reported
         and local.resting is before.resting
         and local.emergency == before.emergency
+        and local.shutdown is before.shutdown
     )
 
 

@@ -7,6 +7,7 @@ it elsewhere.
 
 from __future__ import annotations
 
+from rgmgr.core.events import Shutdown
 from rgmgr.core.local import Turn
 from rgmgr.core.model import Service
 from rgmgr.core.spec import NoQuorumPolicy
@@ -25,7 +26,7 @@ def must_stop(turn: Turn, service: Service) -> bool:
         return True
     if service.frozen and not cluster.spec.fencing.unsafe_disabled:
         return False
-    is_staying = turn.local.shutdown is None
+    is_staying = turn.local.shutdown is not Shutdown.STOP
     if is_staying and is_shielded(cluster, turn.local.me, turn.cluster_ms):
         return False
     return policy_of(turn, service) in (NoQuorumPolicy.STOP, NoQuorumPolicy.SUICIDE)

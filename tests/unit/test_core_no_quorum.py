@@ -251,3 +251,22 @@ def test_a_stop_without_quorum_that_ends_with_what_was_down_already_is_told_to_t
 
     assert "sync.rejoining" in cluster.records(N1)
     assert cluster.units[N1] == BOTH
+
+
+@pytest.mark.parametrize(("kind", "left"), [(Shutdown.STOP, set()), (Shutdown.RESTART, BOTH)])
+def test_a_shutdown_stops_what_was_shielded_while_the_cluster_was_disarmed(
+    kind: Shutdown, left: set[str]
+) -> None:
+    """The daemon took it for settled, ended, and left all of it running; a restart may."""
+    cluster = formed()
+    disarm = MaintenanceRequest(number=1, order=MaintenanceOrder.DISARM, by="alice", for_ms=90_000)
+    cluster.feed(N1, Requested(disarm))
+    cluster.settle()
+    cut_off(cluster)
+    assert cluster.units[N1] == BOTH
+
+    cluster.feed(N1, ShutdownRequested(kind))
+    cluster.settle((N1,))
+
+    assert cluster.units[N1] == left
+    assert cluster.states[N1].local.is_over
