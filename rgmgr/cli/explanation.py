@@ -93,7 +93,9 @@ def _waits_for(cluster: ClusterState, service: Service) -> str | None:
         case ServiceState.DISABLED:
             return None
         case ServiceState.STARTING:
-            return f"its start on {name_of(cluster, service.owner)}"
+            return because(cluster, service.spec.name) or (
+                f"its start on {name_of(cluster, service.owner)}"
+            )
         case ServiceState.STOPPING | ServiceState.RECOVERABLE:
             return because(cluster, service.spec.name) or (
                 f"its stop on {name_of(cluster, service.owner)}"

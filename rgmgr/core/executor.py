@@ -41,6 +41,7 @@ from rgmgr.core.spec import ResourceName, ResourceSpec
 from rgmgr.core.subtrees import ground_of, names_off
 from rgmgr.core.survey import changed_services, restless
 from rgmgr.core.tree import start_order, stopped_later
+from rgmgr.core.unproven import is_elsewhere
 from rgmgr.core.uses import is_kept, must_wait
 
 StepEnded = (
@@ -359,11 +360,12 @@ def _migrate(
 
 
 def _is_given(turn: Turn, service: Service) -> bool:
-    """Tell whether what a configuration has given to a service is its own, whoever goes on.
+    """Tell whether nobody else has the service, and what a configuration has given it is its own.
 
-    Else a state without that configuration could give the same to the one that had it before.
+    A state without that configuration could give the same to the one that had it before.
     """
-    return not service.rivals or durable.is_final(turn, turn.local.saved_at)
+    is_its_own = not service.rivals or durable.is_final(turn, turn.local.saved_at)
+    return is_its_own and not is_elsewhere(turn.cluster, service)
 
 
 def _lacks_ground(turn: Turn, service: Service, job: Job) -> bool:

@@ -16,7 +16,7 @@ from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import MIGRATABLE_TYPES, ServiceSpec
-from rgmgr.core.unproven import blockers
+from rgmgr.core.unproven import blockers, is_elsewhere, unasked
 from rgmgr.core.verdict import Verdict
 
 GONE = (NodeStatus.LEFT, NodeStatus.FENCED)
@@ -65,6 +65,10 @@ def refusal(cluster: ClusterState, service: Service, target: NodeId | None) -> V
             found = Verdict(Answer.TRY_AGAIN, f"{name} runs on {where}, which cannot be asked")
         case ServiceState.STARTED if service.is_being_mended or service.cleanup:
             found = Verdict(Answer.TRY_AGAIN, f"{name} is being worked on; try again")
+        case ServiceState.STARTED if others := unasked(cluster, service):
+            names = ", ".join(map(cluster.spec.node_name, others))
+            text = f"{name} may run on {names} too; try again when that is known"
+            found = Verdict(Answer.TRY_AGAIN, text)
         case ServiceState.STARTED:
             pass
         case ServiceState.STOPPED | ServiceState.DISABLED | ServiceState.FAILED:
@@ -81,10 +85,7 @@ def may_be_elsewhere(cluster: ClusterState, service: Service) -> bool:
     All daemons were away while it was on its way, and it was found at its source. Its target has
     not been asked since, or has not let go yet of what came in.
     """
-    unasked = any(
-        cluster.nodes[n].lost_epoch <= service.adopted_epoch for n in blockers(cluster, service)
-    )
-    return (unasked or bool(service.cleanup)) and not why_not(service.spec)
+    return is_elsewhere(cluster, service) and not why_not(service.spec)
 
 
 def stayed(ledger: Ledger, service: Service, reason: str) -> None:

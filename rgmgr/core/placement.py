@@ -39,7 +39,7 @@ from rgmgr.core.seating import (
 from rgmgr.core.spec import ServiceSpec
 from rgmgr.core.standing import is_left_alone, why_nothing_starts
 from rgmgr.core.survey import catalogue_of, in_order, restless
-from rgmgr.core.unproven import blockers
+from rgmgr.core.unproven import blockers, unasked
 
 
 def targets(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
@@ -175,6 +175,7 @@ def _because_owned(cluster: ClusterState, service: Service) -> str | None:
         _because_of_owner(cluster, service)
         or _because_left_alone(cluster, service)
         or migration.because(cluster, service)
+        or _because_doubted(cluster, service)
         or _because_held_up(cluster, service)
     )
 
@@ -206,6 +207,26 @@ def _because_left_alone(cluster: ClusterState, service: Service) -> str | None:
     return why if is_up else f"{service.fault or service.state.value}; left alone: {why}"
 
 
+def _because_doubted(cluster: ClusterState, service: Service) -> str | None:
+    """Say who may have it besides, so that no more of it starts; None when no more of it is to."""
+    to_be = catalogue_of(cluster.spec).by_name.get(service.spec.name, service.spec)
+    is_up = service.state is ServiceState.STARTED and not service.is_being_mended
+    if service.state not in RUNNING or (is_up and service.spec == to_be):
+        return None
+    return _because_elsewhere(cluster, service, unasked(cluster, service))
+
+
+def _because_elsewhere(
+    cluster: ClusterState, service: Service, unproven: tuple[NodeId, ...]
+) -> str | None:
+    names = cluster.spec.node_name
+    if service.cleanup:
+        return f"waiting for left-overs on {', '.join(map(names, service.cleanup))}"
+    if unproven:
+        return f"waiting for proof that {', '.join(map(names, unproven))} runs none of it"
+    return None
+
+
 def _because_held_up(cluster: ClusterState, service: Service) -> str | None:
     """Say what keeps a service from leaving its node; None when it does not want to."""
     if first := depend.must_go_first(cluster, service):
@@ -221,16 +242,13 @@ def _because_held_up(cluster: ClusterState, service: Service) -> str | None:
 
 
 def _because_idle(cluster: ClusterState, service: Service) -> str:
-    names = cluster.spec.node_name
     asked = _because_asked(service) or why_nothing_starts(cluster)
     if waits := asked or depend.because(cluster, service.spec):
         return waits
     if (waits := awaiting.because(cluster, service)) and not targets(cluster, service):
         return waits
-    if service.cleanup:
-        return f"waiting for left-overs on {', '.join(map(names, service.cleanup))}"
-    if unproven := blockers(cluster, service):
-        return f"waiting for proof that {', '.join(map(names, unproven))} runs none of it"
+    if waits := _because_elsewhere(cluster, service, blockers(cluster, service)):
+        return waits
     if waits := rivals.because(cluster, service):
         return waits
     return because_no_seat(cluster, service)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from domains.model import NodeId, ServiceName
-from rgmgr.core import migration, rivals, sharing
+from rgmgr.core import rivals, sharing
 from rgmgr.core.delta import Delta, delta, is_same_definition
 from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
@@ -22,6 +22,7 @@ from rgmgr.core.standing import is_left_alone
 from rgmgr.core.subtrees import refitted
 from rgmgr.core.survey import catalogue_of, in_order, restless
 from rgmgr.core.tree import start_order
+from rgmgr.core.unproven import is_elsewhere
 
 
 def settle(ledger: Ledger) -> None:
@@ -51,7 +52,7 @@ def _concerned(ledger: Ledger) -> Collection[ServiceName]:
 
 def _must_wait(cluster: ClusterState, service: Service, spec: ServiceSpec) -> bool:
     is_untouchable = is_left_alone(cluster, service) or service.is_being_mended
-    is_doubtful = migration.may_be_elsewhere(cluster, service)
+    is_doubtful = is_elsewhere(cluster, service)
     return is_untouchable or is_doubtful or _is_ahead(cluster, service, spec)
 
 

@@ -29,6 +29,23 @@ def blockers(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
     )
 
 
+def is_elsewhere(cluster: ClusterState, service: Service) -> bool:
+    """Tell whether somebody else may have a service that has an owner: it starts no more of it.
+
+    Others have been told to let go of it, or have never heard of the owner that was found with it.
+    """
+    return bool(service.cleanup or unasked(cluster, service))
+
+
+def unasked(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
+    """Return the unproven nodes that were gone when its owner was found with the service."""
+    return tuple(
+        n
+        for n in blockers(cluster, service)
+        if cluster.nodes[n].lost_epoch <= service.adopted_epoch
+    )
+
+
 def may_have_outlived(cluster: ClusterState, service: Service) -> bool:
     """Tell whether a service may run unseen since before this state began.
 

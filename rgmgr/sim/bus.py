@@ -57,7 +57,8 @@ class Bus:
         self.delay_max_ms = PATH_MS
         self.detection_ms = DETECTION_MS
         self.quorum_late_ms = 0  # on top of what is usual
-        self.slack_ms = 0  # how much later than usual a node may learn of its lack, at worst
+        self.slack_ms = 0  # how much later than usual a node may learn of its lack, at worst,
+        self.quorum_slack_ms = 0  # and for want of a verdict; both may come to pass
         self.inquorate_since_ms: dict[NodeId, int | None] = dict.fromkeys(self.stations, 0)
         self._ring_seq = 0
         self._connections = 0
@@ -157,9 +158,12 @@ class Bus:
         self.stations[node].late_ms = delay_ms
 
     def slow_quorum(self, delay_ms: int) -> None:
-        """Tell verdicts up to so much later than usual."""
+        """Tell verdicts up to so much later than usual; one for a ring that has ended may not come.
+
+        Then a node acts only once it has waited for long enough.
+        """
         self.quorum_late_ms = delay_ms
-        self.slack_ms = max(self.slack_ms, min(delay_ms, QUORUM_WAIT_MS))
+        self.quorum_slack_ms = max(self.quorum_slack_ms, QUORUM_WAIT_MS if delay_ms else 0)
 
     def hold_sends(self, node: NodeId) -> None:
         """Take no message from a daemon (TRY_AGAIN): they wait."""

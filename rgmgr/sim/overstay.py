@@ -115,7 +115,8 @@ class Overstay:
         up = _services_up(host)
         lack.came_ms |= dict.fromkeys(up - lack.up, self._engine.now_ms)
         lack.up = up
-        heed_max_ms = HEED_MAX_MS + self._bus.slack_ms + 3 * host.slack_ms
+        news_late_ms = self._bus.slack_ms + self._bus.quorum_slack_ms
+        heed_max_ms = HEED_MAX_MS + news_late_ms + 3 * host.slack_ms
         lack_ms = self._engine.now_ms - lack.since_ms
         if lack_ms <= heed_max_ms:
             return

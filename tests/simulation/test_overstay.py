@@ -6,9 +6,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domains.model import NodeId
+from rgmgr.core.clockwork import QUORUM_WAIT_MS
 from rgmgr.core.spec import NoQuorumPolicy, ResourceName, ResourceSpec, ServiceSpec
 from rgmgr.core.stop_again import ARRIVAL_PAUSE_MS
 from rgmgr.core.tree import start_order
+from rgmgr.sim.bus import RESTLESS_MS
 from rgmgr.sim.overstay import CHECK_EVERY_MS, HEED_MAX_MS, patience_ms
 from rgmgr.sim.phases import Mood, Phase
 from rgmgr.sim.rings import BusEvent
@@ -166,6 +168,22 @@ def test_an_arbiters_word_that_is_still_on_its_way_cannot_be_heeded() -> None:
     assert early == []
     assert len(world.watch.violations) == 1
     assert world.watch.violations[0].startswith("I4 ")
+
+
+def test_rings_that_follow_one_another_before_a_late_verdict_are_waited_out() -> None:
+    """The network is restless, and a verdict for a ring that has ended may never come."""
+    world = running_world()
+    deafen(world)
+    world.bus.slow_quorum(1_000)
+    world.bus.cut(())
+    limit_ms = HEED_MAX_MS + 2 * RESTLESS_MS + QUORUM_WAIT_MS
+
+    cut_off(world, limit_ms - 500)
+    early = list(world.watch.violations)
+    world.engine.run_until(world.engine.now_ms + 1_000)
+
+    assert early == []
+    assert "web is left running" in world.watch.violations[0]
 
 
 def test_a_machine_that_comes_in_later_is_told_when_nobody_looks_for_it() -> None:

@@ -14,6 +14,7 @@ from rgmgr.core.events import (
     QuorumChanged,
     ResourceFailed,
     ResourceStopFailed,
+    ResourceStopped,
     Shutdown,
     ShutdownRequested,
 )
@@ -416,18 +417,32 @@ def test_what_comes_to_a_node_without_quorum_is_stopped_there() -> None:
     assert place(cluster) == (ServiceState.STARTED, N3)
 
 
-def test_what_comes_there_and_may_not_go_on_is_stopped_as_well() -> None:
-    """Another node may have been told to start it: so it is free, but for what has come in."""
+def test_what_may_run_elsewhere_too_is_not_migrated() -> None:
+    """It was found running, and nobody knows what node2 has of it."""
     cluster = running()
     for node in (N1, N2, N3):
         cluster.restart_daemon(node)
     cluster.kill(N2)
     cluster.view(N1, N3, ring_nodes=(N1, N2, N3))
-    without_quorum(cluster, N3)
 
-    cluster.ask(N1, Verb.MIGRATE, N3)
-    cluster.run(1_000)
+    reply = cluster.ask(N1, Verb.MIGRATE, N3)
 
-    assert [node for node, _ in cluster.took(MigrateResource)] == [N1]
+    assert reply is not None
+    assert reply.answer is Answer.TRY_AGAIN
+    assert reply.text == "web may run on node2 too; try again when that is known"
+    assert not cluster.took(MigrateResource)
+
+
+def test_what_comes_there_and_may_not_go_on_is_stopped_as_well() -> None:
+    """Another node may have been told to start it: so it is free, but for what has come in."""
+    cluster = under_way(auto_fence=False)
+    cluster.units = {N1: set(), N3: {"guest"}}
+    op = cluster.service().op
+    cluster.feed(N1, ResourceStopped(service=WEB, resource=GUEST.name, op=op))
+
+    cluster.kill(N2)  # which may have heard of it, as nobody else did
+    cluster.slow = set()
+    cluster.view(N1, N3)
+
     assert cluster.service(N1).owner is None
     assert cluster.units == {N1: set(), N3: set()}

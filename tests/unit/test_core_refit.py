@@ -10,6 +10,7 @@ from rgmgr.core.delta import both
 from rgmgr.core.events import ConfigLoaded, Delivered
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import ServiceState
+from rgmgr.core.placement import because
 from rgmgr.core.spec import ClusterSpec, RecoveryPolicy, ResourceName, ResourceSpec
 from rgmgr.core.tree import stop_order
 from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec, web
@@ -221,3 +222,60 @@ def test_half_way_what_goes_is_stopped_at_its_old_place() -> None:
 
     assert [r.name for r in stop_order(both(old, new))] == ["app", "data", "data", "vip"]
     assert [r.name for r in stop_order(both(old, gone))] == ["app", "data", "vip"]
+
+
+def found_running(config: ClusterSpec, *units: str) -> Cluster:
+    """Return a cluster that begins anew without node3, and finds these units up on node1."""
+    cluster = Cluster(spec=config, auto_fence=False)
+    cluster.units[N1] = set(units)
+    cluster.boot(N1, N2)
+    cluster.view(N1, N2)
+    assert cluster.service().owner == N1
+    return cluster
+
+
+def prove_down(cluster: Cluster) -> str:
+    """Let node3 be fenced, and return what is done then."""
+    del cluster.actions[:]
+    cluster.auto_fence = True
+    cluster.run(60_000)
+    return touched(cluster)
+
+
+def why(cluster: Cluster) -> str | None:
+    return because(cluster.states[N2].cluster, WEB)
+
+
+def test_what_was_found_running_gets_no_new_tree_before_others_are_known_not_to_run_it() -> None:
+    """Somebody started it by hand, and a state that was lost had given it to node3."""
+    cluster = found_running(with_tree(VIP, APP, version=1), "vip", "app")
+    assert why(cluster) is None
+
+    load(cluster, with_tree(VIP, DATA, APP))
+
+    assert touched(cluster) == ""
+    assert why(cluster) == "waiting for proof that node3 runs none of it"
+    assert prove_down(cluster) == "+data"
+    assert why(cluster) is None
+
+
+def test_what_was_found_running_and_fails_comes_up_once_others_are_known_not_to_run_it() -> None:
+    cluster = found_running(with_tree(VIP, APP, version=1), "vip", "app")
+    del cluster.actions[:]
+
+    fail(cluster, ResourceName("app"))
+
+    assert touched(cluster) == "-app"
+    assert why(cluster) == "waiting for proof that node3 runs none of it"
+    assert prove_down(cluster) == "+vip +app"
+
+
+def test_a_part_of_what_was_found_running_is_mended_once_others_are_known_not_to_run_it() -> None:
+    config = spec(web(resources=tree(NON_CRITICAL, max_restarts=1)))
+    cluster = found_running(config, "vip", "cache", "warmer", "app")
+    del cluster.actions[:]
+
+    fail(cluster, CACHE)
+
+    assert touched(cluster) == "-warmer -cache"
+    assert prove_down(cluster) == "+cache +warmer"

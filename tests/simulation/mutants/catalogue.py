@@ -116,6 +116,13 @@ MUTANTS = (
         "return 0 < lost_epoch <=",
     ),
     _(
+        "grow-what-was-found",
+        "starts more of a service that was found running while an unproven node may run it",
+        UNPROVEN,
+        "return bool(service.cleanup or unasked(cluster, service))",
+        "return bool(service.cleanup)",
+    ),
+    _(
         "skip-the-fence-wait",
         "frees what a lost node owned as soon as it is lost",
         FENCING,
