@@ -16,10 +16,11 @@ from domains.occupancy import Occupancy
 
 @dataclass(frozen=True, slots=True)
 class Displacement:
-    """Which services must leave a node; none when those that are leaving it are enough."""
+    """Which services must leave a node, beside those that are leaving it anyway."""
 
     node: NodeId
     victims: tuple[ServiceName, ...]
+    leaving: tuple[ServiceName, ...] = ()  # whose room is needed as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,9 @@ def displacement(
         dearest = min((occupancy.worth(node, v.name) for v in going), default=0)
         key = (bool(going), -dearest, len(going))
         if best is None or key < best_key:
-            best, best_key = Displacement(node, tuple(v.name for v in going)), key
+            names = tuple(v.name for v in going)
+            rest = tuple(v.name for v in victims if v not in going)
+            best, best_key = Displacement(node, names, rest), key
     return best
 
 

@@ -76,6 +76,8 @@ class Occupancy:
         self._tenants: dict[NodeId, dict[ServiceName, Tenant]] = {}
         self._loads: dict[NodeId, int] = {}
         self._alone: dict[NodeId, set[ServiceName]] = {}
+        self._coming: dict[NodeId, set[ServiceName]] = {}  # that hold it once others have gone
+        self._going: dict[NodeId, set[ServiceName]] = {}  # for them
         self._nodes: dict[ServiceName, set[NodeId]] = {}
         self._shunned: dict[ServiceName, dict[ServiceName, bool]] = {}  # by whom, and is it hard
         self._followed: dict[ServiceName, dict[ServiceName, bool]] = {}  # likewise
@@ -100,6 +102,17 @@ class Occupancy:
         self._awaited.discard(tenant.name)
         for tie in tenant.terms.together:
             self._followed.setdefault(tie.service, {})[tenant.name] = tie.hard
+
+    def reserve(self, node: NodeId, tenant: Tenant, going: Iterable[ServiceName]) -> None:
+        """Keep a node for a service that starts there once these have gone.
+
+        Whoever comes meanwhile must find room beside them, and then beside it.
+        """
+        if tenant.name in self._tenants.get(node, ()):
+            return
+        self.take(node, tenant, is_up=False)
+        self._coming.setdefault(node, set()).add(tenant.name)
+        self._going.setdefault(node, set()).update(going)
 
     def tenants(self, node: NodeId) -> tuple[Tenant, ...]:
         """Return who holds a node, in order of arrival."""
@@ -163,10 +176,22 @@ class Occupancy:
                 return parted
         capacity = self._capacities.get(node)
         if capacity is not None:
-            room = capacity - self.load(node, name)
+            room = capacity - self._most(node, name)
             if terms.load > room:
                 return Obstacle(bar=Bar.CAPACITY, load=terms.load, room=room)
         return None
+
+    def _most(self, node: NodeId, but: ServiceName) -> int:
+        """Return the load without one service: before some have gone for others, or after."""
+        load = self.load(node, but)
+        if node not in self._coming:
+            return load
+        here = self._tenants[node]
+        coming, going = (
+            sum(here[n].terms.load for n in names[node] if n in here and n != but)
+            for names in (self._coming, self._going)
+        )
+        return load - min(coming, going)
 
     def _is_tied(self, tenant: Tenant) -> bool:
         """Tell whether it has a say about another service, or another one about it."""

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from domains.model import NodeId
 from rgmgr.core.durable import PAIR
 from rgmgr.core.evolve import replace
+from rgmgr.core.fencing import begin_attempts_anew
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.messages import Install
 from rgmgr.core.model import Node, NodeStatus
@@ -39,8 +41,7 @@ def doubt_the_other_half(ledger: Ledger, message: Install) -> bool:
     down has booted and knows nothing, unless its watchdog was the proof.
     """
     nodes = ledger.state.nodes
-    is_known_off = len(nodes) <= PAIR and not ledger.state.spec.fencing.watchdog
-    if is_known_off or 2 * len(message.ring_nodes) > len(nodes):
+    if _is_known_off(ledger) or 2 * len(message.ring_nodes) > len(nodes):
         return False
     doubted = {}
     for node_id in sorted(set(nodes) - set(message.ring_nodes)):
@@ -53,3 +54,24 @@ def doubt_the_other_half(ledger: Ledger, message: Install) -> bool:
     for node_id, node in doubted.items():
         ledger.put_node(node_id, replace(node, lost_epoch=message.epoch + 1))
     return bool(doubted)
+
+
+def doubt_attempts(ledger: Ledger, message: Install, were_members: tuple[NodeId, ...]) -> None:
+    """Let no attempt prove anything that was begun before a tie breaker may have changed its mind.
+
+    The victim may have been let go on meanwhile, or have booted and been given services. Only
+    who was a member and is one of more than half knows that none of that has happened.
+    """
+    nodes = ledger.state.nodes
+    if _is_known_off(ledger) or len(nodes) % 2:
+        return
+    are_old = all(enrolment.node in were_members for enrolment in message.enrolments)
+    if are_old and 2 * len(message.ring_nodes) > len(nodes):
+        return
+    for node_id in sorted(nodes):
+        begin_attempts_anew(ledger, node_id)
+
+
+def _is_known_off(ledger: Ledger) -> bool:
+    """Tell whether who was proven down has booted since, and knows nothing without the others."""
+    return len(ledger.state.nodes) <= PAIR and not ledger.state.spec.fencing.watchdog

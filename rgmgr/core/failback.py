@@ -27,6 +27,7 @@ from rgmgr.core.model import (
 from rgmgr.core.recovery import begin_stop
 from rgmgr.core.seating import RUNNING, eligible, is_examined, occupancy
 from rgmgr.core.standing import why_nothing_starts
+from rgmgr.core.unproven import is_elsewhere
 
 LOOK_MS = 60_000
 """How often it is looked whether the window is open: a clock may have jumped."""
@@ -60,7 +61,7 @@ def offer(ledger: Ledger, service: Service, joined: Iterable[NodeId]) -> None:
     if not better or service.owner is None:
         return
     domain = ledger.state.spec.domain_of(service.spec)
-    if domain is None or not _is_put_off(domain):
+    if domain is None or not (_is_put_off(domain) or is_elsewhere(ledger.state, service)):
         _begin(ledger, service, better[0])
     else:
         _put_off(ledger, service, domain, better[0])
@@ -89,15 +90,22 @@ def _put_off(ledger: Ledger, service: Service, domain: FailoverDomain, target: N
         service=service.spec.name,
         owner=ledger.name(service.owner),
         target=ledger.name(target),
-        until=when(domain) if _is_put_off(domain) else "it is up",
+        until=_until(ledger, service, domain),
     )
+
+
+def _until(ledger: Ledger, service: Service, domain: FailoverDomain) -> str:
+    if _is_put_off(domain):
+        return when(domain)
+    return "nobody else may have it" if is_elsewhere(ledger.state, service) else "it is up"
 
 
 def due(ledger: Ledger, body: FailbackDue) -> None:
     """The time has come for one of them."""
     entry = ledger.state.failbacks.get(body.service)
     service = ledger.state.services.get(body.service)
-    if service is None or entry != Failback(body.owner, body.since_ms):
+    is_meant = service is not None and entry == Failback(body.owner, body.since_ms)
+    if service is None or not is_meant or is_elsewhere(ledger.state, service):
         return
     if better := better_nodes(ledger.state, service):
         _begin(ledger, service, better[0])
@@ -115,13 +123,14 @@ def prune(ledger: Ledger) -> None:
 
 
 def timers(turn: Turn) -> dict[str, int]:
-    """Return for each service that waits, once it is up, when to look again, by timer's key."""
+    """Return for each service that waits, and can go, when to look again, by timer's key."""
     sent = [each.operation.body for each in turn.local.sent]
     services = turn.cluster.services
     return {
         _key(name, entry): _wait_ms(turn, name, entry)
         for name, entry in turn.cluster.failbacks.items()
         if services[name].state is ServiceState.STARTED
+        and not is_elsewhere(turn.cluster, services[name])
         and FailbackDue(service=name, owner=entry.owner, since_ms=entry.since_ms) not in sent
     }
 

@@ -93,7 +93,8 @@ def forget_answered(turn: Turn) -> None:
 
 def fence_ended(turn: Turn, event: FenceEnded) -> None:
     """Our attempt is over: everybody must know."""
-    turn.update(answered=turn.local.answered | {event.node})
+    if turn.local.fencing.get(event.node) == (event.victim, event.attempt):
+        turn.update(answered=turn.local.answered | {event.node})
     if not event.is_confirmed:
         failed = FenceFailed(
             node=event.node, victim=event.victim, attempt=event.attempt, reason=event.detail

@@ -132,6 +132,16 @@ def withhold(ledger: Ledger, node_id: NodeId, reason: str) -> None:
     )
 
 
+def begin_attempts_anew(ledger: Ledger, node_id: NodeId) -> None:
+    """Give a case on which somebody has acted a new number: what was begun before is stale."""
+    node = ledger.state.nodes[node_id]
+    if node.status is not NodeStatus.UNCLEAN or not node.attempt:
+        return
+    number = ledger.take_op()
+    incidents.renumbered(ledger, node.victim, number)
+    ledger.put_node(node_id, replace(node, victim=number, fencer=None))
+
+
 def due(ledger: Ledger, body: FenceDue) -> None:
     """The pause before the next attempt is over."""
     node = ledger.state.nodes.get(body.node)

@@ -37,6 +37,12 @@ def noted(ledger: Ledger, number: int, **changes: object) -> None:
         _put(ledger, replace(case, **changes))  # type: ignore[arg-type]  # names are checked at run time
 
 
+def renumbered(ledger: Ledger, old: int, new: int) -> None:
+    """A case goes on under another number."""
+    cases = tuple(replace(c, number=new) if c.number == old else c for c in ledger.state.cases)
+    ledger.state = replace(ledger.state, cases=cases)
+
+
 def trial_begun(ledger: Ledger, number: int, by: NodeId, attempt: int) -> None:
     """Somebody makes an attempt."""
     case = case_of(ledger.state, number)

@@ -105,7 +105,7 @@ def install(ledger: Ledger, message: Install) -> None:
         wall_ahead_ms=message.wall_ms - message.at_ms if message.wall_ms else 0,
         has_formed=True,
     )
-    before = ledger.state.nodes
+    before, were_members = ledger.state.nodes, ledger.state.members()
     enrolled = {enrolment.node: enrolment for enrolment in message.enrolments}
     for node_id in sorted(before):
         if node_id in enrolled:
@@ -113,6 +113,7 @@ def install(ledger: Ledger, message: Install) -> None:
         else:
             _lose(ledger, node_id, message, is_cold=is_cold)
     is_half = doubts.doubt_the_other_half(ledger, message)
+    doubts.doubt_attempts(ledger, message, were_members)
     forget_lost_testers(ledger)
     joined = _arrivals(ledger, before)
     if joined or _departures(ledger, before):

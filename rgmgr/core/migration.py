@@ -16,7 +16,7 @@ from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
 from rgmgr.core.model import After, ClusterState, NodeStatus, Service, ServiceState
 from rgmgr.core.spec import MIGRATABLE_TYPES, ServiceSpec
-from rgmgr.core.unproven import blockers, is_elsewhere, unasked
+from rgmgr.core.unproven import blockers, is_elsewhere
 from rgmgr.core.verdict import Verdict
 
 GONE = (NodeStatus.LEFT, NodeStatus.FENCED)
@@ -63,12 +63,8 @@ def refusal(cluster: ClusterState, service: Service, target: NodeId | None) -> V
             found = Verdict(Answer.DONE, f"{name} runs on {where} already")
         case ServiceState.STARTED if owner not in cluster.members():
             found = Verdict(Answer.TRY_AGAIN, f"{name} runs on {where}, which cannot be asked")
-        case ServiceState.STARTED if service.is_being_mended or service.cleanup:
+        case ServiceState.STARTED if service.is_being_mended:
             found = Verdict(Answer.TRY_AGAIN, f"{name} is being worked on; try again")
-        case ServiceState.STARTED if others := unasked(cluster, service):
-            names = ", ".join(map(cluster.spec.node_name, others))
-            text = f"{name} may run on {names} too; try again when that is known"
-            found = Verdict(Answer.TRY_AGAIN, text)
         case ServiceState.STARTED:
             pass
         case ServiceState.STOPPED | ServiceState.DISABLED | ServiceState.FAILED:

@@ -11,7 +11,7 @@ from domains.displacement import Displacement
 from domains.model import NodeId, ServiceName
 from domains.occupancy import Occupancy
 from domains.rank import rank_nodes
-from rgmgr.core import awaiting, depend, failback, migration, retrying, rivals
+from rgmgr.core import awaiting, depend, failback, migration, retrying, rivals, unproven
 from rgmgr.core.actions import Severity
 from rgmgr.core.choice import why_chosen
 from rgmgr.core.evolve import replace
@@ -28,6 +28,7 @@ from rgmgr.core.seating import (
     is_barred,
     is_examined,
     is_wanted,
+    keep_room,
     may_run,
     obstacle_at,
     occupancy,
@@ -39,7 +40,6 @@ from rgmgr.core.seating import (
 from rgmgr.core.spec import ServiceSpec
 from rgmgr.core.standing import is_left_alone, why_nothing_starts
 from rgmgr.core.survey import catalogue_of, in_order, restless
-from rgmgr.core.unproven import blockers, unasked
 
 
 def targets(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
@@ -208,23 +208,13 @@ def _because_left_alone(cluster: ClusterState, service: Service) -> str | None:
 
 
 def _because_doubted(cluster: ClusterState, service: Service) -> str | None:
-    """Say who may have it besides, so that no more of it starts; None when no more of it is to."""
-    to_be = catalogue_of(cluster.spec).by_name.get(service.spec.name, service.spec)
-    is_up = service.state is ServiceState.STARTED and not service.is_being_mended
-    if service.state not in RUNNING or (is_up and service.spec == to_be):
+    """Say who may have it besides, so that no more of it starts; None when nothing else is to."""
+    name, is_up = service.spec.name, service.state is ServiceState.STARTED
+    is_as_meant = service.spec == catalogue_of(cluster.spec).by_name.get(name, service.spec)
+    is_staying = name not in cluster.failbacks and not service.is_being_mended
+    if service.state not in RUNNING or (is_up and is_as_meant and is_staying):
         return None
-    return _because_elsewhere(cluster, service, unasked(cluster, service))
-
-
-def _because_elsewhere(
-    cluster: ClusterState, service: Service, unproven: tuple[NodeId, ...]
-) -> str | None:
-    names = cluster.spec.node_name
-    if service.cleanup:
-        return f"waiting for left-overs on {', '.join(map(names, service.cleanup))}"
-    if unproven:
-        return f"waiting for proof that {', '.join(map(names, unproven))} runs none of it"
-    return None
+    return unproven.because(cluster, service, unproven.unasked(cluster, service))
 
 
 def _because_held_up(cluster: ClusterState, service: Service) -> str | None:
@@ -247,7 +237,7 @@ def _because_idle(cluster: ClusterState, service: Service) -> str:
         return waits
     if (waits := awaiting.because(cluster, service)) and not targets(cluster, service):
         return waits
-    if waits := _because_elsewhere(cluster, service, blockers(cluster, service)):
+    if waits := unproven.because(cluster, service, unproven.blockers(cluster, service)):
         return waits
     if waits := rivals.because(cluster, service):
         return waits
@@ -317,6 +307,8 @@ def _leave(ledger: Ledger, service: Service) -> None:
     ):
         begin_stop(ledger, service, After.SETTLE)
     elif owner.status is NodeStatus.ONLINE and not why_nothing_starts(ledger.state):
+        if unproven.is_elsewhere(ledger.state, service):
+            return  # it would be stopped, and could not start
         _follow(ledger, service)
         if illness(ledger.state, service.owner):
             _evacuate(ledger, ledger.state.services[service.spec.name], service.owner)
@@ -412,7 +404,7 @@ def _place(ledger: Ledger, service: Service, seated: Occupancy) -> None:
         reason = because(ledger.state, service.spec.name)
         ledger.note("service.waiting", Severity.ERROR, service=service.spec.name, reason=reason)
     if room:
-        seated.take(room.node, tenant, is_up=False)  # whoever comes later leaves it the room
+        keep_room(ledger.state, service, seated, room)
         _make_room(ledger, service.spec.name, room)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from domains.model import NodeId
-from rgmgr.core import awaiting, depend, freezing, migration, retrying
+from rgmgr.core import awaiting, depend, freezing, migration, retrying, unproven
 from rgmgr.core.actions import Answer
 from rgmgr.core.evolve import replace
 from rgmgr.core.ledger import Ledger
@@ -24,6 +24,7 @@ from rgmgr.core.subtrees import convalescing, is_partial, tops_off
 from rgmgr.core.verdict import ACCEPTED, Verdict
 
 PROVEN_DOWN = (NodeStatus.LEFT, NodeStatus.FENCED)
+MOVING_VERBS = (Verb.RELOCATE, Verb.RESTART, Verb.MIGRATE)
 MOVING = (ServiceState.STOPPING, ServiceState.RECOVERABLE)
 STARTING_VERBS = (Verb.ENABLE, Verb.RELOCATE, Verb.RESTART, Verb.MIGRATE)
 UP = (ServiceState.STARTING, ServiceState.STARTED)
@@ -39,6 +40,8 @@ def apply(ledger: Ledger, request: Request) -> Verdict:
     refusal = _refuse_by_order(ledger.state, service, request.verb)
     if refusal is None and request.verb in STARTING_VERBS:
         refusal = _refuse_target(ledger.state, service, request.target)
+    if refusal is None and request.verb in MOVING_VERBS:
+        refusal = _refuse_in_doubt(ledger.state, service)
     if refusal is None and request.verb in awaiting.VERBS:
         refusal = awaiting.decide(ledger, service, request)
     return refusal or _APPLY[request.verb](ledger, service, request.target)
@@ -54,6 +57,15 @@ def _refuse_by_order(cluster: ClusterState, service: Service, verb: Verb) -> Ver
     if why and verb in STARTING_VERBS:
         return Verdict(Answer.TRY_AGAIN, f"{why}; 'rgmgr unlock' ends it")
     return None
+
+
+def _refuse_in_doubt(cluster: ClusterState, service: Service) -> Verdict | None:
+    """Refuse to stop what could not start again, for others may have it as well."""
+    if service.state is not ServiceState.STARTED:
+        return None
+    waits = unproven.because(cluster, service, unproven.unasked(cluster, service))
+    text = f"{service.spec.name} would stop, and not start: {waits}"
+    return Verdict(Answer.TRY_AGAIN, text) if waits else None
 
 
 def outcome(cluster: ClusterState, request: Request, accepted_op: int) -> Verdict:

@@ -178,7 +178,7 @@ def seated_for(cluster: ClusterState, service: Service) -> Occupancy:
         if seats(cluster, other, seated) or is_barred(cluster, other):
             continue
         if room := room_for(cluster, other, seated):
-            seated.take(room.node, cluster.spec.tenant(other.spec), is_up=False)
+            keep_room(cluster, other, seated, room)
     return seated
 
 
@@ -245,3 +245,11 @@ def room_for(cluster: ClusterState, service: Service, seated: Occupancy) -> Disp
         },
     )
     return displacement(tenant, rank_nodes(tenant, fit, free), seated, movable)
+
+
+def keep_room(
+    cluster: ClusterState, service: Service, seated: Occupancy, room: Displacement
+) -> None:
+    """Have whoever is placed later leave a service the room that others make for it."""
+    going = (*room.victims, *room.leaving)
+    seated.reserve(room.node, cluster.spec.tenant(service.spec), going)

@@ -30,11 +30,22 @@ def blockers(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:
 
 
 def is_elsewhere(cluster: ClusterState, service: Service) -> bool:
-    """Tell whether somebody else may have a service that has an owner: it starts no more of it.
+    """Tell whether somebody else may have a service that has an owner.
 
     Others have been told to let go of it, or have never heard of the owner that was found with it.
+    So no more of it is started, and it is not stopped to be started again.
     """
     return bool(service.cleanup or unasked(cluster, service))
+
+
+def because(cluster: ClusterState, service: Service, unproven: tuple[NodeId, ...]) -> str | None:
+    """Say who may have something of a service, these unproven nodes among them; None: nobody."""
+    names = cluster.spec.node_name
+    if service.cleanup:
+        return f"waiting for left-overs on {', '.join(map(names, service.cleanup))}"
+    if unproven:
+        return f"waiting for proof that {', '.join(map(names, unproven))} runs none of it"
+    return None
 
 
 def unasked(cluster: ClusterState, service: Service) -> tuple[NodeId, ...]:

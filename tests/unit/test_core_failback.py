@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from domains.model import NodeId, Window
+from rgmgr.core.actions import Answer
 from rgmgr.core.events import Delivered, Requested, TimerFired
 from rgmgr.core.messages import (
     FailbackDue,
@@ -15,8 +16,10 @@ from rgmgr.core.messages import (
     MaintenanceRequest,
     Operation,
     Tick,
+    Verb,
 )
 from rgmgr.core.model import Failback, ServiceState
+from rgmgr.core.placement import because
 from rgmgr.core.reasons import why_there
 from rgmgr.core.spec import ClusterSpec
 from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec
@@ -191,3 +194,42 @@ def test_one_that_is_going_back_goes_to_a_still_better_node_that_joins_meanwhile
 
     assert (before.state, before.owner, before.target) == (ServiceState.STOPPING, N3, N2)
     assert cluster.service(N3).owner == N1
+
+
+def _found_while_one_is_unseen() -> Cluster:
+    """Return five nodes that begin anew with three, and find the service on node2."""
+    cluster = Cluster(spec=spec(nodes=5), auto_fence=False)
+    cluster.units[N2] = {"vip", "nginx"}
+    cluster.boot(N2, N3, N4)
+    cluster.view(N2, N3, N4)
+    assert cluster.service().owner == N2
+    return cluster
+
+
+def test_what_was_found_running_goes_back_once_others_are_known_not_to_run_it() -> None:
+    """It was stopped, and could not start anywhere before proof of node5."""
+    cluster = _found_while_one_is_unseen()
+
+    cluster.boot(N1)
+    cluster.view(N1, N2, N3, N4)
+
+    assert cluster.service().state is ServiceState.STARTED
+    assert cluster.service().owner == N2
+    reason = because(cluster.states[N2].cluster, WEB)
+    assert reason == "waiting for proof that node5 runs none of it"
+    cluster.auto_fence = True
+    cluster.run(60_000)
+    assert cluster.service().owner == N1
+
+
+@pytest.mark.parametrize("verb", [Verb.RESTART, Verb.RELOCATE])
+def test_what_may_run_elsewhere_is_not_stopped_to_be_started_again(verb: Verb) -> None:
+    cluster = _found_while_one_is_unseen()
+
+    reply = cluster.ask(N3, verb)
+
+    assert reply is not None
+    assert reply.answer is Answer.TRY_AGAIN
+    words = "web would stop, and not start: waiting for proof that node1, node5 runs none of it"
+    assert reply.text == words
+    assert cluster.service().state is ServiceState.STARTED

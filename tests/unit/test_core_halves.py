@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from domains.model import NodeId
+from rgmgr.core.actions import FenceNode
 from rgmgr.core.events import QuorumChanged, WatchdogArmed
 from rgmgr.core.messages import Verb
 from rgmgr.core.model import NodeStatus, RingId, ServiceState
@@ -15,7 +16,7 @@ from rgmgr.core.placement import because
 from rgmgr.core.spec import WATCHDOG_AGENT, FenceDevice
 from tests.unit.core_cluster import N1, N2, N3, WEB, Cluster, formed, spec
 
-N4 = NodeId(4)
+N4, N5, N6 = NodeId(4), NodeId(5), NodeId(6)
 
 
 def halved() -> Cluster:
@@ -53,6 +54,65 @@ def test_each_new_epoch_of_a_half_takes_nobody_for_down_by_an_old_proof() -> Non
     assert [cluster.node(n).status for n in (N3, N4)] == [NodeStatus.UNSEEN] * 2
     cluster.run(60_000)
     assert [cluster.node(n).status for n in (N3, N4)] == [NodeStatus.FENCED] * 2
+
+
+def latest_attempts(cluster: Cluster) -> dict[NodeId, tuple[NodeId, FenceNode]]:
+    """Return by victim who was last told to fence it, and how."""
+    return {a.node: (by, a) for by, a in cluster.took(FenceNode) if isinstance(a, FenceNode)}
+
+
+def answer(cluster: Cluster, attempts: dict[NodeId, tuple[NodeId, FenceNode]]) -> None:
+    """Let these attempts be confirmed."""
+    for by, action in attempts.values():
+        cluster.feed(by, cluster.fence_result(action))
+        cluster.settle(cluster.states[by].local.view.members)  # type: ignore[union-attr]
+
+
+def halved_amid_fencing() -> Cluster:
+    """Return four nodes of which two were just lost; the attempts to fence them go on."""
+    cluster = formed(spec=spec(nodes=4))
+    cluster.auto_fence = False
+    cluster.view(N1, N2, quorate=True)
+    cluster.run(10_000)
+    assert set(latest_attempts(cluster)) == {N3, N4}
+    return cluster
+
+
+def test_an_attempt_that_was_begun_before_the_vote_was_given_again_proves_nothing() -> None:
+    """The others may have been let go on meanwhile, and one of them have booted."""
+    cluster = halved_amid_fencing()
+    old = latest_attempts(cluster)
+    cluster.view(N1, N2, quorate=False)
+    cluster.view(N1, N2, quorate=True)
+
+    answer(cluster, old)
+    assert [cluster.node(n).status for n in (N3, N4)] == [NodeStatus.UNCLEAN] * 2
+    answer(cluster, latest_attempts(cluster))
+    assert [cluster.node(n).status for n in (N3, N4)] == [NodeStatus.FENCED] * 2
+
+
+def test_an_attempt_proves_nothing_when_one_joins_that_may_have_gone_on_with_the_victim() -> None:
+    cluster = halved_amid_fencing()
+    old = latest_attempts(cluster)
+    cluster.view(N1, N2, N4)
+
+    answer(cluster, old)
+    assert cluster.node(N3).status is NodeStatus.UNCLEAN
+    answer(cluster, latest_attempts(cluster))
+    assert cluster.node(N3).status is NodeStatus.FENCED
+
+
+def test_an_attempt_of_a_majority_that_has_lost_one_more_goes_on() -> None:
+    cluster = formed(spec=spec(nodes=6))
+    cluster.auto_fence = False
+    cluster.view(N1, N2, N3, N4, N5)
+    cluster.run(10_000)
+    old = latest_attempts(cluster)
+    assert set(old) == {N6}
+    cluster.view(N1, N2, N3, N4)
+
+    answer(cluster, old)
+    assert cluster.node(N6).status is NodeStatus.FENCED
 
 
 def test_an_administrator_is_told_done_in_a_half_once_the_other_is_proven_down() -> None:
@@ -104,6 +164,21 @@ def test_what_was_stopped_or_not_begun_for_want_of_quorum_starts_after_new_proof
     why = because(cluster.states[N1].cluster, WEB)
     assert why == "waiting for proof that node2 runs none of it"
     assert "service.failed" not in cluster.records(N1)
+
+
+def test_the_wait_for_a_watchdog_begins_anew_with_the_vote() -> None:
+    """The other half may have been let go on meanwhile, and have fed it."""
+    cluster = guarded_pair(is_armed=True)
+    cluster.view(N2, quorate=True)
+    cluster.run(10_000)
+    old = latest_attempts(cluster)
+    cluster.view(N2, quorate=False)
+    cluster.view(N2, quorate=True)
+
+    answer(cluster, old)
+    assert cluster.node(N1).status is NodeStatus.UNCLEAN
+    answer(cluster, latest_attempts(cluster))
+    assert cluster.service().owner == N2
 
 
 def test_what_is_being_stopped_when_quorum_comes_back_is_stopped() -> None:

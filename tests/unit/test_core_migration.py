@@ -429,7 +429,9 @@ def test_what_may_run_elsewhere_too_is_not_migrated() -> None:
 
     assert reply is not None
     assert reply.answer is Answer.TRY_AGAIN
-    assert reply.text == "web may run on node2 too; try again when that is known"
+    assert (
+        reply.text == "web would stop, and not start: waiting for proof that node2 runs none of it"
+    )
     assert not cluster.took(MigrateResource)
 
 

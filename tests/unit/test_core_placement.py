@@ -177,3 +177,29 @@ def test_nothing_starts_on_the_strength_of_what_has_just_made_room() -> None:
     assert cluster.states[N2].cluster.services[proxy].owner == N2
     assert cluster.service().op == 0, "web was given to nobody"
     assert because(cluster.states[N2].cluster, WEB) == "waiting for files, which is stopped"
+
+
+def test_who_fits_beside_those_that_make_room_goes_where_its_domain_says() -> None:
+    """Counted together with the one that they make room for, they left it none."""
+    old, late = ServiceName("old"), ServiceName("late")
+    services = (
+        web(resources=(resource("nginx"),), depend=(late,), terms=Terms(load=2)),
+        web(name=old, terms=Terms(load=3, priority=90)),
+        web(name=late, domain="third", resources=(resource("exim"),)),
+        web(name=ServiceName("small"), depend=(late,), terms=Terms(load=1)),
+    )
+    third = FailoverDomain(name="third", restricted=True, priorities={N3: 1})
+    plain = spec(*services)
+    nodes = {n: replace(node, capacity=4 if n == N1 else 1) for n, node in plain.nodes.items()}
+    cluster = Cluster(
+        spec=replace(plain, nodes=nodes, domains={**plain.domains, "third": third}),
+    )
+    cluster.slow.add("exim")
+    cluster.boot(N1, N2, N3)
+    cluster.view(N1, N2, N3)
+    assert cluster.states[N2].cluster.services[old].owner == N1
+
+    cluster.hurry()
+
+    owners = {name: s.owner for name, s in cluster.states[N2].cluster.services.items()}
+    assert owners == {WEB: N1, old: None, late: N3, "small": N1}

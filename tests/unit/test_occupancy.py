@@ -154,7 +154,26 @@ def test_who_leaves_anyway_makes_room_and_nobody_else_has_to() -> None:
     there = seated((N1, tenant("a")), (N2, tenant("b")), capacities={N1: 1, N2: 1})
 
     found = displacement(tenant("web", priority=1), (N1, N2), there, movable("a", leaving=("b",)))
-    assert found == Displacement(N2, ())
+    assert found == Displacement(N2, (), leaving=(ServiceName("b"),))
+
+
+def test_beside_those_who_make_room_and_the_one_they_make_it_for_there_is_what_both_leave() -> None:
+    """They are never there together: it starts when they have gone."""
+    there = seated((N1, tenant("a", load=3)), (N1, tenant("b", load=1)), capacities={N1: 10})
+
+    there.reserve(N1, tenant("db", load=8), going=[ServiceName("a")])
+
+    assert obstacle(tenant("web", load=1), N1, there) is None
+    found = obstacle(tenant("web", load=2), N1, there)
+    assert found is not None
+    assert found.room == 1, "db and b are there then"
+    there.reserve(N1, tenant("mail", load=1), going=[ServiceName("a")])
+    assert obstacle(tenant("web", load=1), N1, there) is not None
+
+    small = seated((N1, tenant("a", load=9)), capacities={N1: 10})
+    small.reserve(N1, tenant("db", load=2), going=[ServiceName("a")])
+    assert obstacle(tenant("web", load=1), N1, small) is None
+    assert obstacle(tenant("web", load=2), N1, small) is not None, "a is there now"
 
 
 def test_the_dearest_is_spared_first_then_the_fewest_go_then_the_better_node() -> None:
