@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,14 +31,16 @@ from benchmarks.peers.contestants import Rgmgr
 from benchmarks.peers.report import number, replace_between, table
 from benchmarks.peers.stage import US_PER_MS, Stage, now_us
 from benchmarks.peers.works import units
-from rgmgr.config.corosync_conf import ConfNode, Plan, Profile, render
+from rgmgr.lab import render
 from rgmgr.lab.errors import LabError
 from rgmgr.lab.lab import Lab
-from rgmgr.lab.layout import CLUSTER, NodePlan, plan
+from rgmgr.lab.layout import NodePlan, plan
 
 SIZES = ((16, 1000), (32, 1000))
 LOST = 2
-START_S, BACK_S, IDLE_S, MINUTES = 240.0, 180.0, 10.0, 9.0
+START_S, BACK_S, MINUTES = 240.0, 240.0, 12.0
+TOKEN_EACH_MS = 250  # of a ring's token, for each node: all of them wait in turn
+SETTLE_S, IDLE_S = 45.0, 15.0
 BEGIN, END = "<!-- crowd: begin -->", "<!-- crowd: end -->"
 HEADS = {
     "boot_s": "boot and quorum, s",
@@ -187,14 +190,17 @@ def _live(lab: Lab, figures: Figures) -> None:
 
 
 def _corosync_conf(nodes: Sequence[NodePlan]) -> str:
-    listed = tuple(ConfNode(node.number, node.name, (node.address,)) for node in nodes)
-    text = render(Plan(nodes=listed, cluster=CLUSTER, profile=Profile.SAFE))
+    text = render.corosync_conf(nodes)
+    token_ms = TOKEN_EACH_MS * len(nodes)
+    timers = {"token": token_ms, "consensus": token_ms * 6 // 5, "knet_ping_timeout": 2 * token_ms}
+    for name, after_ms in timers.items():
+        text = re.sub(rf"\b{name}: \d+", f"{name}: {after_ms}", text)
     return f"{text}system {{\n  sched_rr: no\n}}\n"
 
 
 def _idle(stage: Stage, figures: Figures) -> None:
     """Look at one node that has nothing to do."""
-    time.sleep(IDLE_S)  # what is left of the start is not idleness
+    time.sleep(SETTLE_S)  # what is left of the start is not idleness
     node = stage.nodes[-1]
     daemons = {name: f"{name}.service" for name in ("rgmgrd", "corosync")}
     before = {name: stage.usage(node, unit) for name, unit in daemons.items()}

@@ -110,6 +110,7 @@ class Lab:
             planned = plan(nodes)
         except ValueError as error:
             raise LabError(str(error)) from error
+        prerequisites.require_room(nodes)
         text = defaultconfig.render(planned) if config is None else _config_text(config)
         self.layout.directory.mkdir(parents=True, exist_ok=True)
         with self._locked():
