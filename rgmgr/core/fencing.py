@@ -319,7 +319,8 @@ def _over_budget(cluster: ClusterState) -> str:
     if begun < fencing.max_fences:
         return ""
     minutes = fencing.max_fences_ms / 60_000
-    return f"{begun} nodes were fenced within {minutes:g} min, and max_fences allows no more"
+    were = "1 node was" if begun == 1 else f"{begun} nodes were"
+    return f"{were} fenced within {minutes:g} min, and max_fences allows no more"
 
 
 def _parted(

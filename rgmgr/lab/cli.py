@@ -95,7 +95,7 @@ def lab(ctx: click.Context, directory: Path) -> None:
 
 
 @lab.command()
-@click.option("-n", "--nodes", default=3, show_default=True, help="How many nodes (1 to 16).")
+@click.option("-n", "--nodes", default=3, show_default=True, help="How many nodes (1 to 32).")
 @click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False),

@@ -45,6 +45,8 @@ from rgmgr.lab.layout import (
 from rgmgr.lab.process import Progress, attempt, await_until, command
 
 BOOT_TIMEOUT = 60.0
+BOOT_AT_ONCE = 8
+"""More nodes only hold each other up, until one is taken for dead."""
 RUN_TIMEOUT = 30.0
 OFF_TOLERATED = 4.0  # seconds; a BMC's "cycle" leaves the power off for more than one
 STATE_VERSION = 1
@@ -108,6 +110,7 @@ class Lab:
             planned = plan(nodes)
         except ValueError as error:
             raise LabError(str(error)) from error
+        prerequisites.require_room(nodes)
         text = defaultconfig.render(planned) if config is None else _config_text(config)
         self.layout.directory.mkdir(parents=True, exist_ok=True)
         with self._locked():
@@ -117,11 +120,13 @@ class Lab:
             applayer.build(self.layout.app, below, self.progress)
             texts = machines.Texts(text, corosync or render.corosync_conf(planned))
             self._prepare(planned, texts, (self.layout.app, *below))
-            for node in planned:
-                self._power(node.name, "on")
-            self.progress(f"power on: {', '.join(node.name for node in planned)}")
-        for node in planned:
-            self.await_booted(node.name)
+        for first in range(0, len(planned), BOOT_AT_ONCE):
+            names = [node.name for node in planned[first : first + BOOT_AT_ONCE]]
+            for name in names:
+                self._power(name, "on")
+            self.progress(f"power on: {', '.join(names)}")
+            for name in names:
+                self.await_booted(name)
         self.await_quorate()
 
     def _prepare(

@@ -12,7 +12,7 @@ PREFIX = "rglab"
 MANAGEMENT = f"{PREFIX}-mgmt"  # the namespace of bridge, BMCs and clients
 BRIDGE = f"{PREFIX}0"
 CLUSTER = "lab"
-NODES_MAX = 16
+NODES_MAX = 32
 # The shared disk. No udev runs in a container, so systemd refuses mount units of anything below
 # /dev ("device unsupported"): a service's file system must use the second name.
 DISK_DEVICE = "/dev/rglab-disk"
@@ -21,7 +21,7 @@ DISK_FOR_UNITS = "/srv/rglab-disk"
 MANAGEMENT_ADDRESS = "10.78.0.1"
 MANAGEMENT_ADDRESS6 = "fd78::1"
 SERVICE_ADDRESS = "10.78.0.100"
-# Free for services: nodes have .11 to .26, the PDU .90, BMCs .101 to .116, the bridge .1.
+# Free for services: nodes have .11 to .42, the PDU .90, BMCs .101 to .132, the bridge .1.
 SERVICE_ADDRESSES = (SERVICE_ADDRESS, *(f"10.78.0.{last}" for last in range(200, 250)))
 PREFIX_LENGTH = 24
 PREFIX_LENGTH6 = 64

@@ -4,6 +4,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 from rgmgr.lab.errors import LabError
 
@@ -25,6 +26,14 @@ PACKAGES_BY_PROGRAM = {
 }
 
 
+INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_SPARE, INOTIFY_EACH = 16, 7
+"""Of the limit, which all nodes share: what the machine itself uses, and a node's systemd.
+
+Without one, units that wait for a path fail, and the node never says that it has booted.
+"""
+
+
 def missing(which: Callable[[str], str | None] = shutil.which) -> list[str]:
     """Return the Debian packages that the lab needs and this machine lacks."""
     lacking = {
@@ -44,3 +53,18 @@ def require() -> None:
     packages = missing()
     if packages:
         raise LabError(f"the lab lacks programs: apt-get install {' '.join(packages)}")
+
+
+def require_room(nodes: int, limit: Path = INOTIFY_LIMIT) -> None:
+    """Refuse more nodes than the kernel has room for.
+
+    Raises:
+        LabError: it has not; says what to raise, and to what.
+    """
+    needed = INOTIFY_SPARE + INOTIFY_EACH * nodes
+    found = int(limit.read_text(encoding="ascii"))
+    if found < needed:
+        raise LabError(
+            f"{nodes} nodes need fs.inotify.max_user_instances of {needed}, it is {found}:"
+            f" sysctl -w fs.inotify.max_user_instances={needed}"
+        )

@@ -401,7 +401,8 @@ async def check_how_we_end() -> str:
     """The daemon's own unit tells a restart from a stop; a restart of corosync is a stop."""
     write_unit(
         "rgmgrd.service",
-        "[Service]\nTimeoutStopSec=5\nExecStart=/bin/bash -c 'trap \"sleep 1; exit\" TERM; while :; do sleep 0.1; done'\n",
+        "[Service]\nType=notify\nNotifyAccess=all\nTimeoutStopSec=5\nExecStart=/bin/bash -c"
+        " 'trap \"sleep 1; exit\" TERM; systemd-notify --ready; while :; do sleep 0.1; done'\n",
     )
     await run("systemctl", "daemon-reload")
     seen = []

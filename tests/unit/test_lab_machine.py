@@ -11,7 +11,7 @@ from rgmgr.lab import applayer, aptsource
 from rgmgr.lab.cgroups import Hierarchies, parse_mounts
 from rgmgr.lab.errors import LabError
 from rgmgr.lab.installation import Requirement, closure, parse_requirement
-from rgmgr.lab.prerequisites import PACKAGES_BY_PROGRAM, missing
+from rgmgr.lab.prerequisites import PACKAGES_BY_PROGRAM, missing, require_room
 
 DEB822 = """\
 # a comment
@@ -119,6 +119,15 @@ def test_a_machine_without_cgroup_v2_has_no_place_for_a_lab() -> None:
 def test_missing_names_each_package_once_and_in_order() -> None:
     assert missing(lambda _: None) == sorted(set(PACKAGES_BY_PROGRAM.values()))
     assert missing(lambda _: "/usr/bin/there") == []
+
+
+def test_more_nodes_than_the_kernel_has_room_for_are_told_what_to_raise(tmp_path: Path) -> None:
+    limit = tmp_path / "max_user_instances"
+    limit.write_text("128\n", encoding="ascii")
+
+    require_room(16, limit)
+    with pytest.raises(LabError, match=r"17 nodes .* sysctl -w fs.inotify.max_user_instances=135"):
+        require_room(17, limit)
 
 
 @pytest.mark.parametrize(
