@@ -107,7 +107,7 @@ bench-peers: setup ## the same work done by rgmgr, Pacemaker and systemd by hand
 bench-scale: setup ## how the core grows with nodes and services, in simulated clusters
 	@$(BIN)/python -m benchmarks.scale --plots docs/benchmarks
 
-bench-crowd: setup ## 16 and 32 real nodes with 1,000 services, two of them lost at once (root)
+bench-crowd: setup ## 16 and 32 real nodes with services, two of them lost at once (root)
 	@$(BIN)/python -m benchmarks.crowd --dir $(LAB_DIR) --json $(LAB_DIR)/crowd.json --document docs/benchmarks.md
 
 bench-race: setup ## fifty fence races of two real nodes (root)

@@ -36,7 +36,7 @@ from rgmgr.lab.errors import LabError
 from rgmgr.lab.lab import Lab
 from rgmgr.lab.layout import NodePlan, plan
 
-SIZES = ((16, 1000), (32, 1000))
+SIZES = ((16, 1000), (32, 320))
 LOST = 2
 START_S, BACK_S, MINUTES = 240.0, 240.0, 12.0
 TOKEN_EACH_MS = 250  # of a ring's token, for each node: all of them wait in turn
