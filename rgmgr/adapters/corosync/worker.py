@@ -29,6 +29,7 @@ def in_thread(call: Callable[[], Result], name: str) -> "asyncio.Future[Result]"
             return
         if error is not None:
             future.set_exception(error)
+            future.exception()  # it is heard, though who asked may have gone meanwhile
         else:
             future.set_result(result)  # type: ignore[arg-type] # Result may include None
 
