@@ -56,17 +56,20 @@ def doubt_the_other_half(ledger: Ledger, message: Install) -> bool:
     return bool(doubted)
 
 
-def doubt_attempts(ledger: Ledger, message: Install, were_members: tuple[NodeId, ...]) -> None:
+def doubt_attempts(
+    ledger: Ledger, message: Install, were_members: tuple[NodeId, ...], *, is_same_ring: bool
+) -> None:
     """Let no attempt prove anything that was begun before a tie breaker may have changed its mind.
 
     The victim may have been let go on meanwhile, or have booted and been given services. Only
-    who was a member and is one of more than half knows that none of that has happened.
+    who was a member and is one of more than half knows that none of that has happened. So does a
+    ring of more than half that has turned since the epoch before: that epoch asked who was there.
     """
     nodes = ledger.state.nodes
     if _is_known_off(ledger) or len(nodes) % 2:
         return
     are_old = all(enrolment.node in were_members for enrolment in message.enrolments)
-    if are_old and 2 * len(message.ring_nodes) > len(nodes):
+    if (are_old or is_same_ring) and 2 * len(message.ring_nodes) > len(nodes):
         return
     for node_id in sorted(nodes):
         begin_attempts_anew(ledger, node_id)

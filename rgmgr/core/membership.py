@@ -96,6 +96,7 @@ def install(ledger: Ledger, message: Install) -> None:
         has_booted = all(e.boot_id not in known for e in message.enrolments)
         gap_ms = max(0, message.at_ms - ledger.state.now_ms)
         ledger.state = after_outage(ledger.state, gap_ms, has_booted=has_booted)
+    is_same_ring = ledger.state.ring_seq == message.ring.seq
     ledger.state = replace(
         ledger.state,
         epoch=message.epoch,
@@ -113,7 +114,7 @@ def install(ledger: Ledger, message: Install) -> None:
         else:
             _lose(ledger, node_id, message, is_cold=is_cold)
     is_half = doubts.doubt_the_other_half(ledger, message)
-    doubts.doubt_attempts(ledger, message, were_members)
+    doubts.doubt_attempts(ledger, message, were_members, is_same_ring=is_same_ring)
     forget_lost_testers(ledger)
     joined = _arrivals(ledger, before)
     if joined or _departures(ledger, before):

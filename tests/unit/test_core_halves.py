@@ -102,6 +102,20 @@ def test_an_attempt_proves_nothing_when_one_joins_that_may_have_gone_on_with_the
     assert cluster.node(N3).status is NodeStatus.FENCED
 
 
+def test_attempts_go_on_while_who_is_not_let_in_comes_and_goes_in_the_same_ring() -> None:
+    """Else one that lives, and asks again and again, is never fenced."""
+    cluster = halved_amid_fencing()
+    cluster.view(N1, N2, N4)
+    numbers = [cluster.node(n).victim for n in (N3, N4)]
+    epoch = cluster.states[N2].cluster.epoch
+    for members in ((N1, N2), (N1, N2, N4)):
+        cluster.ring -= 4  # the next view is of the same ring
+        cluster.view(*members, ring_nodes=(N1, N2, N4), quorate=True)
+
+    assert cluster.states[N2].cluster.epoch > epoch
+    assert [cluster.node(n).victim for n in (N3, N4)] == numbers
+
+
 def test_an_attempt_of_a_majority_that_has_lost_one_more_goes_on() -> None:
     cluster = formed(spec=spec(nodes=6))
     cluster.auto_fence = False
