@@ -31,7 +31,7 @@ from rgmgr.links import (
 )
 
 PERIOD_MS = 5_000
-LOOKS_PER_REPORT = 12
+LOOKS_PER_REPORT = 6
 CLOSE_MS = 1_000
 CLOSE_LOOKS = 5
 """So many looks, so close together, follow a change of the ring; not at once, for then there is
